@@ -1,0 +1,124 @@
+//! The UUID that names a mediated device on its host.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// The UUID of a mediated device, apart from how a document spells it.
+///
+/// It is read as libvirt reads the `uuid` attribute of a hostdev's address (`virUUIDParse` in `src/util/viruuid.c`): white
+/// space around it, pairs of hexadecimal digits in any case, dashes and blanks before any pair. It is shown as sysfs shows it:
+/// lower case, in groups of 8, 4, 4, 4 and 12.
+///
+/// ```
+/// use virt_mdev::device::Uuid;
+///
+/// let uuid: Uuid = " C2177883F1BB-47f0-914D-32a22e3a8804".parse()?;
+/// assert_eq!(uuid.to_string(), "c2177883-f1bb-47f0-914d-32a22e3a8804");
+/// # Ok::<(), virt_mdev::device::UuidError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid([u8; 16]);
+
+/// What a text lacks to be a UUID.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum UuidError {
+    /// Nothing but white space.
+    #[error("it is empty")]
+    Empty,
+    /// A character that is none of the digits, nor a separator where one may stand.
+    #[error("{0:?} is not a hexadecimal digit")]
+    NotHexadecimal(char),
+    /// Fewer than 32 digits.
+    #[error("it has {0} of 32 hexadecimal digits")]
+    TooShort(usize),
+    /// Something other than white space behind the 32nd digit.
+    #[error("more follows the 32nd hexadecimal digit")]
+    TooLong,
+}
+
+/// White space as GLib's `g_ascii_isspace` has it, which libvirt skips at both ends.
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\x0c' | '\r')
+}
+
+impl FromStr for Uuid {
+    type Err = UuidError;
+
+    fn from_str(text: &str) -> Result<Self, UuidError> {
+        let mut rest = text.trim_start_matches(is_space).chars();
+        let mut bytes = [0; 16];
+        let mut digits = 0;
+        while digits < 32 {
+            let character = match rest.next() {
+                Some(character) => character,
+                None if text.trim_matches(is_space).is_empty() => return Err(UuidError::Empty),
+                None => return Err(UuidError::TooShort(digits)),
+            };
+            // A separator may stand before a pair, never inside one.
+            if digits % 2 == 0 && matches!(character, '-' | ' ') {
+                continue;
+            }
+            let digit = character.to_digit(16).ok_or(UuidError::NotHexadecimal(character))?;
+            bytes[digits / 2] = bytes[digits / 2] << 4 | digit as u8;
+            digits += 1;
+        }
+        if rest.any(|character| !is_space(character)) {
+            return Err(UuidError::TooLong);
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, byte) in self.0.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DASHED: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
+
+    #[test]
+    fn every_spelling_that_libvirt_takes_is_the_same_uuid() {
+        for spelling in [
+            DASHED,
+            "C2177883-F1BB-47F0-914D-32A22E3A8804",
+            "c2177883f1bb47f0914d32a22e3a8804",
+            " \t\r\n-c2177883-f1bb-47f0-914d-32a22e3a8804 \n",
+            "c2 17 78 83 f1-bb--47f0 - 914d32a22e3a8804",
+        ] {
+            let uuid: Uuid = spelling.parse().unwrap_or_else(|error| panic!("{spelling:?}: {error}"));
+            assert_eq!(uuid.to_string(), DASHED, "{spelling:?}");
+        }
+    }
+
+    #[test]
+    fn what_libvirt_refuses_is_refused_with_its_reason() {
+        for (text, error) in [
+            ("", UuidError::Empty),
+            (" \n", UuidError::Empty),
+            ("your-gpu-uuid-here", UuidError::NotHexadecimal('y')),
+            ("../../../etc", UuidError::NotHexadecimal('.')),
+            ("c-2177883f1bb47f0914d32a22e3a8804", UuidError::NotHexadecimal('-')),
+            ("c2\t177883f1bb47f0914d32a22e3a8804", UuidError::NotHexadecimal('\t')),
+            ("c2177883-f1bb-47f0-914d-32a22e3a880", UuidError::TooShort(31)),
+            ("c2177883-f1bb-47f0-914d-32a22e3a8804-", UuidError::TooLong),
+            ("c2177883-f1bb-47f0-914d-32a22e3a8804 0", UuidError::TooLong),
+            ("{c2177883-f1bb-47f0-914d-32a22e3a8804}", UuidError::NotHexadecimal('{')),
+            ("ｃ2177883-f1bb-47f0-914d-32a22e3a8804", UuidError::NotHexadecimal('ｃ')),
+        ] {
+            assert_eq!(text.parse::<Uuid>(), Err(error), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Writes down in libvirt domain XML what its mediated devices are.
+
+pub mod device;
+pub mod host;
+pub mod report;
+pub mod text;

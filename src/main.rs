@@ -1,0 +1,3 @@
+//! The command `virt-mdev`.
+
+fn main() {}

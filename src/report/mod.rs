@@ -1,0 +1,98 @@
+//! What a person is told: one form for every error and warning, whatever module it comes from.
+//!
+//! The modules return their errors as values. Here each becomes a [`Diagnostic`]: what is wrong, where, and what to do about it.
+//! Nothing here prints; [`Diagnostic::render`] gives the text.
+
+mod escape;
+mod render;
+
+pub use escape::{escape, escape_line};
+
+use crate::text::{Lines, Place, Span};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The run fails because of it.
+    Error,
+    /// The run goes on; `--quiet` drops it.
+    Warning,
+    /// Said only where it was asked for (`--verbose`).
+    Note,
+}
+
+/// One thing to tell, with its place in a file where it has one.
+///
+/// The texts may hold anything that a document, a path or sysfs holds: rendering escapes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one sentence without a full stop.
+    pub message: String,
+    /// Where.
+    pub excerpt: Option<Excerpt>,
+    /// What to do about it, each in a line of its own.
+    pub help: Vec<String>,
+}
+
+/// A place in a text, with the line of the text itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The file's name as the user gave it, or `<stdin>`.
+    pub origin: String,
+    /// Where the marked characters begin.
+    pub place: Place,
+    /// The line that holds them, without its line ending.
+    pub line: String,
+    /// The marked bytes of `line`; of a span over several lines those on the first.
+    pub marked: Span,
+    /// What is said below the marked characters; may be empty.
+    pub label: String,
+}
+
+impl Excerpt {
+    /// Cuts the line that holds the start of `span` out of the text.
+    pub fn new(origin: &str, text: &str, lines: &Lines<'_>, span: Span, label: impl Into<String>) -> Self {
+        let line = lines.line_around(span.start);
+        let start = span.start.clamp(line.start, line.end);
+        let end = span.end.clamp(start, line.end);
+        Self {
+            origin: origin.to_owned(),
+            place: lines.place(span.start),
+            line: line.of(text).to_owned(),
+            marked: Span::new(start - line.start, end - line.start),
+            label: label.into(),
+        }
+    }
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, message: message.into(), excerpt: None, help: Vec::new() }
+    }
+
+    /// A warning without a place.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
+    /// A note without a place.
+    pub fn note(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(message) }
+    }
+
+    /// The same, at a place.
+    #[must_use]
+    pub fn at(self, excerpt: Excerpt) -> Self {
+        Self { excerpt: Some(excerpt), ..self }
+    }
+
+    /// The same, with one more line of help.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+}

@@ -1,0 +1,146 @@
+//! Places in a text: spans of bytes, and the line and column that a person counts.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A range of bytes of a document: from `start` up to, not including, `end`.
+///
+/// Both ends lie on character boundaries of the text that the span was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: usize,
+    /// Offset behind the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The span from `start` to `end`.
+    pub fn new(start: usize, end: usize) -> Self {
+        debug_assert!(start <= end, "a span ends before it begins: {start}..{end}");
+        Self { start, end }
+    }
+
+    /// The empty span at `offset`: a place between two bytes.
+    pub fn at(offset: usize) -> Self {
+        Self::new(offset, offset)
+    }
+
+    /// How many bytes it covers.
+    pub fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it is a place between two bytes.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// The bytes of `text` that it covers.
+    pub fn of(self, text: &str) -> &str {
+        &text[self.start..self.end]
+    }
+}
+
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Self {
+        Self::new(range.start, range.end)
+    }
+}
+
+impl From<Span> for Range<usize> {
+    fn from(span: Span) -> Self {
+        span.start..span.end
+    }
+}
+
+/// A place as an editor shows it: line and column, both counted from 1, the column in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line; lines end with LF, as in libxml2's messages.
+    pub line: usize,
+    /// The character in the line. A byte order mark counts for none.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// Where the lines of a text begin, so that many places of one text are found without reading it over again.
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+/// The byte order mark that Windows editors put before UTF-8.
+pub const BOM: char = '\u{feff}';
+
+impl<'a> Lines<'a> {
+    /// Finds the lines of `text`.
+    pub fn new(text: &'a str) -> Self {
+        let first = if text.starts_with(BOM) { BOM.len_utf8() } else { 0 };
+        let starts = std::iter::once(first)
+            .chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { text, starts }
+    }
+
+    /// The line and column of `offset`; an offset behind the text counts as its end.
+    pub fn place(&self, offset: usize) -> Place {
+        let offset = offset.min(self.text.len());
+        let line = self.number(offset);
+        let start = self.starts[line - 1];
+        Place { line, column: self.text.get(start..offset).map_or(1, |before| before.chars().count() + 1) }
+    }
+
+    /// The span of the line that holds `offset`, without its line ending.
+    pub fn line_around(&self, offset: usize) -> Span {
+        let line = self.number(offset);
+        let start = self.starts[line - 1];
+        let end = self.starts.get(line).map_or(self.text.len(), |next| next - 1);
+        let content = self.text[start..end].trim_end_matches('\r');
+        Span::new(start, start + content.len())
+    }
+
+    /// The number of the line that holds `offset`, from 1.
+    fn number(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset).max(1)
+    }
+}
+
+/// White space as XML 1.0 knows it, production 3 (`S`).
+pub fn is_xml_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
+/// Whether XML 1.0 can hold the character, production 2 (`Char`).
+pub fn is_xml_char(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_and_no_byte_order_mark() {
+        let text = "\u{feff}<ä>\r\n  <b/>";
+        let lines = Lines::new(text);
+        assert_eq!(lines.place(3), Place { line: 1, column: 1 });
+        assert_eq!(lines.place(text.find('>').unwrap()), Place { line: 1, column: 3 });
+        assert_eq!(lines.place(text.find("<b").unwrap()), Place { line: 2, column: 3 });
+        assert_eq!(lines.line_around(4).of(text), "<ä>");
+        assert_eq!(lines.line_around(text.len()).of(text), "  <b/>");
+    }
+
+    #[test]
+    fn the_place_behind_the_last_line_ending_is_a_line_of_its_own() {
+        assert_eq!(Lines::new("a\n").place(2), Place { line: 2, column: 1 });
+        assert_eq!(Lines::new("").place(0), Place { line: 1, column: 1 });
+        assert_eq!(Lines::new("a").place(99), Place { line: 1, column: 2 });
+    }
+}
