@@ -1,6 +1,8 @@
 //! Writes down in libvirt domain XML what its mediated devices are.
 
 pub mod device;
+pub mod domain;
+pub mod edit;
 pub mod host;
 pub mod report;
 pub mod text;

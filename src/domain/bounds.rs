@@ -1,0 +1,268 @@
+//! What a document may be before a parser sees it, so that none makes a parser overflow its stack or take more than a second.
+//!
+//! One pass over the bytes that knows just enough of XML to tell tags from comments, CDATA and processing instructions. It
+//! never refuses a document within the bounds, well-formed or not: judging that is the parser's work.
+
+use std::fmt;
+
+use crate::text::Span;
+
+/// The largest document: libvirt's own RPC carries no larger string (`REMOTE_STRING_MAX`).
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The deepest nesting of elements: libxml2's own limit, so libvirt reads none deeper.
+const MAX_DEPTH: usize = 256;
+
+/// The most attributes of one element, namespace declarations included: a parser compares them pair by pair.
+const MAX_ATTRIBUTES: usize = 256;
+
+/// The most namespace declarations in force at one place: a parser looks each prefix up among them one by one.
+const MAX_NAMESPACES_IN_FORCE: usize = 64;
+
+/// The most namespace declarations of a document: a parser copies those in force for each element that adds one.
+const MAX_NAMESPACES: usize = 4096;
+
+/// The most CDATA sections: a parser copies the text before each one that adjoins it.
+const MAX_CDATA: usize = 1024;
+
+/// A bound that a document went beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Bytes of a document.
+    Bytes,
+    /// Elements within elements.
+    Depth,
+    /// Attributes of one element.
+    Attributes,
+    /// Namespace declarations, in force at one place or in all.
+    Namespaces,
+    /// CDATA sections.
+    Cdata,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes => write!(f, "it is larger than {MAX_BYTES} bytes, the most that libvirt's RPC carries"),
+            Self::Depth => write!(f, "elements are nested deeper than {MAX_DEPTH}, libxml2's limit"),
+            Self::Attributes => write!(f, "an element has more than {MAX_ATTRIBUTES} attributes"),
+            Self::Namespaces => write!(
+                f,
+                "there are more than {MAX_NAMESPACES_IN_FORCE} namespace declarations in force, or {MAX_NAMESPACES} in all"
+            ),
+            Self::Cdata => write!(f, "there are more than {MAX_CDATA} CDATA sections"),
+        }
+    }
+}
+
+/// What the pass found that the parser does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outline {
+    /// The `[` of a DOCTYPE with declarations in it.
+    pub internal_subset: Option<Span>,
+    /// The first start tag behind the end of the root element.
+    pub second_root: Option<Span>,
+}
+
+/// Measures a document.
+///
+/// # Errors
+/// The bound that it goes beyond, and where.
+pub(super) fn measure(text: &str) -> Result<Outline, (Bound, Span)> {
+    if text.len() > MAX_BYTES {
+        return Err((Bound::Bytes, Span::at(0)));
+    }
+    let mut pass = Pass { text, ..Pass::default() };
+    pass.run()?;
+    Ok(pass.outline)
+}
+
+#[derive(Default)]
+struct Pass<'a> {
+    text: &'a str,
+    outline: Outline,
+    /// How many namespaces each open element declares.
+    open: Vec<usize>,
+    in_force: usize,
+    declared: usize,
+    cdata: usize,
+    root_closed: bool,
+}
+
+impl Pass<'_> {
+    fn run(&mut self) -> Result<(), (Bound, Span)> {
+        let mut at = 0;
+        while let Some(found) = self.text[at..].find('<') {
+            let start = at + found;
+            let rest = &self.text[start..];
+            at = if rest.starts_with("<!--") {
+                self.behind(start + 4, "-->")
+            } else if rest.starts_with("<![CDATA[") {
+                self.cdata += 1;
+                if self.cdata > MAX_CDATA {
+                    return Err((Bound::Cdata, Span::new(start, start + 9)));
+                }
+                self.behind(start + 9, "]]>")
+            } else if rest.starts_with("<?") {
+                self.behind(start + 2, "?>")
+            } else if rest.starts_with("<!") {
+                self.doctype(start)
+            } else if rest.starts_with("</") {
+                self.close();
+                self.behind(start, ">")
+            } else {
+                self.start_tag(start)?
+            };
+        }
+        Ok(())
+    }
+
+    /// The offset behind the next `end` from `from` on, or the end of the text.
+    fn behind(&self, from: usize, end: &str) -> usize {
+        self.text[from..].find(end).map_or(self.text.len(), |found| from + found + end.len())
+    }
+
+    fn doctype(&mut self, start: usize) -> usize {
+        let mut quote = None;
+        for (offset, byte) in self.text.bytes().enumerate().skip(start) {
+            match (quote, byte) {
+                (Some(open), _) if byte == open => quote = None,
+                (Some(_), _) => {}
+                (None, b'"' | b'\'') => quote = Some(byte),
+                (None, b'[') => {
+                    self.outline.internal_subset.get_or_insert(Span::new(offset, offset + 1));
+                }
+                (None, b'>') => return offset + 1,
+                (None, _) => {}
+            }
+        }
+        self.text.len()
+    }
+
+    fn start_tag(&mut self, start: usize) -> Result<usize, (Bound, Span)> {
+        let tag = scan_start_tag(self.text, start);
+        let name = Span::new(start, (start + 1).min(tag.end));
+        if tag.attributes > MAX_ATTRIBUTES {
+            return Err((Bound::Attributes, name));
+        }
+        self.in_force += tag.namespaces;
+        self.declared += tag.namespaces;
+        if self.in_force > MAX_NAMESPACES_IN_FORCE || self.declared > MAX_NAMESPACES {
+            return Err((Bound::Namespaces, name));
+        }
+        if self.open.is_empty() && self.root_closed {
+            self.outline.second_root.get_or_insert(name);
+        }
+        self.open.push(tag.namespaces);
+        if self.open.len() > MAX_DEPTH {
+            return Err((Bound::Depth, name));
+        }
+        if tag.is_empty_element {
+            self.close();
+        }
+        Ok(tag.end)
+    }
+
+    fn close(&mut self) {
+        self.in_force -= self.open.pop().unwrap_or_default();
+        self.root_closed |= self.open.is_empty();
+    }
+}
+
+/// A start tag, or an empty-element tag, as far as the bytes tell.
+pub(super) struct StartTag {
+    /// Offset behind its `>`, or the end of the text.
+    pub end: usize,
+    /// Whether it ends with `/>`.
+    pub is_empty_element: bool,
+    attributes: usize,
+    namespaces: usize,
+}
+
+/// Reads the tag that begins with the `<` at `start`.
+pub(super) fn scan_start_tag(text: &str, start: usize) -> StartTag {
+    let bytes = text.as_bytes();
+    let mut tag = StartTag { end: bytes.len(), is_empty_element: false, attributes: 0, namespaces: 0 };
+    let mut quote = None;
+    for (offset, &byte) in bytes.iter().enumerate().skip(start) {
+        match (quote, byte) {
+            (Some(open), _) if byte == open => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => {
+                quote = Some(byte);
+                tag.attributes += 1;
+            }
+            (None, b'x') if declares_namespace(bytes, offset) => tag.namespaces += 1,
+            (None, b'>') => {
+                tag.end = offset + 1;
+                tag.is_empty_element = offset > start && bytes[offset - 1] == b'/';
+                break;
+            }
+            (None, _) => {}
+        }
+    }
+    tag
+}
+
+/// Whether an attribute `xmlns` or `xmlns:…` begins at `offset`.
+fn declares_namespace(bytes: &[u8], offset: usize) -> bool {
+    bytes[offset..].starts_with(b"xmlns") && offset > 0 && bytes[offset - 1].is_ascii_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(depth: usize) -> String {
+        "<a>".repeat(depth) + &"</a>".repeat(depth)
+    }
+
+    #[test]
+    fn depth_is_bounded_and_empty_elements_count() {
+        assert_eq!(measure(&nested(MAX_DEPTH)), Ok(Outline::default()));
+        assert_eq!(measure(&nested(MAX_DEPTH + 1)).unwrap_err().0, Bound::Depth);
+        assert_eq!(measure(&("<a>".repeat(MAX_DEPTH) + "<a/>")).unwrap_err().0, Bound::Depth);
+        assert_eq!(measure(&format!("<a>{}</a>", "<b/>".repeat(1000))), Ok(Outline::default()));
+    }
+
+    #[test]
+    fn what_looks_like_tags_in_comments_and_cdata_does_not_count() {
+        let hidden = "<a>".repeat(MAX_DEPTH + 1);
+        let text = format!("<r x='>' y=\"<a>\"><!--{hidden}--><![CDATA[{hidden}]]><?p {hidden}?></r>");
+        assert_eq!(measure(&text), Ok(Outline::default()));
+    }
+
+    #[test]
+    fn attributes_and_namespaces_are_bounded() {
+        let attributes = |count: usize| format!("<a{}/>", (0..count).map(|n| format!(" a{n}=''")).collect::<String>());
+        assert!(measure(&attributes(MAX_ATTRIBUTES)).is_ok());
+        assert_eq!(measure(&attributes(MAX_ATTRIBUTES + 1)).unwrap_err().0, Bound::Attributes);
+        let declared = |count: usize| "<a xmlns:p='u'>".repeat(count) + &"</a>".repeat(count);
+        assert!(measure(&declared(MAX_NAMESPACES_IN_FORCE)).is_ok());
+        assert_eq!(measure(&declared(MAX_NAMESPACES_IN_FORCE + 1)).unwrap_err().0, Bound::Namespaces);
+        let siblings = format!("<a>{}</a>", "<b xmlns='u'/>".repeat(MAX_NAMESPACES + 1));
+        assert_eq!(measure(&siblings).unwrap_err().0, Bound::Namespaces);
+        let cdata = format!("<a>{}</a>", "<![CDATA[]]>".repeat(MAX_CDATA + 1));
+        assert_eq!(measure(&cdata).unwrap_err().0, Bound::Cdata);
+    }
+
+    #[test]
+    fn an_internal_subset_is_found_outside_quotes_only() {
+        let outline = |text: &str| measure(text).unwrap().internal_subset;
+        assert_eq!(outline("<!DOCTYPE domain SYSTEM \"a[b].dtd\"><domain/>"), None);
+        assert_eq!(outline("<!DOCTYPE domain [<!ENTITY a 'b'>]><domain/>"), Some(Span::new(17, 18)));
+    }
+
+    #[test]
+    fn a_second_root_is_found() {
+        assert_eq!(measure("<a><b/></a>\n<c/>").unwrap().second_root, Some(Span::new(12, 13)));
+        assert_eq!(measure("<a/><!-- <b/> -->").unwrap().second_root, None);
+    }
+
+    #[test]
+    fn broken_documents_are_measured_too() {
+        for text in ["", "<", "</", "<a", "<a b='", "<!", "<!--", "<![CDATA[", "<?", "</a></a>", "<!DOCTYPE '", "<>"] {
+            assert!(measure(text).is_ok(), "{text:?}");
+        }
+    }
+}

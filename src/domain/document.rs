@@ -1,0 +1,241 @@
+//! A whole document: what kind it is, and the domains in it.
+
+use thiserror::Error;
+
+use super::bounds::{Bound, measure};
+use super::hostdev::{Hostdev, Model};
+use super::metadata::{Metadata, NAMESPACE};
+use super::tree::{Node, Tree};
+use crate::device::Uuid;
+use crate::text::{BOM, Span, is_xml_space};
+
+/// A document that holds domains, read once, with the text that all its places refer to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// The text, byte for byte as it came.
+    pub text: String,
+    /// What its root element is.
+    pub kind: Kind,
+    /// Whether its first comment is libvirt's warning that the file is generated, so that libvirt will overwrite it.
+    pub is_generated: bool,
+    /// The domains in document order. A lone hostdev counts as a domain without a name and without metadata.
+    pub domains: Vec<Domain>,
+}
+
+/// The documents of libvirt that hold hostdevs, named after their root elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `virsh dumpxml`, `/etc/libvirt/qemu`.
+    Domain,
+    /// `/run/libvirt/qemu`: a running domain with its state around it.
+    DomStatus,
+    /// `virsh snapshot-dumpxml`; it may hold a second domain, `inactiveDomain`.
+    DomainSnapshot,
+    /// `virsh checkpoint-dumpxml`.
+    DomainCheckpoint,
+    /// What `virsh attach-device` takes.
+    Hostdev,
+}
+
+/// One domain of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Content of its `name`.
+    pub name: Option<String>,
+    /// Whether it is a snapshot's `inactiveDomain`, not the `domain` itself.
+    pub is_inactive: bool,
+    /// Its mediated devices in document order.
+    pub hostdevs: Vec<Hostdev>,
+    /// What its metadata holds of ours; a lone hostdev has none.
+    pub metadata: Option<Metadata>,
+}
+
+/// Why a document cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{kind}")]
+pub struct ReadError {
+    /// What is wrong.
+    pub kind: ReadErrorKind,
+    /// Where.
+    pub span: Span,
+    /// The text that the span refers to; bytes that are not UTF-8 are U+FFFD in it.
+    pub text: String,
+}
+
+/// What is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReadErrorKind {
+    /// Nothing but white space.
+    #[error("the document is empty")]
+    Empty,
+    /// libvirt reads UTF-8, whatever the declaration says.
+    #[error("the document is not UTF-8: byte 0x{0:02x} cannot stand here")]
+    NotUtf8(u8),
+    /// Beyond a bound that keeps parsers safe.
+    #[error("the document is refused: {0}")]
+    TooMuch(Bound),
+    /// Declarations in a DOCTYPE can make a small document huge; libvirt's own never have any.
+    #[error("the document declares things in its DOCTYPE")]
+    InternalSubset,
+    /// Two documents after each other.
+    #[error("a second document begins here")]
+    TwoRoots,
+    /// Not well-formed.
+    #[error("the document is not well-formed XML: {0}")]
+    NotXml(String),
+    /// A root that is none of the kinds.
+    #[error("the root element is <{0}>")]
+    OtherRoot(String),
+    /// A root in a namespace, which libvirt does not know.
+    #[error("the root element <{name}> is in the namespace {namespace:?}")]
+    RootInNamespace {
+        /// Its name.
+        name: String,
+        /// The namespace.
+        namespace: String,
+    },
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Domain, Self::DomStatus, Self::DomainSnapshot, Self::DomainCheckpoint, Self::Hostdev];
+
+    /// The name of the root element.
+    pub fn root(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::DomStatus => "domstatus",
+            Self::DomainSnapshot => "domainsnapshot",
+            Self::DomainCheckpoint => "domaincheckpoint",
+            Self::Hostdev => "hostdev",
+        }
+    }
+}
+
+impl Document {
+    /// Reads a document as libvirt would: as UTF-8, whatever its declaration says.
+    ///
+    /// # Errors
+    /// Where the bytes are no document that holds domains, or none that is safe to parse. What is wrong with a single hostdev
+    /// is no error here: it stands in that hostdev, so that all can be told at once.
+    pub fn read(bytes: Vec<u8>) -> Result<Self, Box<ReadError>> {
+        let text = String::from_utf8(bytes).map_err(not_utf8)?;
+        match Contents::read(&text) {
+            Ok(Contents { kind, is_generated, domains }) => Ok(Self { text, kind, is_generated, domains }),
+            Err((kind, span)) => Err(Box::new(ReadError { kind, span, text })),
+        }
+    }
+
+    /// The UUIDs of the devices that have an identity, each as often as it stands there.
+    pub fn uuids(&self) -> impl Iterator<Item = Uuid> {
+        let hostdevs = self.domains.iter().flat_map(|domain| &domain.hostdevs);
+        hostdevs.filter_map(|hostdev| match &hostdev.model {
+            Model::VfioPci(Ok(source)) => source.uuid.uuid.clone().ok(),
+            Model::VfioPci(Err(_)) | Model::Other(_) => None,
+        })
+    }
+}
+
+fn not_utf8(error: std::string::FromUtf8Error) -> Box<ReadError> {
+    let start = error.utf8_error().valid_up_to();
+    let byte = error.as_bytes()[start];
+    let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+    let span = Span::new(start, start + char::REPLACEMENT_CHARACTER.len_utf8());
+    Box::new(ReadError { kind: ReadErrorKind::NotUtf8(byte), span, text })
+}
+
+/// A document without its text.
+struct Contents {
+    kind: Kind,
+    is_generated: bool,
+    domains: Vec<Domain>,
+}
+
+impl Contents {
+    fn read(text: &str) -> Result<Self, (ReadErrorKind, Span)> {
+        if text.trim_start_matches(BOM).trim_matches(is_xml_space).is_empty() {
+            return Err((ReadErrorKind::Empty, Span::at(0)));
+        }
+        let outline = measure(text).map_err(|(bound, span)| (ReadErrorKind::TooMuch(bound), span))?;
+        if let Some(span) = outline.internal_subset {
+            return Err((ReadErrorKind::InternalSubset, span));
+        }
+        let tree = Tree::parse(text).map_err(|error| match outline.second_root {
+            // The parser stumbles over a second root without knowing it for one.
+            Some(root) if root.start <= error.span.start => (ReadErrorKind::TwoRoots, root),
+            _ => (ReadErrorKind::NotXml(error.reason), error.span),
+        })?;
+        let root = tree.root();
+        let kind = kind_of(root)?;
+        let is_generated = tree.leading_comment().is_some_and(|comment| comment.contains("AUTO-GENERATED FILE"));
+        let domains = match kind {
+            Kind::Domain => vec![Domain::read(text, root)],
+            Kind::Hostdev => vec![Domain::lone_hostdev(text, root)],
+            Kind::DomStatus | Kind::DomainSnapshot | Kind::DomainCheckpoint => {
+                let domains = root.children().filter(|child| child.is("domain") || child.is("inactiveDomain"));
+                domains.map(|domain| Domain::read(text, domain)).collect()
+            }
+        };
+        Ok(Self { kind, is_generated, domains })
+    }
+}
+
+fn kind_of(root: Node<'_>) -> Result<Kind, (ReadErrorKind, Span)> {
+    let name = root.local_name();
+    let kind = match root.namespace() {
+        Some(namespace) => {
+            Err(ReadErrorKind::RootInNamespace { name: name.to_owned(), namespace: namespace.to_owned() })
+        }
+        None => Kind::ALL
+            .into_iter()
+            .find(|kind| kind.root() == name)
+            .ok_or_else(|| ReadErrorKind::OtherRoot(name.to_owned())),
+    };
+    kind.map_err(|error| (error, root.element().start_tag))
+}
+
+impl Domain {
+    fn read(text: &str, domain: Node<'_>) -> Self {
+        let hostdevs =
+            domain.children_named("devices").flat_map(|devices| devices.children().filter(|d| d.is("hostdev")));
+        Self {
+            name: domain.children_named("name").next().map(|name| name.words()),
+            is_inactive: domain.is("inactiveDomain"),
+            hostdevs: mdevs(text, hostdevs),
+            metadata: Some(Metadata::read(text, domain)),
+        }
+    }
+
+    fn lone_hostdev(text: &str, hostdev: Node<'_>) -> Self {
+        Self { name: None, is_inactive: false, hostdevs: mdevs(text, std::iter::once(hostdev)), metadata: None }
+    }
+}
+
+fn mdevs<'t>(text: &str, hostdevs: impl Iterator<Item = Node<'t>>) -> Vec<Hostdev> {
+    let mdevs = hostdevs.filter(|hostdev| Hostdev::is_mdev(*hostdev));
+    mdevs.zip(1..).map(|(hostdev, ordinal)| Hostdev::read(text, hostdev, ordinal)).collect()
+}
+
+impl ReadErrorKind {
+    /// What to do about it, where that is known.
+    pub fn help(&self) -> Option<String> {
+        let kinds = || Kind::ALL.map(|kind| format!("<{}>", kind.root())).join(", ");
+        match self {
+            Self::Empty => Some("did the command before it fail?".to_owned()),
+            Self::NotUtf8(_) => {
+                Some("libvirt reads UTF-8 whatever the declaration says: convert it (iconv -t UTF-8)".to_owned())
+            }
+            Self::TooMuch(_) | Self::NotXml(_) => None,
+            Self::InternalSubset => Some("take the part in [ ] out: libvirt's documents have none".to_owned()),
+            Self::TwoRoots => Some(
+                "give one document at a time; virt-install prints one for each phase of an installation: \
+                 --print-xml 1 is the first alone"
+                    .to_owned(),
+            ),
+            Self::OtherRoot(_) => Some(format!("what is filled are {}", kinds())),
+            Self::RootInNamespace { namespace, .. } if namespace == NAMESPACE => {
+                Some("this is the metadata element by itself; give the domain that it belongs to".to_owned())
+            }
+            Self::RootInNamespace { .. } => Some(format!("{} are wanted, in no namespace", kinds())),
+        }
+    }
+}

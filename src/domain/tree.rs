@@ -1,0 +1,219 @@
+//! The only file that knows the parser: text to a tree of elements with their places.
+
+use roxmltree::ParsingOptions;
+
+use super::bounds::scan_start_tag;
+use super::element::{Element, Holder};
+use crate::text::{Span, is_xml_space};
+
+/// A parsed document.
+pub(super) struct Tree<'a> {
+    document: roxmltree::Document<'a>,
+}
+
+/// Why the parser refuses a text, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NotXml {
+    pub span: Span,
+    pub reason: String,
+}
+
+impl<'a> Tree<'a> {
+    /// Parses a text, which must be within the bounds and have no internal subset.
+    pub fn parse(text: &'a str) -> Result<Self, NotXml> {
+        // A DOCTYPE without declarations is harmless: nothing is ever fetched, and one with them was refused before.
+        let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+        let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
+            let place = error.pos();
+            let offset = offset_of(text, place.row as usize, place.col as usize);
+            let message = error.to_string();
+            let reason = message.strip_suffix(&format!(" at {place}")).unwrap_or(&message).to_owned();
+            NotXml { span: mark_at(text, offset), reason }
+        })?;
+        match unbound_by_empty_uri(&document) {
+            Some(span) => Err(NotXml { span, reason: "a namespace prefix is bound to an empty URI".to_owned() }),
+            None => Ok(Self { document }),
+        }
+    }
+
+    /// The root element.
+    pub fn root(&self) -> Node<'_> {
+        Node { node: self.document.root_element(), index: 0 }
+    }
+
+    /// The first comment before the root element.
+    pub fn leading_comment(&self) -> Option<&str> {
+        let before_root = self.document.root().children().take_while(|node| !node.is_element());
+        before_root.filter(|node| node.is_comment()).find_map(|node| node.text())
+    }
+}
+
+/// The offset of a row and column as the parser counts them, from 1, columns in characters.
+fn offset_of(text: &str, row: usize, column: usize) -> usize {
+    let line_start = match row {
+        0 | 1 => 0,
+        _ => text.match_indices('\n').nth(row - 2).map_or(text.len(), |(at, _)| at + 1),
+    };
+    let line = &text[line_start..];
+    line.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| line_start + at)
+}
+
+/// The span of the character at `offset`, or the end of the text.
+fn mark_at(text: &str, offset: usize) -> Span {
+    let character = text[offset..].chars().next();
+    Span::new(offset, offset + character.map_or(0, char::len_utf8))
+}
+
+/// A declaration like `xmlns:a=''`, which Namespaces in XML 1.0 forbids and the parser lets pass.
+fn unbound_by_empty_uri(document: &roxmltree::Document<'_>) -> Option<Span> {
+    // Nearly no document holds these letters; those that do are looked at closely.
+    let text = document.input_text();
+    if !text.contains("xmlns:") || !(text.contains("''") || text.contains("\"\"")) {
+        return None;
+    }
+    let is_empty = |namespace: &roxmltree::Namespace<'_>| namespace.name().is_some() && namespace.uri().is_empty();
+    let declares = |node: &roxmltree::Node<'_, '_>| {
+        let tag = scan_start_tag(text, node.range().start);
+        text[node.range().start..tag.end].contains("xmlns:")
+    };
+    let mut elements = document.descendants().filter(|node| node.is_element() && declares(node));
+    elements
+        .find(|node| node.namespaces().any(is_empty))
+        .map(|node| Span::new(node.range().start, node.range().start + 1))
+}
+
+/// An element of the tree.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'t> {
+    node: roxmltree::Node<'t, 't>,
+    /// Its number among the element children of its parent, from 0.
+    pub index: usize,
+}
+
+/// An attribute of an element.
+pub(super) struct Attribute<'t> {
+    /// The value, with references resolved and white space normalised.
+    pub value: &'t str,
+    /// The value between its quotes.
+    pub span: Span,
+}
+
+impl<'t> Node<'t> {
+    fn text(&self) -> &'t str {
+        self.node.document().input_text()
+    }
+
+    /// The name without its prefix.
+    pub fn local_name(&self) -> &'t str {
+        self.node.tag_name().name()
+    }
+
+    /// The namespace; none under `xmlns=''` either.
+    pub fn namespace(&self) -> Option<&'t str> {
+        self.node.tag_name().namespace().filter(|uri| !uri.is_empty())
+    }
+
+    /// Whether it has this name, in no namespace, as all elements of libvirt's own have.
+    pub fn is(&self, name: &str) -> bool {
+        self.namespace().is_none() && self.local_name() == name
+    }
+
+    /// The whole element.
+    pub fn span(&self) -> Span {
+        self.node.range().into()
+    }
+
+    /// The element as a value that outlives the tree.
+    pub fn element(&self) -> Element {
+        let span = self.span();
+        let tag = scan_start_tag(self.text(), span.start);
+        let content = (!tag.is_empty_element).then(|| {
+            let end = span.of(self.text()).rfind("</").map_or(span.end, |at| span.start + at);
+            Span::new(tag.end, end)
+        });
+        let start_tag = Span::new(span.start, tag.end);
+        let name_length = start_tag.of(self.text())[1..].find(|c| is_xml_space(c) || matches!(c, '/' | '>'));
+        let name = Span::new(span.start + 1, span.start + 1 + name_length.unwrap_or_default());
+        Element { span, start_tag, name, content, index: self.index }
+    }
+
+    /// The element with the namespaces that are declared around it.
+    pub fn holder(&self) -> Holder {
+        let declared = self.node.parent().into_iter().flat_map(|parent| parent.namespaces());
+        let namespaces = declared
+            .filter(|namespace| namespace.name() != Some("xml"))
+            .map(|namespace| (namespace.name().map(str::to_owned), namespace.uri().to_owned()))
+            .collect();
+        Holder { span: self.span(), namespaces }
+    }
+
+    /// The elements in it, in document order.
+    pub fn children(&self) -> impl Iterator<Item = Node<'t>> + use<'t> {
+        self.node.children().filter(roxmltree::Node::is_element).enumerate().map(|(index, node)| Node { node, index })
+    }
+
+    /// The elements of this name in it, in no namespace.
+    pub fn children_named(&self, name: &str) -> impl Iterator<Item = Node<'t>> {
+        self.children().filter(move |child| child.is(name))
+    }
+
+    /// The span of its last child that is no text.
+    pub fn last_child_span(&self) -> Option<Span> {
+        let mut children = self.node.children().rev();
+        children.find(|node| !node.is_text()).map(|node| node.range().into())
+    }
+
+    /// The attribute of this name, without a prefix.
+    pub fn attribute(&self, name: &str) -> Option<Attribute<'t>> {
+        let attribute = self.node.attributes().find(|a| a.namespace().is_none() && a.name() == name)?;
+        Some(Attribute { value: attribute.value(), span: attribute.range_value().into() })
+    }
+
+    /// Its text, comments left out, white space at both ends too.
+    pub fn words(&self) -> String {
+        let pieces = self.node.children().filter(roxmltree::Node::is_text).filter_map(|node| node.text());
+        pieces.collect::<String>().trim_matches(is_xml_space).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_place_behind_a_byte_order_mark_and_wide_characters() {
+        for before in ["", "\u{feff}", "<!-- ä -->\r\n", "\u{feff}<!-- ä -->"] {
+            let text = format!("{before}<a>ä</b>");
+            let Err(error) = Tree::parse(&text) else { panic!("{text:?} was taken") };
+            assert_eq!(error.span.of(&text), "<", "{text:?}: {error:?}");
+            assert!(text[error.span.start..].starts_with("</b>"), "{text:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_bound_to_nothing_is_refused() {
+        assert!(Tree::parse("<a xmlns:b=''/>").is_err());
+        assert!(Tree::parse("<a><b:c/></a>").is_err());
+        assert!(Tree::parse("<a xmlns='' b=\"\" xmlns:c='d'/>").is_ok());
+    }
+
+    #[test]
+    fn elements_know_their_tags_and_content() {
+        let text = "<r a='>' ><b c=\"/>\"/><d ></d><![CDATA[]]></r>";
+        let tree = Tree::parse(text).unwrap_or_else(|error| panic!("{error:?}"));
+        let root = tree.root().element();
+        assert_eq!(root.start_tag.of(text), "<r a='>' >");
+        assert_eq!(root.content.map(|span| span.of(text)), Some("<b c=\"/>\"/><d ></d><![CDATA[]]>"));
+        let children: Vec<_> = tree.root().children().map(|child| child.element()).collect();
+        assert_eq!(children.iter().map(|e| (e.name.of(text), e.index)).collect::<Vec<_>>(), [("b", 0), ("d", 1)]);
+        assert_eq!(children[0].content, None);
+        assert_eq!(children[1].content, Some(Span::at(text.find("</d>").unwrap())));
+    }
+
+    #[test]
+    fn text_is_joined_over_comments_and_cdata() {
+        let text = "<r> nvi<!-- x -->dia<![CDATA[-6]]>3&#x20;\n</r>";
+        let tree = Tree::parse(text).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(tree.root().words(), "nvidia-63");
+    }
+}
