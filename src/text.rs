@@ -74,7 +74,11 @@ impl fmt::Display for Place {
 pub struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// How many characters begin before each [`STRIDE`]th byte: one line with a thousand places may be the whole text.
+    characters: Vec<usize>,
 }
+
+const STRIDE: usize = 4096;
 
 /// The byte order mark that Windows editors put before UTF-8.
 pub const BOM: char = '\u{feff}';
@@ -83,18 +87,23 @@ impl<'a> Lines<'a> {
     /// Finds the lines of `text`.
     pub fn new(text: &'a str) -> Self {
         let first = if text.starts_with(BOM) { BOM.len_utf8() } else { 0 };
-        let starts = std::iter::once(first)
-            .chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1))
+        let starts = std::iter::once(first).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let mut seen = 0;
+        let characters = std::iter::once(0)
+            .chain(text.as_bytes().chunks(STRIDE).map(|chunk| {
+                seen += characters_begun(chunk);
+                seen
+            }))
             .collect();
-        Self { text, starts }
+        Self { text, starts, characters }
     }
 
-    /// The line and column of `offset`; an offset behind the text counts as its end.
+    /// The line and column of `offset`. An offset behind the text is its end, one inside a character its start.
     pub fn place(&self, offset: usize) -> Place {
-        let offset = offset.min(self.text.len());
+        let offset = floor_char_boundary(self.text, offset);
         let line = self.number(offset);
         let start = self.starts[line - 1];
-        Place { line, column: self.text.get(start..offset).map_or(1, |before| before.chars().count() + 1) }
+        Place { line, column: self.characters_before(offset).saturating_sub(self.characters_before(start)) + 1 }
     }
 
     /// The span of the line that holds `offset`, without its line ending.
@@ -110,6 +119,22 @@ impl<'a> Lines<'a> {
     fn number(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset).max(1)
     }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let stride = offset / STRIDE;
+        self.characters[stride] + characters_begun(&self.text.as_bytes()[stride * STRIDE..offset])
+    }
+}
+
+/// How many characters begin in these bytes of UTF-8: all bytes but the continuation bytes, `0b10xx_xxxx`.
+fn characters_begun(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
+/// The last place at or before `offset` that lies between two characters, at most the text's end.
+// `str::floor_char_boundary` came with Rust 1.91, and `rust-version` is older.
+pub fn floor_char_boundary(text: &str, offset: usize) -> usize {
+    (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// White space as XML 1.0 knows it, production 3 (`S`).
@@ -135,6 +160,39 @@ mod tests {
         assert_eq!(lines.place(text.find("<b").unwrap()), Place { line: 2, column: 3 });
         assert_eq!(lines.line_around(4).of(text), "<ä>");
         assert_eq!(lines.line_around(text.len()).of(text), "  <b/>");
+    }
+
+    #[test]
+    fn columns_of_a_long_line_are_those_that_counting_it_gives() {
+        let text = "\u{feff}ä\n".to_owned() + &"<日 é='𝄞'/>".repeat(2000);
+        let lines = Lines::new(&text);
+        let start = text.find('<').unwrap();
+        for (column, (at, _)) in text[start..].char_indices().enumerate() {
+            assert_eq!(lines.place(start + at), Place { line: 2, column: column + 1 });
+        }
+        let end = text[start..].chars().count() + 1;
+        assert_eq!(lines.place(text.len()), Place { line: 2, column: end });
+        assert_eq!(lines.place(start + 2), Place { line: 2, column: 2 }, "inside a character");
+    }
+
+    #[test]
+    fn a_place_at_the_end_of_a_line_of_4_mib_takes_no_longer_than_one_at_its_start() {
+        let text = "x".repeat(4 * 1024 * 1024);
+        let lines = Lines::new(&text);
+        let time = |from: usize| {
+            let started = std::time::Instant::now();
+            assert!((from..from + 2000).all(|offset| lines.place(offset).column == offset + 1));
+            started.elapsed()
+        };
+        // Counting from the line's start takes a thousand times as long; twenty leaves room for a busy machine.
+        let (start, end) = (time(2 * STRIDE), time(text.len() - STRIDE));
+        assert!(end < 20 * start, "{end:?} is long beside {start:?}");
+    }
+
+    #[test]
+    fn the_end_of_a_text_of_whole_strides_has_a_place() {
+        let text = "x".repeat(2 * STRIDE);
+        assert_eq!(Lines::new(&text).place(text.len()), Place { line: 1, column: 2 * STRIDE + 1 });
     }
 
     #[test]

@@ -1,11 +1,111 @@
-//! Keeps what came from outside from commanding the terminal.
+//! Keeps what came from outside from commanding the terminal, or from hiding in it.
+//!
+//! Escaping twice is escaping once: a backslash is left as it is, so a text may hold what was escaped before.
 
-/// Writes control characters (U+0000 to U+001F, U+007F to U+009F) and characters that reorder text as escapes.
+use std::fmt::Write;
+use std::path::Path;
+
+/// Writes what a terminal would obey or not show as a visible escape: `\n`, `\r`, `\t`, `\x1b`, `\u{9b}`.
+///
+/// That is every control character (U+0000 to U+001F, U+007F to U+009F), line and paragraph separators, what reorders
+/// text, and the invisible format characters that no script needs.
 pub fn escape(text: &str) -> String {
-    text.to_owned()
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            '\0'..='\x1f' | '\x7f' => push_byte(&mut escaped, character as u8),
+            hidden if is_hidden(hidden) => escaped.extend(hidden.escape_unicode()),
+            plain => escaped.push(plain),
+        }
+    }
+    escaped
 }
 
 /// The same for a line of a document, one character for one, so that the columns below it hold.
+///
+/// The ASCII controls become their pictures (U+2400 to U+2421), the others U+FFFD. A tab stays: how wide it is drawn is
+/// for the renderer to say, which draws the marker below it too.
 pub fn escape_line(line: &str) -> String {
-    line.to_owned()
+    let shown = |character| match character {
+        '\t' => '\t',
+        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\x7f' => '\u{2421}',
+        hidden if is_hidden(hidden) => char::REPLACEMENT_CHARACTER,
+        plain => plain,
+    };
+    line.chars().map(shown).collect()
+}
+
+/// A path to be read by a person: escaped as by [`escape`], and bytes that are not UTF-8 as `\xff`.
+pub fn path(path: &Path) -> String {
+    let mut escaped = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        escaped.push_str(&escape(chunk.valid()));
+        for byte in chunk.invalid() {
+            push_byte(&mut escaped, *byte);
+        }
+    }
+    escaped
+}
+
+fn push_byte(escaped: &mut String, byte: u8) {
+    // Writing into a String cannot fail.
+    let _ = write!(escaped, "\\x{byte:02x}");
+}
+
+/// Characters beyond ASCII that are obeyed rather than shown.
+///
+/// The joiners U+200C and U+200D are not among them: Persian and Hindi are written with them.
+fn is_hidden(character: char) -> bool {
+    matches!(character,
+        '\u{80}'..='\u{9f}' // C1 controls: U+009B starts a sequence as ESC [ does
+        | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}' // direction
+        | '\u{2028}' | '\u{2029}' // line and paragraph separator
+        | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{feff}' // no width
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' // annotations, tags
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn controls_and_reordering_characters_become_visible_escapes() {
+        assert_eq!(escape("a\x1b[31mb\u{9b}m\n\r\t\0\x7f"), r"a\x1b[31mb\u{9b}m\n\r\t\x00\x7f");
+        assert_eq!(escape("\u{202e}\u{2066}\u{2028}\u{61c}\u{200f}"), r"\u{202e}\u{2066}\u{2028}\u{61c}\u{200f}");
+        assert_eq!(escape("c2177883\u{200b}"), r"c2177883\u{200b}");
+        assert_eq!(escape("Prüfung 日本 می\u{200c}روم C:\\x"), "Prüfung 日本 می\u{200c}روم C:\\x");
+    }
+
+    #[test]
+    fn a_line_keeps_its_tabs_and_its_number_of_characters() {
+        assert_eq!(escape_line("\t<a>\x1b[m\r\n\0\x7f\u{9b}\u{202e}ä"), "\t<a>␛[m␍␊␀␡\u{fffd}\u{fffd}ä");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_shows_bytes_that_are_not_utf8() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(path(Path::new(OsStr::from_bytes(b"vm\xff\xc3-\xc3\xa4\x1b\n.xml"))), r"vm\xff\xc3-ä\x1b\n.xml");
+    }
+
+    proptest! {
+        #[test]
+        fn escaping_twice_is_escaping_once(text: String) {
+            prop_assert_eq!(escape(&escape(&text)), escape(&text));
+        }
+
+        #[test]
+        fn no_control_character_passes(text in any::<Vec<char>>().prop_map(String::from_iter)) {
+            prop_assert!(!escape(&text).contains(char::is_control));
+            prop_assert!(!escape_line(&text).replace('\t', "").contains(char::is_control));
+            prop_assert_eq!(escape_line(&text).chars().count(), text.chars().count());
+        }
+    }
 }

@@ -1,14 +1,15 @@
 //! What a person is told: one form for every error and warning, whatever module it comes from.
 //!
-//! The modules return their errors as values. Here each becomes a [`Diagnostic`]: what is wrong, where, and what to do about it.
+//! The modules return their errors as values. Here each becomes a [`Diagnostic`]: what is wrong, where, and what to do
+//! about it.
 //! Nothing here prints; [`Diagnostic::render`] gives the text.
 
-mod escape;
+pub mod escape;
 mod render;
 
 pub use escape::{escape, escape_line};
 
-use crate::text::{Lines, Place, Span};
+use crate::text::{Lines, Place, Span, floor_char_boundary};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,27 +44,53 @@ pub struct Excerpt {
     pub origin: String,
     /// Where the marked characters begin.
     pub place: Place,
-    /// The line that holds them, without its line ending.
+    /// The line that holds them, without its line ending; of a long line the piece around them, `...` where it was cut.
     pub line: String,
-    /// The marked bytes of `line`; of a span over several lines those on the first.
+    /// The marked bytes of `line`; of a span over several lines those on the first, of a long span its beginning.
     pub marked: Span,
     /// What is said below the marked characters; may be empty.
     pub label: String,
 }
 
+/// How many characters of a line are shown, and how many of them at most before the marked ones.
+///
+/// A document may be one line of 4 MiB, and may have a thousand faults.
+const SHOWN: usize = 120;
+const SHOWN_BEFORE: usize = 60;
+const CUT: &str = "...";
+
 impl Excerpt {
-    /// Cuts the line that holds the start of `span` out of the text.
+    /// Cuts the line that holds the start of `span`, or the piece around it, out of `text`, which `lines` was made for.
+    ///
+    /// It takes no longer for a long line than for a short one.
     pub fn new(origin: &str, text: &str, lines: &Lines<'_>, span: Span, label: impl Into<String>) -> Self {
         let line = lines.line_around(span.start);
-        let start = span.start.clamp(line.start, line.end);
-        let end = span.end.clamp(start, line.end);
+        let start = floor_char_boundary(text, span.start.clamp(line.start, line.end));
+        let shown = shown_of(line.of(text), start - line.start);
+        let (from, to) = (line.start + shown.start, line.start + shown.end);
+        let end = floor_char_boundary(text, span.end.clamp(start, to));
+
+        let left = if from > line.start { CUT } else { "" };
+        let right = if to < line.end { CUT } else { "" };
         Self {
             origin: origin.to_owned(),
             place: lines.place(span.start),
-            line: line.of(text).to_owned(),
-            marked: Span::new(start - line.start, end - line.start),
+            line: [left, &text[from..to], right].concat(),
+            marked: Span::new(left.len() + start - from, left.len() + end - from),
             label: label.into(),
         }
+    }
+}
+
+/// The bytes of `line` that are shown for a mark that begins at byte `mark`.
+fn shown_of(line: &str, mark: usize) -> Span {
+    let back = |from: usize, characters: usize| {
+        line[..from].char_indices().rev().take(characters).last().map_or(from, |(at, _)| at)
+    };
+    let start = back(mark, SHOWN_BEFORE);
+    match line[start..].char_indices().nth(SHOWN) {
+        Some((length, _)) => Span::new(start, start + length),
+        None => Span::new(back(line.len(), SHOWN), line.len()),
     }
 }
 

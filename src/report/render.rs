@@ -1,10 +1,70 @@
 //! The text of a diagnostic, drawn by annotate-snippets.
+//!
+//! Everything is escaped before the library sees it: it hands labels, paths and help on as they are, and
+//! U+0080 to U+009F everywhere.
 
-use super::Diagnostic;
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
+
+use super::escape::{escape, escape_line};
+use super::{Diagnostic, Excerpt, Severity};
+use crate::text::floor_char_boundary;
+
+/// Wide enough that the library never cuts a line itself: [`Excerpt::new`] has done that, around the mark.
+const NEVER_CUT: usize = 100_000;
 
 impl Diagnostic {
     /// The text as rustc would lay it out, with a line ending; in colour if `colour` says so.
-    pub fn render(&self, _colour: bool) -> String {
-        self.message.clone() + "\n"
+    ///
+    /// Without colour it holds no control character but the line endings.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(NEVER_CUT);
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let group = Group::with_title(level.primary_title(escape(&self.message)))
+            .elements(self.excerpt.as_ref().map(snippet))
+            .elements(self.help.iter().map(|help| Level::HELP.message(escape(help))));
+
+        let mut text = renderer.render(&[group]);
+        if let Some(excerpt) = &self.excerpt {
+            set_column(&mut text, excerpt.place.column);
+        }
+        text.push('\n');
+        text
     }
 }
+
+/// The line with its mark, under the name and place of its text.
+fn snippet(excerpt: &Excerpt) -> Element<'static> {
+    let end = floor_char_boundary(&excerpt.line, excerpt.marked.end);
+    let start = floor_char_boundary(&excerpt.line, excerpt.marked.start.min(end));
+    // A replaced character may be longer or shorter in bytes, so the mark is found anew.
+    let before = escape_line(&excerpt.line[..start]);
+    let marked = escape_line(&excerpt.line[start..end]);
+    let behind = escape_line(&excerpt.line[end..]);
+    let span = before.len()..before.len() + marked.len();
+    let label = Some(escape(&excerpt.label)).filter(|label| !label.is_empty());
+
+    Snippet::source(before + &marked + &behind)
+        .line_start(excerpt.place.line)
+        .path(escape(&excerpt.origin))
+        .annotation(AnnotationKind::Primary.span(span).label(label))
+        .into()
+}
+
+/// Puts the true column behind the last colon of the second line, `--> FILE:LINE:COLUMN`.
+///
+/// The library counts the column in the source that it is given, which is a piece of the line only. Its `Origin`
+/// takes any column, but a snippet below an `Origin` gets a `:::` as if it were of another file.
+fn set_column(text: &mut String, column: usize) {
+    let Some(title_end) = text.find('\n') else { return };
+    let origin_end = text[title_end + 1..].find('\n').map_or(text.len(), |length| title_end + 1 + length);
+    let Some(colon) = text[..origin_end].rfind(':') else { return };
+    let digits = text[colon + 1..].bytes().take_while(u8::is_ascii_digit).count();
+    text.replace_range(colon + 1..colon + 1 + digits, &column.to_string());
+}
+
+#[cfg(test)]
+mod tests;
