@@ -1,6 +1,7 @@
 //! What a host has: the answers about the mediated devices that were asked for, wherever they were read from.
 //!
-//! [`sysfs`] reads them out of the kernel's tree. Nothing here knows of documents, and nothing decides what an answer means.
+//! [`sysfs`] reads them out of the kernel's tree. Nothing here knows of documents, and nothing decides what an answer
+//! means.
 
 pub mod sysfs;
 
@@ -9,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::device::{Identity, MdevType, PciId, Uuid};
-pub use sysfs::SysfsError;
+pub use sysfs::{Sysfs, SysfsError};
 
 /// The device API of an mdev type, as its `device_api` file in sysfs says it: `vfio-pci`, `vfio-ccw`, `vfio-ap`, …
 ///
@@ -50,6 +51,12 @@ pub enum Parent {
         /// The bus or class that its `subsystem` link names, where it has one.
         subsystem: Option<String>,
     },
+    /// Not looked at, since the device API of the mdev's type is not `vfio-pci`: such a device has no identity, and
+    /// what is wrong with its parent's files must not stand before that.
+    Unread {
+        /// Its directory's name.
+        name: String,
+    },
 }
 
 /// A mediated device that a host has.
@@ -64,11 +71,11 @@ pub struct Device {
 }
 
 impl Device {
-    /// Its identity, which it has where the parent is a PCI device.
+    /// Its identity, which it has where its device API is `vfio-pci` and the parent is a PCI device.
     pub fn identity(&self) -> Option<Identity> {
         match self.parent {
             Parent::Pci { vendor, product } => Some(Identity { vendor, product, mdev_type: self.mdev_type.clone() }),
-            Parent::Other { .. } => None,
+            Parent::Other { .. } | Parent::Unread { .. } => None,
         }
     }
 }

@@ -1,0 +1,586 @@
+//! Trees that the kernel makes, and trees that it would not.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use tempfile::TempDir;
+
+use super::*;
+use crate::device::{Identity, MdevTypeError, PciIdError};
+
+const UUID: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
+const OTHER_UUID: &str = "4b20d080-1b54-4048-85b3-06a62d165c01";
+const GPU: &str = "devices/pci0000:00/0000:00:02.0";
+const TYPE: &str = "i915-GVTg_V5_4";
+
+/// A tree to be spoilt, below a directory that is not part of it.
+struct Scratch {
+    around: TempDir,
+}
+
+impl Scratch {
+    /// With `bus`, and nothing else.
+    fn empty() -> Self {
+        let scratch = Self { around: TempDir::new().unwrap() };
+        fs::create_dir_all(scratch.at("bus")).unwrap();
+        scratch
+    }
+
+    /// The proposal's own example: one GVT-g device.
+    fn gvt_g() -> Self {
+        let scratch = Self::empty();
+        scratch.pci_parent(GPU, "0x8086\n", "0x591d\n");
+        scratch.mdev(UUID, GPU, TYPE);
+        scratch
+    }
+
+    fn sys(&self) -> PathBuf {
+        self.around.path().join("sys")
+    }
+
+    fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.sys().join(path)
+    }
+
+    fn file(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        self.clear(&path);
+        fs::write(path, content).unwrap();
+    }
+
+    fn link(&self, path: impl AsRef<Path>, target: impl AsRef<Path>) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        self.clear(&path);
+        symlink(target, path).unwrap();
+    }
+
+    fn remove(&self, path: impl AsRef<Path>) {
+        self.clear(&self.at(path));
+    }
+
+    fn clear(&self, path: &Path) {
+        match fs::symlink_metadata(path) {
+            Ok(there) if there.is_dir() => fs::remove_dir_all(path).unwrap(),
+            Ok(_) => fs::remove_file(path).unwrap(),
+            Err(_) => {}
+        }
+    }
+
+    /// The link in `bus/mdev/devices`.
+    fn bus_link(&self, uuid: &str, target: impl AsRef<Path>) {
+        self.link(Path::new(MDEVS).join(uuid), target);
+    }
+
+    fn pci_parent(&self, path: &str, vendor: &str, device: &str) {
+        self.file(format!("{path}/vendor"), vendor);
+        self.file(format!("{path}/device"), device);
+        self.link(format!("{path}/subsystem"), "../../../bus/pci");
+    }
+
+    /// A device and its type, of device API vfio-pci.
+    fn mdev(&self, uuid: &str, parent: &str, mdev_type: &str) {
+        self.file(format!("{parent}/{TYPES}/{mdev_type}/device_api"), "vfio-pci\n");
+        self.link(format!("{parent}/{uuid}/mdev_type"), format!("../{TYPES}/{mdev_type}"));
+        self.bus_link(uuid, format!("../../../{parent}/{uuid}"));
+    }
+
+    fn open(&self) -> Sysfs {
+        Sysfs::open(&self.sys()).unwrap()
+    }
+
+    fn lookup(&self) -> Answer<Lookup> {
+        self.open().lookup(&uuid(UUID))
+    }
+
+    fn error(&self) -> Arc<SysfsError> {
+        self.lookup().unwrap_err()
+    }
+
+    /// What is wrong, with the path of the tree taken out.
+    fn message(&self) -> String {
+        without(&self.error().to_string(), &self.sys())
+    }
+}
+
+fn without(message: &str, dir: &Path) -> String {
+    message.replace(&dir.display().to_string(), "/sys")
+}
+
+fn uuid(text: &str) -> Uuid {
+    text.parse().unwrap()
+}
+
+fn pci(vendor: u16, product: u16) -> Parent {
+    Parent::Pci { vendor: vendor.into(), product: product.into() }
+}
+
+fn found(mdev_type: &str, parent: Parent) -> Lookup {
+    Lookup::Found(Device {
+        mdev_type: mdev_type.parse().unwrap(),
+        device_api: DeviceApi(DeviceApi::VFIO_PCI.to_owned()),
+        parent,
+    })
+}
+
+fn testdata(host: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect()
+}
+
+/// What a host of testdata says, in one line.
+fn told(host: &str, uuid_text: &str) -> String {
+    match Sysfs::open(&testdata(host)).unwrap().lookup(&uuid(uuid_text)).unwrap() {
+        Lookup::Absent => "absent".to_owned(),
+        Lookup::Found(device) => match (device.identity(), device.parent) {
+            (Some(identity), _) => format!("{} {identity}", device.device_api),
+            (None, Parent::Other { name, subsystem }) => {
+                format!("{} {} of {name} on {}", device.device_api, device.mdev_type, subsystem.unwrap_or_default())
+            }
+            (None, Parent::Unread { name }) => format!("{} {} of {name}", device.device_api, device.mdev_type),
+            (None, parent) => panic!("{parent:?} has no identity"),
+        },
+    }
+}
+
+#[test]
+fn the_kernels_own_trees_tell_what_was_driven() {
+    let numbered = |number: u8| format!("c0ffee0{number}-0000-4000-8000-00000000000{number}");
+    for (number, expected) in [
+        (1, "vfio-pci 0x1234 0x11e8 i915-V5_4"),
+        (2, "vfio-pci 0x1234 0x11e8 i915-V5_8"),
+        (3, "vfio-pci 0x8086 0x10d3 i915-V5_4"),
+        (4, "vfio-pci 0x8086 0x10d3 i915-V5_8"),
+        (5, "vfio-pci 0x1b36 0x0005 i915-V5_4"),
+        (6, "absent"),
+        (7, "vfio-ap vgpu_demo-V5_4 of matrix"),
+        (9, "vfio-pci vgpu_demo-V5_8 of nopci on vgpu_demo"),
+    ] {
+        assert_eq!(told("linux-6.1/host-a", &numbered(number)), expected, "c0ffee0{number}");
+    }
+    let only_there = "0b0b0b0b-0000-4000-8000-00000000000b";
+    assert_eq!(told("linux-6.1/host-a", only_there), "absent");
+    assert!(told("linux-6.1/host-b", only_there).starts_with("vfio-pci 0x"));
+    // Of the three UUIDs that both hosts have, the first alone is the same device.
+    for (number, same) in [(1, true), (2, false), (3, false)] {
+        let [a, b] = ["linux-6.1/host-a", "linux-6.1/host-b"].map(|host| told(host, &numbered(number)));
+        assert_eq!(a == b, same, "c0ffee0{number}: {a}, {b}");
+    }
+}
+
+#[test]
+fn the_trees_of_the_field_tell_what_they_are() {
+    for (host, uuid, expected) in [
+        ("field/gvt-g", UUID, "vfio-pci 0x8086 0x591d i915-GVTg_V5_4"),
+        ("field/ampere-vf", "7d075752-aa36-4bfd-a6f1-062bf15eff01", "vfio-pci 0x10de 0x20f1 nvidia-475"),
+        ("field/ampere-vf", "7d075752-aa36-4bfd-a6f1-062bf15eff02", "vfio-pci 0x10de 0x20f1 nvidia-474"),
+        ("field/s390x", "80c6c135-ad44-41d0-b1b7-0ae47de48621", "vfio-ccw vfio_ccw-io of 0.0.0052"),
+        ("field/s390x", "52177883-f1bb-47f0-914d-02a22e3a8801", "vfio-ap vfio_ap-passthrough of matrix"),
+    ] {
+        assert_eq!(told(host, uuid), expected, "{host} {uuid}");
+    }
+}
+
+#[test]
+fn a_host_is_asked_and_its_answers_carry_its_name() {
+    let scratch = Scratch::gvt_g();
+    let host = scratch.open().ask([UUID, OTHER_UUID, UUID].map(uuid));
+    assert_eq!(host.name, scratch.sys().display().to_string());
+    let identity = Identity { vendor: 0x8086.into(), product: 0x591d.into(), mdev_type: TYPE.parse().unwrap() };
+    assert!(matches!(host.lookup(&uuid(UUID)), Ok(Lookup::Found(device)) if device.identity() == Some(identity)));
+    assert!(matches!(host.lookup(&uuid(OTHER_UUID)), Ok(Lookup::Absent)));
+}
+
+#[test]
+fn what_is_no_directory_or_has_no_bus_is_no_sysfs() {
+    let around = TempDir::new().unwrap();
+    fs::write(around.path().join("file"), "").unwrap();
+    fs::create_dir(around.path().join("none")).unwrap();
+    fs::create_dir(around.path().join("linked")).unwrap();
+    symlink("/sys/bus", around.path().join("linked/bus")).unwrap();
+    for (dir, at) in [("absent", "absent"), ("file", "file"), ("none", "none/bus"), ("linked", "linked/bus")] {
+        let given = around.path().join(dir);
+        let Err(error) = Sysfs::open(&given) else { panic!("{dir} was taken for a sysfs") };
+        let SysfsError::NotSysfs { dir, path, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((dir, path), (&given, &around.path().join(at)));
+        assert_eq!(
+            without(&error.to_string(), around.path()),
+            format!("/sys/{} is no sysfs: cannot open the directory /sys/{at}", given.file_name().unwrap().display())
+        );
+    }
+}
+
+#[test]
+fn the_root_itself_may_be_a_link() {
+    let scratch = Scratch::gvt_g();
+    let link = scratch.around.path().join("link");
+    symlink("sys", &link).unwrap();
+    assert_eq!(Sysfs::open(&link).unwrap().lookup(&uuid(UUID)).unwrap(), found(TYPE, pci(0x8086, 0x591d)));
+}
+
+#[test]
+fn a_host_without_the_mdev_module_has_no_mdevs() {
+    for there in ["bus", "bus/mdev", MDEVS] {
+        let scratch = Scratch::empty();
+        fs::create_dir_all(scratch.at(there)).unwrap();
+        assert_eq!(scratch.lookup().unwrap(), Lookup::Absent, "{there}");
+    }
+}
+
+#[test]
+fn the_directory_of_mdevs_is_not_followed_out_of_the_tree() {
+    for linked in ["bus/mdev", MDEVS] {
+        let scratch = Scratch::empty();
+        scratch.link(linked, scratch.around.path());
+        let error = Sysfs::open(&scratch.sys()).unwrap_err();
+        assert_eq!(
+            without(&error.to_string(), &scratch.sys()),
+            format!("/sys/{linked} is not a directory, as the kernel would have it")
+        );
+    }
+}
+
+#[test]
+fn the_link_of_an_mdev_must_lead_to_it_inside_the_tree() {
+    let place = format!("/sys/{MDEVS}/{UUID}");
+    for target in [format!("/{GPU}/{UUID}"), format!("../../../../{GPU}/{UUID}"), "../../../../../../etc".to_owned()] {
+        let scratch = Scratch::gvt_g();
+        scratch.bus_link(UUID, &target);
+        assert!(matches!(&*scratch.error(), SysfsError::OutsideTree { .. }), "{target}");
+        assert_eq!(scratch.message(), format!("the link {place} leads out of the tree: {target}"));
+    }
+    for target in [
+        "../../..".to_owned(),
+        format!("../../../devices/{UUID}"),
+        format!("../../../{GPU}"),
+        format!("../../../{GPU}/{OTHER_UUID}"),
+        format!("../../../class/mdev_bus/0000:00:02.0/{UUID}"),
+        format!("../../../{GPU}/{UUID}/mdev_type"),
+    ] {
+        let scratch = Scratch::gvt_g();
+        scratch.bus_link(UUID, &target);
+        assert!(matches!(&*scratch.error(), SysfsError::WrongTarget { .. }), "{target}");
+        assert_eq!(scratch.message(), format!("the link {place} leads to {target}, not to devices/…/PARENT/UUID"));
+    }
+}
+
+#[test]
+fn what_is_no_link_in_the_bus_is_an_error_and_not_an_absent_device() {
+    let scratch = Scratch::gvt_g();
+    // As a checkout without symbolic links leaves them.
+    scratch.file(format!("{MDEVS}/{UUID}"), format!("../../../{GPU}/{UUID}"));
+    assert_eq!(scratch.message(), format!("/sys/{MDEVS}/{UUID} is not a symbolic link, as the kernel would have it"));
+    scratch.remove(format!("{MDEVS}/{UUID}"));
+    fs::create_dir(scratch.at(format!("{MDEVS}/{UUID}"))).unwrap();
+    assert!(matches!(&*scratch.error(), SysfsError::WrongKind { .. }));
+}
+
+#[test]
+fn a_directory_that_is_a_link_is_not_walked_through() {
+    // The same tree again outside, so that following any of the links would find a device.
+    let outside = Scratch::gvt_g();
+    for linked in [
+        "devices".to_owned(),
+        "devices/pci0000:00".to_owned(),
+        GPU.to_owned(),
+        format!("{GPU}/{UUID}"),
+        format!("{GPU}/{TYPES}"),
+        format!("{GPU}/{TYPES}/{TYPE}"),
+    ] {
+        let scratch = Scratch::gvt_g();
+        scratch.link(&linked, outside.at(&linked));
+        assert_eq!(scratch.message(), format!("/sys/{linked} is not a directory, as the kernel would have it"));
+    }
+}
+
+#[test]
+fn an_attribute_is_a_file_and_neither_a_link_nor_a_directory() {
+    let outside = Scratch::gvt_g();
+    for attribute in [format!("{GPU}/vendor"), format!("{GPU}/device"), format!("{GPU}/{TYPES}/{TYPE}/device_api")] {
+        let expected = format!("/sys/{attribute} is not a file, as the kernel would have it");
+        let scratch = Scratch::gvt_g();
+        scratch.link(&attribute, outside.at(&attribute));
+        assert_eq!(scratch.message(), expected);
+        scratch.remove(&attribute);
+        fs::create_dir(scratch.at(&attribute)).unwrap();
+        assert_eq!(scratch.message(), expected);
+    }
+}
+
+#[test]
+fn what_the_kernel_always_has_and_is_not_there_is_named() {
+    for (removed, wanted) in [
+        (GPU.to_owned(), "the mdev's parent"),
+        (format!("{GPU}/{UUID}"), "the mdev's own directory"),
+        (format!("{GPU}/{UUID}/mdev_type"), "the link to the mdev's type"),
+        (format!("{GPU}/{TYPES}/{TYPE}"), "the directory of the mdev's type"),
+        (format!("{GPU}/{TYPES}/{TYPE}/device_api"), "the device API of the mdev's type"),
+        (format!("{GPU}/vendor"), "the vendor id of a PCI device"),
+        (format!("{GPU}/device"), "the device id of a PCI device"),
+    ] {
+        let scratch = Scratch::gvt_g();
+        scratch.remove(&removed);
+        assert!(matches!(&*scratch.error(), SysfsError::Missing { .. }), "{removed}");
+        assert_eq!(scratch.message(), format!("/sys/{removed} is missing, {wanted}"));
+    }
+}
+
+#[test]
+fn the_type_is_one_of_the_parents_own() {
+    let link = format!("{GPU}/{UUID}/mdev_type");
+    for target in [
+        "..".to_owned(),
+        format!("../{TYPES}"),
+        format!("../{TYPES}/{TYPE}/devices"),
+        format!("../../0000:00:03.0/{TYPES}/{TYPE}"),
+        format!("{TYPES}/{TYPE}"),
+    ] {
+        let scratch = Scratch::gvt_g();
+        scratch.link(&link, &target);
+        assert!(matches!(&*scratch.error(), SysfsError::WrongTarget { .. }), "{target}");
+        assert_eq!(
+            scratch.message(),
+            format!("the link /sys/{link} leads to {target}, not to mdev_supported_types/TYPE of its parent")
+        );
+    }
+    for target in [format!("/{GPU}/{TYPES}/{TYPE}"), "../../../../../../../../etc".to_owned()] {
+        let scratch = Scratch::gvt_g();
+        scratch.link(&link, &target);
+        assert!(matches!(&*scratch.error(), SysfsError::OutsideTree { .. }), "{target}");
+    }
+    let scratch = Scratch::gvt_g();
+    scratch.file(&link, TYPE);
+    assert!(matches!(&*scratch.error(), SysfsError::WrongKind { .. }));
+}
+
+#[test]
+fn a_type_name_that_no_document_can_hold_is_an_error() {
+    for (name, error) in [
+        (&b"nvidia-\xff"[..], MdevTypeError::NotUtf8),
+        (b"nvidia-\x1b[2J", MdevTypeError::NotXml('\x1b')),
+        (b" nvidia-474", MdevTypeError::SurroundingSpace),
+    ] {
+        let scratch = Scratch::gvt_g();
+        let target = Path::new("..").join(TYPES).join(OsStr::from_bytes(name));
+        scratch.link(format!("{GPU}/{UUID}/mdev_type"), target);
+        let told = scratch.error();
+        assert!(matches!(&*told, SysfsError::TypeName { source, .. } if *source == error), "{told:?}");
+    }
+}
+
+#[test]
+fn a_wrong_content_is_shown() {
+    let vendor = format!("{GPU}/vendor");
+    for (content, found, reason) in [
+        (&b""[..], r#""""#, PciIdError::NotANumber),
+        (b"8086x\n", r#""8086x\n""#, PciIdError::NotANumber),
+        (b"0x18086\n", r#""0x18086\n""#, PciIdError::TooLarge),
+        (b"\xff\n", "\"\u{fffd}\\n\"", PciIdError::NotANumber),
+        (b"0x8086\n0x8086\n", r#""0x8086\n0x8086\n""#, PciIdError::NotANumber),
+    ] {
+        let scratch = Scratch::gvt_g();
+        scratch.file(&vendor, content);
+        assert_eq!(scratch.message(), format!("/sys/{vendor} holds {found}, which is no PCI id"));
+        assert!(matches!(&*scratch.error(), SysfsError::NotAPciId { source, .. } if *source == reason));
+    }
+    let api = format!("{GPU}/{TYPES}/{TYPE}/device_api");
+    for (content, found) in
+        [("", r#""""#), ("\n", r#""\n""#), ("vfio pci\n", r#""vfio pci\n""#), ("a\n\n", r#""a\n\n""#)]
+    {
+        let scratch = Scratch::gvt_g();
+        scratch.file(&api, content);
+        assert_eq!(scratch.message(), format!("/sys/{api} holds {found}, which is no device API"));
+    }
+    let scratch = Scratch::gvt_g();
+    scratch.file(&vendor, "x".repeat(100_000));
+    assert!(scratch.message().len() < 200, "{}", scratch.message());
+}
+
+#[test]
+fn a_parent_is_pci_by_its_subsystem_and_not_by_its_files() {
+    let other = |subsystem: Option<&str>| Parent::Other {
+        name: "0000:00:02.0".to_owned(),
+        subsystem: subsystem.map(str::to_owned),
+    };
+    let scratch = Scratch::gvt_g();
+    assert!(!scratch.at("bus/pci").exists(), "the link's target need not exist");
+    assert_eq!(scratch.lookup().unwrap(), found(TYPE, pci(0x8086, 0x591d)));
+    for (target, subsystem) in [("../../../class/mtty", "mtty"), ("../../../bus/pci_express", "pci_express")] {
+        scratch.link(format!("{GPU}/subsystem"), target);
+        assert_eq!(scratch.lookup().unwrap(), found(TYPE, other(Some(subsystem))));
+    }
+    scratch.remove(format!("{GPU}/subsystem"));
+    assert_eq!(scratch.lookup().unwrap(), found(TYPE, other(None)));
+    scratch.file(format!("{GPU}/subsystem"), "../../../bus/pci");
+    assert!(matches!(&*scratch.error(), SysfsError::WrongKind { .. }));
+}
+
+#[test]
+fn a_parent_that_is_not_pci_needs_no_ids() {
+    let scratch = Scratch::empty();
+    let mtty = "devices/virtual/mtty/mtty";
+    scratch.mdev(UUID, mtty, "mtty-2");
+    scratch.link(format!("{mtty}/subsystem"), "../../../../class/mtty");
+    // The sample driver's own: a directory named vendor, in the mdev's directory and not in the parent's.
+    scratch.file(format!("{mtty}/{UUID}/vendor/sample_mdev_dev"), "This is MDEV\n");
+    let parent = Parent::Other { name: "mtty".to_owned(), subsystem: Some("mtty".to_owned()) };
+    assert_eq!(scratch.lookup().unwrap(), found("mtty-2", parent));
+}
+
+#[test]
+fn another_device_api_is_told_whatever_is_wrong_with_the_parent() {
+    let scratch = Scratch::gvt_g();
+    scratch.file(format!("{GPU}/{TYPES}/{TYPE}/device_api"), "vfio-ccw\n");
+    scratch.file(format!("{GPU}/vendor"), "none");
+    scratch.file(format!("{GPU}/subsystem"), "");
+    let Lookup::Found(device) = scratch.lookup().unwrap() else { panic!("absent") };
+    assert_eq!(device.device_api, DeviceApi("vfio-ccw".to_owned()));
+    assert_eq!(device.parent, Parent::Unread { name: "0000:00:02.0".to_owned() });
+    assert_eq!(device.identity(), None);
+}
+
+#[test]
+fn the_parent_is_the_directory_just_above_whatever_stands_further_up() {
+    for parent in [
+        "devices/LNXSYSTM:00/VMBUS:00/47505500-0001-0000-3130-444531450001/pci0001:00/0001:00:00.0".to_owned(),
+        format!("devices/pci0000:00/{UUID}/0000:3b:00.0"),
+        "devices/pci0000:85/0000:85:00.0/0000:86:00.0/0000:89:00.0".to_owned(),
+        "devices/pci0000:64/0000:64:05.5/pci10000:e0/10000:e0:06.0/10000:e1:00.0".to_owned(),
+    ] {
+        let scratch = Scratch::empty();
+        let above = Path::new(&parent).parent().unwrap().display().to_string();
+        scratch.pci_parent(&above, "0x8086\n", "0x2030\n");
+        scratch.pci_parent(&parent, "0x10de\n", "0x1eb8\n");
+        scratch.mdev(UUID, &parent, "nvidia-222");
+        assert_eq!(scratch.lookup().unwrap(), found("nvidia-222", pci(0x10de, 0x1eb8)), "{parent}");
+    }
+}
+
+#[test]
+fn parent_and_type_are_read_once_for_all_their_devices() {
+    let scratch = Scratch::gvt_g();
+    scratch.mdev(OTHER_UUID, GPU, TYPE);
+    let sysfs = scratch.open();
+    let first = sysfs.lookup(&uuid(UUID)).unwrap();
+    for file in ["vendor", "device", "subsystem"].map(|name| format!("{GPU}/{name}")) {
+        scratch.remove(file);
+    }
+    scratch.remove(format!("{GPU}/{TYPES}"));
+    assert_eq!(sysfs.lookup(&uuid(OTHER_UUID)).unwrap(), first);
+    assert!(scratch.open().lookup(&uuid(OTHER_UUID)).is_err(), "a new run looks again");
+}
+
+#[test]
+fn an_answer_once_given_stays_an_error_included() {
+    let scratch = Scratch::gvt_g();
+    scratch.file(format!("{GPU}/vendor"), "");
+    scratch.mdev(OTHER_UUID, GPU, TYPE);
+    let sysfs = scratch.open();
+    let first = sysfs.lookup(&uuid(UUID)).unwrap_err();
+    scratch.file(format!("{GPU}/vendor"), "0x8086\n");
+    assert!(Arc::ptr_eq(&first, &sysfs.lookup(&uuid(UUID)).unwrap_err()));
+    assert!(Arc::ptr_eq(&first, &sysfs.lookup(&uuid(OTHER_UUID)).unwrap_err()), "nor is the parent read anew");
+}
+
+#[test]
+fn two_devices_of_one_type_name_on_two_parents_are_kept_apart() {
+    let scratch = Scratch::gvt_g();
+    let card = "devices/pci0000:00/0000:00:03.0";
+    scratch.pci_parent(card, "0x10de\n", "0x20f1\n");
+    scratch.mdev(OTHER_UUID, card, TYPE);
+    let sysfs = scratch.open();
+    assert_eq!(sysfs.lookup(&uuid(UUID)).unwrap(), found(TYPE, pci(0x8086, 0x591d)));
+    assert_eq!(sysfs.lookup(&uuid(OTHER_UUID)).unwrap(), found(TYPE, pci(0x10de, 0x20f1)));
+}
+
+#[test]
+fn more_parents_than_are_kept_open_are_all_found() {
+    let scratch = Scratch::empty();
+    let count = KEPT_OPEN as u32 + 10;
+    let parent = |number: u32| format!("devices/css0/0.0.{number:04x}");
+    let uuids: Vec<Uuid> = (0..2 * count).map(|number| uuid(&format!("{number:032x}"))).collect();
+    for (number, uuid) in (0..).zip(&uuids) {
+        scratch.pci_parent(&parent(number % count), "0x10de\n", &format!("{:#06x}\n", number % count));
+        scratch.mdev(&uuid.to_string(), &parent(number % count), "t");
+    }
+    let sysfs = scratch.open();
+    for (number, uuid) in (0..).zip(&uuids) {
+        assert_eq!(sysfs.lookup(uuid).unwrap(), found("t", pci(0x10de, (number % count) as u16)));
+    }
+    let open = sysfs.seen.lock().unwrap().parents.values().filter(|seen| seen.directory.is_some()).count();
+    assert_eq!(open, KEPT_OPEN);
+}
+
+#[test]
+fn several_threads_may_ask_one_sysfs() {
+    let scratch = Scratch::gvt_g();
+    let sysfs = scratch.open();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(sysfs.lookup(&uuid(UUID)).unwrap(), found(TYPE, pci(0x8086, 0x591d))));
+        }
+    });
+}
+
+#[test]
+fn a_content_that_comes_late_is_waited_for() {
+    let scratch = Scratch::gvt_g();
+    let vendor = scratch.at(format!("{GPU}/vendor"));
+    fs::remove_file(&vendor).unwrap();
+    mknodat(CWD, &vendor, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| scratch.lookup());
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!asked.is_finished());
+        fs::write(&vendor, "0x10de\n").unwrap();
+        assert_eq!(asked.join().unwrap().unwrap(), found(TYPE, pci(0x10de, 0x591d)));
+    });
+}
+
+/// Root may read everything, so this holds for others only; the errors themselves are told apart in the test after it.
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that proves nothing has to say so")]
+fn what_may_not_be_read_is_an_error_and_never_an_absent_device() {
+    for (closed, mode) in [
+        (MDEVS.to_owned(), 0o600),
+        (GPU.to_owned(), 0o600),
+        (format!("{GPU}/{UUID}"), 0o600),
+        (format!("{GPU}/{TYPES}/{TYPE}/device_api"), 0),
+        (format!("{GPU}/vendor"), 0),
+    ] {
+        let scratch = Scratch::gvt_g();
+        let path = scratch.at(&closed);
+        let open = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let may_anyway = if path.is_dir() { path.join(".").exists() } else { fs::read(&path).is_ok() };
+        let answer = scratch.lookup();
+        fs::set_permissions(&path, open).unwrap();
+        if may_anyway {
+            eprintln!("skipped: this user may read everything");
+            return;
+        }
+        let error = answer.unwrap_err();
+        assert!(matches!(&*error, SysfsError::NotPermitted { .. }), "{closed}: {error:?}");
+        assert!(error.to_string().starts_with(&format!("not permitted to read {}", path.display())), "{error}");
+    }
+}
+
+#[test]
+fn the_kernels_refusals_are_told_apart() {
+    let told = |errno| SysfsError::reading(Path::new("/sys/x"), errno, "a file", "the x");
+    for errno in [Errno::ACCESS, Errno::PERM] {
+        assert!(matches!(told(errno), SysfsError::NotPermitted { .. }), "{errno}");
+    }
+    for errno in [Errno::LOOP, Errno::NOTDIR, Errno::ISDIR] {
+        assert!(matches!(told(errno), SysfsError::WrongKind { .. }), "{errno}");
+    }
+    for errno in [Errno::IO, Errno::MFILE, Errno::NODEV, Errno::INVAL, Errno::NAMETOOLONG] {
+        assert!(matches!(told(errno), SysfsError::Unreadable { .. }), "{errno}");
+    }
+    assert!(matches!(told(Errno::NOENT), SysfsError::Missing { .. }));
+}
