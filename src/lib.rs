@@ -4,5 +4,6 @@ pub mod device;
 pub mod domain;
 pub mod edit;
 pub mod host;
+pub mod plan;
 pub mod report;
 pub mod text;

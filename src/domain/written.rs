@@ -91,6 +91,11 @@ impl Written {
         self.parts[part as usize].as_ref()
     }
 
+    /// Whether none of the parts stands there.
+    pub fn is_empty(&self) -> bool {
+        self.parts().next().is_none()
+    }
+
     /// The parts that stand there.
     pub fn parts(&self) -> impl Iterator<Item = &WrittenPart> {
         self.parts.iter().flatten()
@@ -128,6 +133,19 @@ impl WrittenPart {
         };
         let content = Content::of(text, &element);
         Self { part, element, text: words, value, content }
+    }
+
+    /// Where its text stands, or its tag where it has none.
+    pub fn span(&self) -> Span {
+        match self.content {
+            Content::Text(span) if !span.is_empty() => span,
+            Content::Text(_) | Content::EmptyElement(..) => self.element.span,
+        }
+    }
+
+    /// Whether both say the same, in whatever notation; what cannot be read says nothing.
+    pub fn says_what(&self, other: &Self) -> bool {
+        self.value == other.value && self.value != Value::Neither
     }
 
     /// Whether it says what `identity` has for this part.

@@ -8,9 +8,9 @@ mod proof;
 
 use thiserror::Error;
 
-use crate::domain::Holder;
+use crate::domain::{Holder, Slot};
 use crate::text::Span;
-pub use new_element::{NewContent, NewElement};
+pub use new_element::{NewContent, NewElement, escape_attribute, escape_text};
 pub use proof::{ProofError, prove};
 
 /// One edit: the bytes, and what they mean.
@@ -22,6 +22,16 @@ pub struct Edit {
     pub text: String,
     /// What a reader of the XML finds changed in the element that holds the edit.
     pub change: Change,
+}
+
+impl Edit {
+    /// New elements in a slot of the element at `parent`.
+    pub fn add(slot: &Slot, parent: &[usize], elements: Vec<NewElement>) -> Self {
+        let mut text = slot.head.clone();
+        elements.iter().for_each(|element| element.write(&slot.lead, &slot.unit, &mut text));
+        text.push_str(&slot.tail);
+        Self { span: slot.span, text, change: Change::Add { parent: parent.to_vec(), behind: slot.behind, elements } }
+    }
 }
 
 /// A change of the tree, said in numbers of elements below the one that holds the edit.

@@ -39,6 +39,11 @@ impl NewElement {
         }
     }
 
+    /// An element that holds elements, in no namespace.
+    pub fn holding(name: &'static str, elements: Vec<Self>) -> Self {
+        Self { content: NewContent::Elements(elements), ..Self::text(name, String::new()) }
+    }
+
     /// Writes it behind `lead`, a line ending and the indentation; elements in it are indented by `unit` more.
     ///
     /// Without a `lead` all of it stands on one line.

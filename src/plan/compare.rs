@@ -1,0 +1,140 @@
+//! Holding the devices of two domains against each other, as a migration would.
+
+use super::error::{Fault, PlanError, fault_of_metadata};
+use super::recorded::{pair, recorded};
+use super::span_of;
+use crate::device::Part;
+use crate::domain::{Document, Domain, Model, Written};
+use crate::host::DeviceApi;
+use crate::text::Span;
+
+/// One thing in which two domains differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The number of the mdev hostdev in both domains, from 1; nothing where their number differs.
+    pub ordinal: Option<usize>,
+    /// What differs.
+    pub what: What,
+    /// What the source domain has.
+    pub source: Side,
+    /// What the destination domain has.
+    pub destination: Side,
+}
+
+/// What stands on one side, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// The value; nothing where there is none.
+    pub value: Option<String>,
+    /// Where; nothing where there is no hostdev at all.
+    pub span: Option<Span>,
+}
+
+/// What two domains can differ in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// How many mdev hostdevs there are.
+    Number,
+    /// The model of a hostdev.
+    Model,
+    /// A part of its identity, or that it is missing.
+    Part(Part),
+}
+
+/// One of the two documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The first.
+    Source,
+    /// The second.
+    Destination,
+}
+
+/// Compares the mdev hostdevs of two domains, paired in document order as libvirt pairs devices in its ABI check
+/// (`virDomainDefCheckABIStabilityFlags`). The UUIDs may differ.
+///
+/// Of a snapshot its `domain` counts.
+///
+/// # Errors
+/// What keeps either from being judged.
+pub fn compare(source: &Document, destination: &Document) -> Result<Vec<Difference>, Vec<(Which, Fault)>> {
+    let (one, other) = match (devices(source), devices(destination)) {
+        (Ok(one), Ok(other)) => (one, other),
+        (one, other) => {
+            let of = |which, faults: Vec<Fault>| faults.into_iter().map(move |fault| (which, fault));
+            let of_source = of(Which::Source, one.err().unwrap_or_default());
+            return Err(of_source.chain(of(Which::Destination, other.err().unwrap_or_default())).collect());
+        }
+    };
+    let mut differences = Vec::new();
+    if one.len() != other.len() {
+        let side = |devices: &[Compared<'_>]| Side { value: Some(devices.len().to_string()), span: None };
+        differences.push(Difference {
+            ordinal: None,
+            what: What::Number,
+            source: side(&one),
+            destination: side(&other),
+        });
+    }
+    for (number, (one, other)) in one.iter().zip(&other).enumerate() {
+        one.differences(other, number + 1, &mut differences);
+    }
+    Ok(differences)
+}
+
+/// A hostdev as far as it is compared.
+struct Compared<'a> {
+    span: Span,
+    model: Option<&'a str>,
+    /// What is recorded; other models than vfio-pci are compared by model only.
+    recorded: Option<&'a Written>,
+}
+
+fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<Fault>> {
+    let domain = main_domain(document).ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
+    let mut faults: Vec<Fault> = fault_of_metadata(domain).into_iter().collect();
+    let mut devices = Vec::new();
+    let (records, _) = pair(domain);
+    for (hostdev, record) in domain.hostdevs.iter().zip(records) {
+        let span = span_of(hostdev);
+        let (model, written) = match &hostdev.model {
+            Model::Other(model) => (model.as_deref(), Ok(None)),
+            Model::VfioPci(Ok(source)) => (Some(DeviceApi::VFIO_PCI), recorded(source, record)),
+            Model::VfioPci(Err(error)) => {
+                (Some(DeviceApi::VFIO_PCI), Err(Fault { span, error: PlanError::Hostdev(error.clone()) }))
+            }
+        };
+        match written {
+            Ok(recorded) => devices.push(Compared { span, model, recorded }),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(devices) } else { Err(faults) }
+}
+
+/// The domain that a document is about: not a snapshot's `inactiveDomain`.
+fn main_domain(document: &Document) -> Option<&Domain> {
+    document.domains.iter().find(|domain| !domain.is_inactive)
+}
+
+impl Compared<'_> {
+    fn differences(&self, other: &Self, ordinal: usize, differences: &mut Vec<Difference>) {
+        let mut differ = |what, one: Option<String>, two: Option<String>| {
+            let (source, destination) =
+                (Side { value: one, span: Some(self.span) }, Side { value: two, span: Some(other.span) });
+            differences.push(Difference { ordinal: Some(ordinal), what, source, destination });
+        };
+        if self.model != other.model {
+            differ(What::Model, self.model.map(str::to_owned), other.model.map(str::to_owned));
+        } else if self.model == Some(DeviceApi::VFIO_PCI) {
+            for part in Part::ALL {
+                let said = |side: &Self| side.recorded.and_then(|written| written.get(part)).cloned();
+                let (one, two) = (said(self), said(other));
+                // What stands on neither side is a difference too: nothing says that the devices are the same.
+                if !one.as_ref().zip(two.as_ref()).is_some_and(|(one, two)| one.says_what(two)) {
+                    differ(What::Part(part), one.map(|part| part.text), two.map(|part| part.text));
+                }
+            }
+        }
+    }
+}

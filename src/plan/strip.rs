@@ -1,0 +1,91 @@
+//! Taking identities out again.
+
+use super::error::{Fault, PlanError, Remark, RemarkKind};
+use super::{Decision, Place, Places, Plan, Step, span_of};
+use crate::domain::{Document, Holder, Hostdev, HostdevError, Identities, Metadata, Model, Source, with_lead};
+use crate::edit::{Change, Edit};
+use crate::text::Span;
+
+/// Plans what `strip` does with a document: what [`super::fill`] wrote goes, with its white space.
+///
+/// The UUIDs need not be any, since no device is looked for.
+///
+/// # Errors
+/// All that keeps it from being done, in the order of the places.
+pub fn strip(document: &Document, from: Places) -> Result<Plan, Vec<Fault>> {
+    let mut stripping = Stripping { document, plan: Plan::default(), faults: Vec::new() };
+    for domain in &document.domains {
+        if from.include(Place::Source) {
+            domain.hostdevs.iter().for_each(|hostdev| stripping.strip_hostdev(hostdev));
+        }
+        if from.include(Place::Metadata)
+            && let Some(metadata) = &domain.metadata
+        {
+            stripping.strip_metadata(metadata);
+        }
+    }
+    let Stripping { mut plan, mut faults, .. } = stripping;
+    plan.decisions.sort_by_key(|decision| decision.span);
+    faults.sort_by_key(|fault| fault.span);
+    if faults.is_empty() { Ok(plan) } else { Err(faults) }
+}
+
+struct Stripping<'a> {
+    document: &'a Document,
+    plan: Plan,
+    faults: Vec<Fault>,
+}
+
+impl Stripping<'_> {
+    fn strip_hostdev(&mut self, hostdev: &Hostdev) {
+        let span = span_of(hostdev);
+        match &hostdev.model {
+            Model::VfioPci(Ok(source)) => self.strip_source(source),
+            // Without an address there is no place where fill would have written.
+            Model::VfioPci(Err(HostdevError::NoAddress { .. } | HostdevError::NoUuid { .. })) => {}
+            Model::VfioPci(Err(error @ HostdevError::Twice { .. })) => {
+                self.faults.push(Fault { span, error: PlanError::Hostdev(error.clone()) });
+            }
+            Model::Other(model) => {
+                self.plan.remarks.push(Remark { span, kind: RemarkKind::OtherModel(model.clone()) });
+            }
+        }
+    }
+
+    fn strip_source(&mut self, source: &Source) {
+        let mut steps = Vec::new();
+        for part in source.written.parts() {
+            self.remove(&source.holder, part.element.span, part.element.index);
+            steps.push(Step::Remove(Place::Source, part.part, part.text.clone()));
+        }
+        let uuid = Some(source.uuid.text.clone());
+        self.plan.decisions.push(Decision { uuid, span: source.uuid.span, steps });
+    }
+
+    fn strip_metadata(&mut self, metadata: &Metadata) {
+        match metadata {
+            Metadata::Missing { .. } | Metadata::WithoutOurs { .. } => {}
+            Metadata::Unreadable(error) => {
+                self.faults.push(Fault { span: error.span(), error: PlanError::Metadata(error.clone()) });
+            }
+            Metadata::Ours(identities) => self.strip_identities(identities),
+        }
+    }
+
+    fn strip_identities(&mut self, identities: &Identities) {
+        match &identities.alone {
+            Some((domain, metadata)) => self.remove(domain, metadata.span, metadata.index),
+            None => self.remove(&identities.metadata, identities.element.span, identities.element.index),
+        }
+        let span = identities.element.start_tag;
+        self.plan.decisions.push(Decision { uuid: None, span, steps: vec![Step::RemoveIdentities] });
+    }
+
+    fn remove(&mut self, holder: &Holder, element: Span, index: usize) {
+        let span = with_lead(&self.document.text, element);
+        let edit = Edit { span, text: String::new(), change: Change::Remove { element: vec![index] } };
+        if let Err(overlap) = self.plan.edits.add(&self.document.text, holder, edit) {
+            self.faults.push(Fault { span, error: PlanError::Overlap(overlap) });
+        }
+    }
+}
