@@ -125,6 +125,11 @@ impl Document {
         }
     }
 
+    /// The domain that the document is about: not a snapshot's `inactiveDomain`.
+    pub fn main_domain(&self) -> Option<&Domain> {
+        self.domains.iter().find(|domain| !domain.is_inactive)
+    }
+
     /// The UUIDs of the devices that have an identity, each as often as it stands there.
     pub fn uuids(&self) -> impl Iterator<Item = Uuid> {
         let hostdevs = self.domains.iter().flat_map(|domain| &domain.hostdevs);

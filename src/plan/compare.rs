@@ -4,7 +4,7 @@ use super::error::{Fault, PlanError, fault_of_metadata};
 use super::recorded::{pair, recorded};
 use super::span_of;
 use crate::device::Part;
-use crate::domain::{Document, Domain, Model, Written};
+use crate::domain::{Document, Model, Written};
 use crate::host::DeviceApi;
 use crate::text::Span;
 
@@ -91,7 +91,7 @@ struct Compared<'a> {
 }
 
 fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<Fault>> {
-    let domain = main_domain(document).ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
+    let domain = document.main_domain().ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
     let mut faults: Vec<Fault> = fault_of_metadata(domain).into_iter().collect();
     let mut devices = Vec::new();
     let (records, _) = pair(domain);
@@ -110,11 +110,6 @@ fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<Fault>> {
         }
     }
     if faults.is_empty() { Ok(devices) } else { Err(faults) }
-}
-
-/// The domain that a document is about: not a snapshot's `inactiveDomain`.
-fn main_domain(document: &Document) -> Option<&Domain> {
-    document.domains.iter().find(|domain| !domain.is_inactive)
 }
 
 impl Compared<'_> {

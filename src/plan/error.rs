@@ -52,11 +52,12 @@ pub enum PlanError {
     #[error(transparent)]
     Missing(Missing),
     /// The host could not be read.
-    #[error("mdev {uuid} cannot be looked up: {error}")]
+    #[error("mdev {uuid} cannot be looked up")]
     Host {
         /// The device.
         uuid: Uuid,
         /// Why not.
+        #[source]
         error: Arc<SysfsError>,
     },
     /// The device is of another API than the hostdev's model says: libvirt would start QEMU and fail.

@@ -58,6 +58,30 @@ pub fn fill(document: &Document, host: &Host, policy: &Policy) -> Result<Plan, V
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 
+/// Our metadata element for a document's domain, as `virsh metadata --set` takes it: without a prefix, since libvirt gives it one.
+///
+/// What is recorded of a device that the policy leaves alone stays in it.
+///
+/// # Errors
+/// As [`fill`], and where there is no domain.
+pub fn identities(document: &Document, host: &Host, policy: &Policy) -> Result<NewElement, Vec<Fault>> {
+    fill(document, host, policy)?;
+    let domain = document.main_domain();
+    let domain = domain.ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
+    let (records, _) = pair(domain);
+    let known = domain.hostdevs.iter().zip(records).filter_map(|(hostdev, record)| {
+        let Model::VfioPci(Ok(source)) = &hostdev.model else { return None };
+        let on_host = match find(source, host) {
+            Ok((_, Found::Device(identity))) => Some(identity),
+            Ok((_, Found::Missing(_))) | Err(_) => None,
+        };
+        let recorded = record.and_then(|record| record.written.identity());
+        let identity = if policy.on_conflict == OnConflict::Keep { recorded.or(on_host) } else { on_host.or(recorded) };
+        Some(record_element("", source.uuid.uuid.clone().ok()?, &identity?))
+    });
+    Ok(identities_element("", known.collect()))
+}
+
 struct Filling<'a> {
     document: &'a Document,
     host: &'a Host,

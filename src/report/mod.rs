@@ -5,9 +5,11 @@
 //! Nothing here prints; [`Diagnostic::render`] gives the text.
 
 pub mod escape;
+mod origin;
 mod render;
 
 pub use escape::{escape, escape_line};
+pub use origin::Origin;
 
 use crate::text::{Lines, Place, Span, floor_char_boundary};
 

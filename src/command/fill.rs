@@ -1,0 +1,39 @@
+//! `fill`: writes identities down.
+
+use super::rewrite::{Rewrite, read_one, rewrite};
+use super::settings::FillSettings;
+use super::{Failure, Outcome, Streams};
+use crate::domain::Document;
+use crate::host::Sysfs;
+use crate::plan::fill::{fill, identities};
+use crate::plan::{Place, Places};
+use crate::report::Diagnostic;
+
+pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    let sysfs = Sysfs::open(&settings.sysfs).map_err(|error| {
+        let error = Diagnostic::of(&error);
+        Failure::of(
+            error.help("--sysfs names the directory that stands for /sys, the one that has bus and devices in it"),
+        )
+    })?;
+    if settings.metadata_only {
+        return print_metadata(settings, &sysfs, streams);
+    }
+    let again = match settings.policy.into {
+        Places::Only(Place::Source) => "virt-mdev fill -i",
+        Places::Only(Place::Metadata) => "virt-mdev fill -i --into metadata",
+        Places::Both => "virt-mdev fill -i --into both",
+    };
+    let planner = |document: &Document| fill(document, &sysfs.ask(document.uuids()), &settings.policy);
+    rewrite(&settings.rewrite, &Rewrite { done: "filled", again, planner: &planner }, streams)
+}
+
+/// Prints our metadata element alone, as `virsh metadata --set` wants it: without a prefix.
+fn print_metadata(settings: &FillSettings, sysfs: &Sysfs, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    let element =
+        read_one(&settings.rewrite, |document| identities(document, &sysfs.ask(document.uuids()), &settings.policy))?;
+    let mut text = String::new();
+    element.write("\n", "  ", &mut text);
+    streams.print(&format!("{}\n", text.trim_start()))?;
+    Ok(Outcome::Done)
+}

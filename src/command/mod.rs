@@ -1,0 +1,112 @@
+//! Doing what was asked: each command gathers, asks [`crate::plan`] and hands on what comes of it.
+//!
+//! Streams are passed in and what is to be told comes back as values, so that a test needs no process.
+
+mod completions;
+mod diff;
+mod fill;
+mod rewrite;
+pub mod settings;
+mod strip;
+
+use std::io::{self, Write};
+
+use crate::cli::Request;
+use crate::file::Signal;
+use crate::report::Diagnostic;
+use settings::{Settings, Verbosity};
+
+/// How a command ended that did what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, or there was nothing to do: exit status 0.
+    Done,
+    /// A difference was found where one was asked for: exit status 1.
+    Differs,
+}
+
+/// How a command ended that could not do what it was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// For the reasons told here, at least one: exit status 2.
+    Told(Vec<Diagnostic>),
+    /// The reader of standard output went away, which it knows itself: exit status 2, in silence.
+    BrokenPipe,
+    /// A signal: exit status 128 and its number.
+    Interrupted(Signal, Vec<Diagnostic>),
+}
+
+impl Failure {
+    /// One reason.
+    pub fn of(diagnostic: Diagnostic) -> Self {
+        Self::Told(vec![diagnostic])
+    }
+
+    /// What is to be told.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Told(diagnostics) | Self::Interrupted(_, diagnostics) => diagnostics,
+            Self::BrokenPipe => &[],
+        }
+    }
+
+    /// The exit status that it becomes.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Told(_) | Self::BrokenPipe => 2,
+            Self::Interrupted(signal, _) => signal.exit_status(),
+        }
+    }
+}
+
+/// What a command reads and writes beside files.
+pub struct Streams<'a> {
+    /// Standard output: documents, diffs, tables.
+    pub stdout: &'a mut dyn Write,
+    /// Standard error: warnings and messages.
+    pub stderr: &'a mut dyn Write,
+    /// Whether standard error shows colour.
+    pub colour: bool,
+}
+
+impl Streams<'_> {
+    /// Says something on standard error. That it cannot be said is no reason to fail.
+    fn tell(&mut self, diagnostic: &Diagnostic) {
+        let _ = self.stderr.write_all(diagnostic.render(self.colour).as_bytes());
+    }
+
+    /// Says something that is no error, unless that is not wanted.
+    fn warn(&mut self, verbosity: Verbosity, diagnostic: &Diagnostic) {
+        if verbosity != Verbosity::Quiet {
+            self.tell(diagnostic);
+        }
+    }
+
+    /// Says in one line on standard error what was done, unless that is not wanted.
+    fn note(&mut self, verbosity: Verbosity, line: &str) {
+        if verbosity != Verbosity::Quiet {
+            let _ = writeln!(self.stderr, "{line}");
+        }
+    }
+
+    /// Writes to standard output, all of it.
+    fn print(&mut self, text: &str) -> Result<(), Failure> {
+        let written = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => Failure::of(Diagnostic::error(format!("cannot write to standard output: {error}"))),
+        })
+    }
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// Where it cannot be done; then nothing was written, but where the failure says so.
+pub fn run(request: &Request, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    match &request.settings {
+        Settings::Fill(settings) => fill::run(settings, streams),
+        Settings::Strip(settings) => strip::run(settings, streams),
+        Settings::Completions(settings) => completions::run(settings, streams),
+    }
+}

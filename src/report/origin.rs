@@ -1,0 +1,116 @@
+//! Errors and remarks of the other modules, as diagnostics.
+
+use std::error::Error;
+
+use super::{Diagnostic, Excerpt, escape};
+use crate::domain::ReadError;
+use crate::edit::ProofError;
+use crate::file::{self, FileError};
+use crate::plan::{Fault, Remark};
+use crate::text::{Lines, Place, Span};
+
+/// A document as messages speak of it: by its name, its lines and places.
+pub struct Origin<'a> {
+    name: String,
+    text: &'a str,
+    lines: Lines<'a>,
+}
+
+impl<'a> Origin<'a> {
+    /// A document of this name.
+    pub fn new(name: impl Into<String>, text: &'a str) -> Self {
+        Self { name: name.into(), text, lines: Lines::new(text) }
+    }
+
+    /// Where `span` begins.
+    pub fn place(&self, span: Span) -> Place {
+        self.lines.place(span.start)
+    }
+
+    /// The line around `span`, marked.
+    pub fn excerpt(&self, span: Span, label: impl Into<String>) -> Excerpt {
+        Excerpt::new(&self.name, self.text, &self.lines, span, label)
+    }
+
+    /// What keeps a plan from being made.
+    pub fn fault(&self, fault: &Fault) -> Diagnostic {
+        let error = &fault.error;
+        let told = Diagnostic::of(error).at(self.excerpt(fault.span, error.label()));
+        error.help().into_iter().fold(told, Diagnostic::help)
+    }
+
+    /// What is worth saying beside a plan.
+    pub fn remark(&self, remark: &Remark) -> Diagnostic {
+        let message = remark.kind.to_string();
+        let told = if remark.kind.is_warning() { Diagnostic::warning(message) } else { Diagnostic::note(message) };
+        told.at(self.excerpt(remark.span, remark.kind.label()))
+    }
+
+    /// A result that was not proven, which is a fault of this program.
+    pub fn unproven(&self, error: &ProofError) -> Diagnostic {
+        let told = Diagnostic::error(format!("internal error, nothing was written: {error}"));
+        let told = match error {
+            ProofError::NotUndone => told,
+            ProofError::Unreadable { span, .. } | ProofError::Different { span } => told.at(self.excerpt(*span, "")),
+        };
+        told.help("please report it, with the document if you can")
+    }
+}
+
+impl Diagnostic {
+    /// An error with all its causes, in one sentence.
+    pub fn of(error: &dyn Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Self::error(message)
+    }
+
+    /// What is wrong with a file, and what to do about it.
+    pub fn of_file(error: &FileError) -> Self {
+        file_help(error).into_iter().fold(Self::of(error), |told, help| told.help(help))
+    }
+
+    /// What should be said about a file that was replaced all the same.
+    pub fn of_file_warning(warning: &file::Warning) -> Self {
+        match warning {
+            file::Warning::WriteProtected { path } => {
+                let told =
+                    format!("{} is write-protected (mode 0444); root may write it all the same", escape::path(path));
+                Self::warning(told)
+            }
+        }
+    }
+
+    /// Why the document of this name cannot be read.
+    pub fn of_document(name: &str, error: &ReadError) -> Self {
+        let origin = Origin::new(name, &error.text);
+        let told = Self::error(error.kind.to_string()).at(origin.excerpt(error.span, ""));
+        error.kind.help().into_iter().fold(told, Self::help)
+    }
+}
+
+/// What to do about a file that cannot be read or replaced, where that is known.
+fn file_help(error: &FileError) -> Option<String> {
+    let help = match error {
+        FileError::NoMatch { .. } => {
+            "a pattern does not match names that begin with a dot, nor this program's temporary files"
+        }
+        FileError::NotRegular { .. } | FileError::Descriptor { .. } => {
+            "only a regular file is rewritten in place; without -i the result goes to standard output"
+        }
+        FileError::TooLarge { .. } => "libvirt's RPC carries no larger document",
+        FileError::HardLinks { .. } => "write the result elsewhere with --output, or make it a file of its own first",
+        FileError::NotWritable { .. } => "make it writable (chmod u+w), or write the result elsewhere with --output",
+        FileError::BackupExists { .. } => "move the old backup away, or give another suffix",
+        FileError::Changed { .. } | FileError::Appeared { .. } => "look at it, and run the command again",
+        FileError::Owner { .. } | FileError::Mode { .. } | FileError::Attribute { .. } => {
+            "the file is left alone rather than with looser protection; run as its owner, or as root"
+        }
+        _ => return None,
+    };
+    Some(help.to_owned())
+}
