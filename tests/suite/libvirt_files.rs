@@ -1,7 +1,7 @@
 //! Documents as libvirt itself wrote them, of every kind, beside what filling makes of them.
 //!
-//! `testdata/libvirt-9.0.0/NAME.xml` and `NAME.filled.xml`; the guest has two devices of host-a. The expected files were
-//! not made by the program.
+//! `testdata/libvirt-9.0.0/NAME.xml` and `NAME.filled.xml`; the guest has two devices of host-a. The expected files
+//! were not made by the program.
 
 use std::fs;
 use std::path::PathBuf;

@@ -375,6 +375,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "nothing matches")]
+    fn test_data_that_is_not_there_is_no_success() {
+        testdata_matching("cases/no-such-case/*");
+    }
+
+    #[test]
     fn a_run_that_hangs_is_ended() {
         let (faults, finished) = shell(&Scratch::new(), "exec sleep 60").limit(Duration::from_millis(100)).faults();
         assert!(finished.timed_out && faults[0].starts_with("it ran longer than"), "{faults:?}");

@@ -1,15 +1,15 @@
 //! Builds a directory laid out as the kernel lays out /sys, from a text that people can read.
 //!
-//! One statement a line; `#` begins a comment line; words are split as in a shell, so that `"a b"` is one word, and `\n`
-//! in a value is a line break.
+//! One statement a line; `#` begins a comment line; words are split as in a shell, so that `"a b"` is one word, and
+//! `\n` in a value is a line break.
 //!
 //! ```text
 //! parent pci ADDR vendor=0x.. device=0x.. [class=0x030000] [subvendor=0x..] [subdevice=0x..] [revision=0x..] [numa=N]
 //!        [root=DIR/..] [bridges=ADDR,ADDR] [driver=NAME] [physfn=ADDR]
-//!     A PCI device that can have mediated devices. Its directory is devices/ROOT/BRIDGE/.../ADDR; ROOT is pciDDDD:BB of
-//!     the first bridge (of ADDR without bridges), or what root= says. A bridge named pciDDDD:BB is a further root bus (as
-//!     behind Intel VMD), not a device. physfn=ADDR makes it ADDR's virtual function: links physfn here and virtfnN
-//!     there.
+//!     A PCI device that can have mediated devices. Its directory is devices/ROOT/BRIDGE/.../ADDR; ROOT is pciDDDD:BB
+//!     of the first bridge (of ADDR without bridges), or what root= says. A bridge named pciDDDD:BB is a further root
+//!     bus (as behind Intel VMD), not a device. physfn=ADDR makes it ADDR's virtual function: links physfn here and
+//!     virtfnN there.
 //! device pci ADDR ...
 //!     The same without mdev_bus and types: a card's physical function, a plain PCI device.
 //! parent other NAME path=devices/.. subsystem=bus/NAME|class/NAME [driver=NAME]
