@@ -105,7 +105,7 @@ mod host {
     #[test]
     fn links_do_not_lead_out_of_the_tree() {
         let scratch = Scratch::with(format!("outside/0000:af:00.0/{ABSENT}/uevent"), "");
-        let host = format!("link bus/mdev/devices/{ABSENT} ../../../../work/outside/0000:af:00.0/{ABSENT}");
+        let host = format!("link bus/mdev/devices/{ABSENT} ../../../../scratch/outside/0000:af:00.0/{ABSENT}");
         let run = scratch.fill_on(&host, ["--on-missing", "skip"]).stdin(guest(ABSENT, &NONE));
         run.status(2).stderr_has(ABSENT).check();
     }

@@ -60,7 +60,7 @@ impl Scratch {
 
     /// Where the program runs.
     pub fn dir(&self) -> PathBuf {
-        self.top.path().join("work")
+        self.top.path().join("scratch")
     }
 
     /// The path of a name in it.
