@@ -1,0 +1,252 @@
+//! Runs every folder of `testdata/cases`; its README.md says what is in one.
+//!
+//! Each test looks at all of them and then names all that failed, so that one run shows everything.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use crate::support::{Run, Scratch, first_difference, testdata_matching};
+
+/// Commands that have cases already and are not built yet. One that is built must be taken off this list.
+const AWAITED: [&str; 2] = ["compare", "strip"];
+
+/// With this variable set, the expected files are rewritten with what the program does now.
+const UPDATE: &str = "UPDATE_EXPECT";
+
+/// A folder of `testdata/cases`.
+struct Case {
+    name: String,
+    folder: PathBuf,
+    arguments: Vec<String>,
+    document: Vec<u8>,
+}
+
+impl Case {
+    /// All of them, by name; there must be some.
+    fn all() -> Vec<Self> {
+        let found = testdata_matching("cases/*/args.txt");
+        found.iter().map(|arguments| Self::read(arguments.parent().unwrap())).collect()
+    }
+
+    fn read(folder: &Path) -> Self {
+        let read = |name| fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{folder:?}: {name}: {error}"));
+        Self {
+            name: folder.file_name().unwrap().to_string_lossy().into_owned(),
+            arguments: shell_words::split(&String::from_utf8(read("args.txt")).unwrap()).unwrap(),
+            document: read("in.xml"),
+            folder: folder.to_owned(),
+        }
+    }
+
+    fn file(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(name)).ok()
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.file(name).map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    fn is_awaited(&self) -> bool {
+        AWAITED.contains(&self.arguments[0].as_str())
+    }
+
+    /// A scratch directory with the case's host, and the arguments as they are there.
+    fn set_up(&self) -> (Scratch, Vec<OsString>) {
+        let scratch = Scratch::new();
+        let sys = scratch.host(&self.text("sys.txt").unwrap());
+        let places = [("{SYS}", sys), ("{IN2}", scratch.path("in2.xml")), ("{IN}", scratch.path("in.xml"))];
+        let put = |argument: &String| {
+            places.iter().fold(argument.clone(), |text, (name, path)| text.replace(name, path.to_str().unwrap())).into()
+        };
+        let arguments = self.arguments.iter().map(put).collect();
+        (scratch, arguments)
+    }
+
+    fn reads_stdin(&self) -> bool {
+        !self.arguments.iter().any(|argument| argument.contains("{IN}"))
+    }
+
+    /// What is wrong with the run; empty where it is as expected.
+    fn faults(&self) -> Vec<String> {
+        let (scratch, arguments) = self.set_up();
+        scratch.file("in.xml", &self.document);
+        if let Some(second) = self.file("in2.xml") {
+            scratch.file("in2.xml", second);
+        }
+        let mut run = scratch.virt_mdev(arguments);
+        if self.reads_stdin() {
+            run = run.stdin(&self.document);
+        }
+        if std::env::var_os(UPDATE).is_some() {
+            let (_, finished) = run.faults();
+            self.rewrite(&scratch, finished.status, &finished.stdout);
+            return Vec::new();
+        }
+        self.expect(run).faults().0
+    }
+
+    fn expect<'a>(&self, mut run: Run<'a>) -> Run<'a> {
+        let status = self.text("expect.status").expect("expect.status").trim().parse().expect("expect.status");
+        run = run.status(status).stderr_any();
+        run = match self.file("expect.xml") {
+            Some(stdout) => run.stdout(stdout),
+            None if status == 2 => run.stdout(""),
+            None => run.stdout_any(),
+        };
+        run = match self.text("expect.stderr") {
+            Some(patterns) => {
+                patterns.lines().filter(|line| !line.is_empty()).fold(run, |run, line| run.stderr_matches(line))
+            }
+            None if status == 2 => run.stderr_matches("."),
+            None => run,
+        };
+        for (expected, name) in [("expect.file", "in.xml"), ("expect.bak", "in.xml.bak")] {
+            if let Some(content) = self.file(expected) {
+                run = run.leaves(name, content);
+            }
+        }
+        run
+    }
+
+    fn rewrite(&self, scratch: &Scratch, status: Option<i32>, stdout: &[u8]) {
+        let status = status.map_or_else(String::new, |status| format!("{status}\n"));
+        fs::write(self.folder.join("expect.status"), status).unwrap();
+        let update = |expected: &str, content: &dyn Fn() -> Vec<u8>| {
+            if self.folder.join(expected).exists() {
+                fs::write(self.folder.join(expected), content()).unwrap();
+            }
+        };
+        update("expect.xml", &|| stdout.to_owned());
+        update("expect.file", &|| scratch.read("in.xml"));
+        update("expect.bak", &|| scratch.read("in.xml.bak"));
+    }
+
+    /// What the document becomes, where the case is one of plain filling: policies and nothing else.
+    fn filled(&self) -> Option<Vec<u8>> {
+        let plain = |argument: &String| {
+            matches!(argument.as_str(), "{SYS}" | "{IN}" | "--sysfs" | "--on-missing" | "--on-conflict")
+                || matches!(argument.as_str(), "error" | "skip" | "replace" | "keep")
+        };
+        let is_plain = self.arguments[0] == "fill" && self.arguments[1..].iter().all(plain);
+        self.file("expect.xml").filter(|_| is_plain)
+    }
+
+    /// How the program with the case's policies fails to make `want` of `document`, through the pipe.
+    fn pipe_faults(&self, document: &[u8], want: &[u8]) -> Vec<String> {
+        let (scratch, mut arguments) = self.set_up();
+        arguments.retain(|argument| *argument != scratch.path("in.xml"));
+        scratch.virt_mdev(arguments).stdin(document).stdout(want).stderr_any().faults().0
+    }
+}
+
+/// Panics with every case that has a fault.
+#[track_caller]
+fn report(failures: Vec<(String, Vec<String>)>) {
+    let failed: Vec<String> = failures
+        .into_iter()
+        .filter(|(_, faults)| !faults.is_empty())
+        .map(|(name, faults)| format!("{name}: {}", faults.join("; ")))
+        .collect();
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// Judges every case of plain filling by what `judge` says of its input and its result.
+#[track_caller]
+fn for_each_filled(judge: impl Fn(&Case, &[u8], &[u8]) -> Vec<String>) {
+    let cases: Vec<(Case, Vec<u8>)> =
+        Case::all().into_iter().filter_map(|case| case.filled().map(|filled| (case, filled))).collect();
+    assert!(!cases.is_empty(), "no case of plain filling");
+    report(cases.iter().map(|(case, filled)| (case.name.clone(), judge(case, &case.document, filled))).collect());
+}
+
+#[test]
+fn every_case_ends_as_its_folder_says() {
+    let cases = Case::all().into_iter().filter(|case| !case.is_awaited());
+    report(cases.map(|case| (case.name.clone(), case.faults())).collect());
+}
+
+#[test]
+fn a_case_waits_only_as_long_as_its_command_is_not_built() {
+    for command in AWAITED {
+        let cases = Case::all().into_iter().filter(|case| case.arguments[0] == command).count();
+        assert!(cases > 0, "no case waits for {command}: take it off the list");
+        Scratch::new().virt_mdev([command, "--help"]).status(2).stderr_has(command).check();
+    }
+}
+
+#[test]
+fn filling_twice_is_filling_once() {
+    for_each_filled(|case, _, filled| case.pipe_faults(filled, filled));
+}
+
+#[test]
+fn a_document_with_crlf_is_filled_with_crlf() {
+    let crlf = |text: &[u8]| {
+        let bare = text.iter().copied().filter(|byte| *byte != b'\r');
+        bare.flat_map(|byte| if byte == b'\n' { vec![b'\r', b'\n'] } else { vec![byte] }).collect::<Vec<u8>>()
+    };
+    for_each_filled(|case, document, filled| case.pipe_faults(&crlf(document), &crlf(filled)));
+}
+
+#[test]
+fn a_byte_order_mark_stays_in_front() {
+    let marked = |text: &[u8]| [b"\xef\xbb\xbf", text].concat();
+    for_each_filled(|case, document, filled| case.pipe_faults(&marked(document), &marked(filled)));
+}
+
+/// Cuts the three elements out, each with the line break and indentation before it.
+fn without_elements(text: &[u8]) -> Vec<u8> {
+    static ELEMENT: LazyLock<Regex> = LazyLock::new(|| {
+        let one = |name| format!(r"(?:\r?\n[ \t]*)?<{name}(?:[ \t\r\n][^>]*)?(?:/>|>(?s-u:.)*?</{name}[ \t\r\n]*>)");
+        Regex::new(&["vendorid", "productid", "mdevtype"].map(one).join("|")).unwrap()
+    });
+    ELEMENT.replace_all(text, &b""[..]).into_owned()
+}
+
+#[test]
+fn outside_the_three_elements_no_byte_changes() {
+    for_each_filled(|case, document, _| {
+        let (scratch, mut arguments) = case.set_up();
+        arguments.retain(|argument| *argument != scratch.path("in.xml"));
+        let (_, finished) = scratch.virt_mdev(arguments).stdin(document).faults();
+        first_difference(&without_elements(document), &without_elements(&finished.stdout)).into_iter().collect()
+    });
+}
+
+/// The expectations themselves, free of the program: a file that an editor has touched would be wrong for ever.
+#[test]
+fn no_expected_file_differs_from_its_input_but_by_the_elements() {
+    for_each_filled(|_, document, filled| {
+        first_difference(&without_elements(document), &without_elements(filled)).into_iter().collect()
+    });
+}
+
+#[test]
+fn every_file_of_a_case_is_one_that_is_looked_at() {
+    let known = [
+        "about.txt",
+        "args.txt",
+        "sys.txt",
+        "in.xml",
+        "in2.xml",
+        "expect.status",
+        "expect.xml",
+        "expect.stderr",
+        "expect.file",
+        "expect.bak",
+    ];
+    let unknown = |case: Case| {
+        let names = fs::read_dir(&case.folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let strange: Vec<String> = names
+            .filter(|name| !known.iter().any(|known| name.as_bytes() == known.as_bytes()))
+            .map(|name| format!("{name:?} is not part of a case"))
+            .collect();
+        (case.name, strange)
+    };
+    report(Case::all().into_iter().map(unknown).collect());
+}

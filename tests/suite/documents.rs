@@ -1,0 +1,449 @@
+//! Which documents are read, which of their elements count, and where the new ones go; what is refused unseen.
+
+use crate::support::Scratch;
+use crate::support::guests::{ABSENT, bare, domain, elements, filled, hostdev, uuid};
+
+const NONE: [&str; 0] = [];
+
+/// Fills a document that has `{}` where the three elements go, joined by nothing.
+#[track_caller]
+fn fills_inline(device: usize, template: &str) {
+    becomes(template.replace("{}", ""), template.replace("{}", &elements(device).concat()));
+}
+
+#[track_caller]
+fn becomes(before: impl AsRef<[u8]>, after: impl AsRef<[u8]>) {
+    Scratch::new().fill(NONE).stdin(before).stdout(&after).check();
+    Scratch::new().fill(NONE).stdin(&after).stdout(&after).check();
+}
+
+#[track_caller]
+fn stays(document: impl AsRef<[u8]>) {
+    becomes(&document, &document);
+}
+
+/// Is refused by its name and place, whatever the policies.
+#[track_caller]
+fn refused(document: impl AsRef<[u8]>, pieces: &[&str]) {
+    let scratch = Scratch::with("vm.xml", &document);
+    for policy in ["error", "skip"] {
+        let run = scratch.fill(["--on-missing", policy, "vm.xml"]).status(2).stderr_has("vm.xml");
+        pieces.iter().fold(run, |run, piece| run.stderr_has(*piece)).check();
+    }
+}
+
+mod kinds {
+    use super::*;
+
+    #[test]
+    fn a_domain_in_a_domstatus_and_not_the_devices_beside_it() {
+        let beside =
+            "  <devices>\n    <device alias='hostdev0'/>\n".to_owned() + &hostdev(&uuid(2), &NONE) + "  </devices>\n";
+        let status = |domain: String| format!("<domstatus state='running'>\n{beside}{domain}</domstatus>\n");
+        becomes(status(bare(1)), status(filled(1)));
+    }
+
+    #[test]
+    fn both_domains_of_a_snapshot() {
+        let inactive =
+            |domain: String| domain.replace("<domain", "<inactiveDomain").replace("</domain", "</inactiveDomain");
+        let snapshot = |one: String, other: String| {
+            format!("<domainsnapshot>\n  <name>s</name>\n{one}{}</domainsnapshot>\n", inactive(other))
+        };
+        becomes(snapshot(bare(1), bare(3)), snapshot(filled(1), filled(3)));
+        becomes(snapshot(bare(1), String::new()), snapshot(filled(1), String::new()));
+        stays(snapshot(String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_checkpoint_with_a_domain_and_without() {
+        let checkpoint =
+            |domain: String| format!("<domaincheckpoint>\n  <name>c</name>\n{domain}</domaincheckpoint>\n");
+        becomes(checkpoint(bare(1)), checkpoint(filled(1)));
+        stays(checkpoint(String::new()));
+    }
+
+    #[test]
+    fn a_domstatus_without_a_domain() {
+        stays("<domstatus state='shutoff'>\n  <devices/>\n</domstatus>\n");
+    }
+
+    #[test]
+    fn a_hostdev_alone() {
+        becomes(hostdev(&uuid(1), &NONE), hostdev(&uuid(1), &elements(1)));
+    }
+
+    #[test]
+    fn another_root_is_an_error_that_names_it() {
+        for root in ["network", "device", "inactiveDomain", "devices", "Domain"] {
+            refused(format!("<{root}>{}</{root}>", hostdev(&uuid(1), &NONE)), &[root]);
+        }
+    }
+
+    #[test]
+    fn a_root_in_a_namespace_is_an_error_that_names_it() {
+        refused(bare(1).replace("<domain ", "<domain xmlns='urn:x:y' "), &["urn:x:y", "domain"]);
+        let prefixed = bare(1).replace("<domain ", "<v:domain xmlns:v='urn:x:y' ").replace("</domain", "</v:domain");
+        refused(prefixed, &["urn:x:y", "domain"]);
+    }
+
+    #[test]
+    fn an_undone_namespace_is_none() {
+        becomes(bare(1).replace("<domain ", "<domain xmlns='' "), filled(1).replace("<domain ", "<domain xmlns='' "));
+    }
+
+    #[test]
+    fn two_roots_get_a_message_of_their_own() {
+        refused(bare(1) + &bare(1), &["virt-install", "--print-xml 1"]);
+        refused(bare(1) + "<!-- phase 2 -->\n" + &bare(2), &["--print-xml 1"]);
+    }
+}
+
+mod devices {
+    use super::*;
+
+    #[test]
+    fn every_devices_element_counts() {
+        let two = |one: &[String], other: &[String]| {
+            domain(
+                &(hostdev(&uuid(1), one)
+                    + "  </devices>\n  <memory>1</memory>\n  <devices>\n"
+                    + &hostdev(&uuid(2), other)),
+            )
+        };
+        becomes(two(&[], &[]), two(&elements(1), &elements(2)));
+    }
+
+    #[test]
+    fn look_alikes_are_not_touched() {
+        let bait = hostdev(&uuid(2), &NONE);
+        let surroundings = |hostdev: String| {
+            let bait = bait.as_str();
+            let foreign = bait.replace("<hostdev ", "<x:hostdev ").replace("</hostdev", "</x:hostdev");
+            let moved = bait.replace("<hostdev ", "<hostdev xmlns='urn:x' ");
+            let source =
+                bait.replace("<source>", "<source xmlns='urn:x'>").replace("model='vfio-pci'", "model='vfio-ap'");
+            format!(
+                "<domain type='kvm' xmlns:x='urn:x'>\n  \
+<metadata><x:devices>{bait}</x:devices><devices>{bait}</devices>{bait}</metadata>\n  \
+                 <description><![CDATA[{bait}]]></description>\n  <!-- {bait} -->\n{bait}  \
+<devices>\n    <!-- {bait} -->\n    \
+                 <disk>{bait}</disk>\n{foreign}{moved}{source}    \
+<x:hostdev type='mdev' model='vfio-pci'/>\n{hostdev}  </devices>\n  \
+                 <x:devices>{bait}</x:devices>\n  <domain><devices>{bait}</devices></domain>\n</domain>\n"
+            )
+        };
+        becomes(surroundings(hostdev(&uuid(1), &NONE)), surroundings(hostdev(&uuid(1), &elements(1))));
+    }
+
+    #[test]
+    fn attributes_in_a_namespace_are_not_libvirt_s() {
+        stays(domain(&hostdev(&uuid(1), &NONE).replace("model=", "xmlns:x='urn:x' x:model=")));
+    }
+
+    #[test]
+    fn mode_subsystem_is_the_default() {
+        let without = |lines: &[String]| domain(&hostdev(&uuid(1), lines).replace("mode='subsystem' ", ""));
+        becomes(without(&[]), without(&elements(1)));
+    }
+
+    #[test]
+    fn the_address_is_the_first_in_any_source() {
+        fills_inline(
+            1,
+            &domain(&format!(
+                "<hostdev type='mdev' model='vfio-pci'><address uuid='{ABSENT}'/><source/>\
+<source><x><address uuid='{ABSENT}'/></x>\
+                 <address uuid='{}'/>{{}}<address uuid='{ABSENT}'/></source>\
+<source><address uuid='{ABSENT}'/></source></hostdev>",
+                uuid(1)
+            )),
+        );
+    }
+
+    #[test]
+    fn elements_are_looked_for_in_the_source_of_the_address() {
+        fills_inline(
+            1,
+            &domain(&format!(
+                "<hostdev type='mdev' model='vfio-pci'><vendorid>0x9999</vendorid>\
+<source><vendorid>0x9999</vendorid></source>\
+                 <source><x:vendorid xmlns:x='urn:x'>0x9999</x:vendorid><x><mdevtype>y</mdevtype></x>\
+                 <address uuid='{}'/>{{}}</source></hostdev>",
+                uuid(1)
+            )),
+        );
+    }
+
+    #[test]
+    fn no_address_or_one_without_uuid_is_an_error() {
+        for content in [
+            "",
+            "<source/>",
+            "<source><address/></source>",
+            "<address uuid='x'/>",
+            "<source><address Uuid='x'/></source>",
+        ] {
+            refused(
+                format!(
+                    "<domain>\n<devices>\n<hostdev type='mdev' model='vfio-pci'>{content}</hostdev></devices></domain>"
+                ),
+                &["vm.xml:3:"],
+            );
+        }
+    }
+}
+
+mod places {
+    use super::*;
+
+    #[test]
+    fn on_lines_of_their_own_with_the_indentation_of_the_address() {
+        for indentation in ["", " ", "\t\t", "  \t ", "                    "] {
+            let at =
+                |lines: &[String]| domain(&hostdev(&uuid(1), lines).replace("        <", &format!("{indentation}<")));
+            becomes(at(&[]), at(&elements(1)));
+        }
+    }
+
+    #[test]
+    fn directly_behind_an_address_that_does_not_begin_its_line() {
+        let address = format!("<address uuid='{}'/>", uuid(1));
+        for template in [
+            format!("<hostdev type='mdev' model='vfio-pci'><source>{address}{{}}</source></hostdev>"),
+            format!("<hostdev type='mdev' model='vfio-pci'>\n  <source>{address}{{}}\n  </source></hostdev>\n"),
+            format!(
+                "<hostdev type='mdev' model='vfio-pci'>\n<source>\n<!-- T4 -->{address}{{}} <!-- x -->\n</source>\
+</hostdev>"
+            ),
+            format!("<hostdev type='mdev' model='vfio-pci'><source>text {address}{{}} text</source></hostdev>"),
+            format!("<hostdev\ntype='mdev'\nmodel='vfio-pci'\n><source\n>{address}{{}}</source></hostdev>"),
+        ] {
+            fills_inline(1, &template);
+        }
+    }
+
+    #[test]
+    fn a_lone_carriage_return_is_no_line_ending() {
+        let template = format!(
+            "<hostdev type='mdev' model='vfio-pci'>\r<source>\r  <address uuid='{}'/>{{}}\r</source>\r</hostdev>\r",
+            uuid(1)
+        );
+        fills_inline(1, &template);
+    }
+
+    #[test]
+    fn with_the_line_ending_before_the_address_where_a_file_has_both() {
+        let mixed = |text: String| text.replacen("<source>\n", "<source>\r\n", 1);
+        let [vendor, product, mdev_type] = elements(1);
+        let indentation = "        ";
+        let lines = format!("\r\n{indentation}{vendor}\r\n{indentation}{product}\r\n{indentation}{mdev_type}");
+        let after = mixed(bare(1)).replacen("001'/>", &format!("001'/>{lines}"), 1);
+        becomes(mixed(bare(1)), after);
+    }
+
+    #[test]
+    fn behind_the_blanks_and_comments_that_follow_the_address_on_its_line() {
+        let with = |rest: &str, text: String| text.replacen("001'/>", &format!("001'/>{rest}"), 1);
+        for rest in ["  ", "\t<!-- the T4 -->", " <!-- a --> <!-- b -->\t", "<!-- over\n two lines -->"] {
+            becomes(with(rest, bare(1)), with(rest, filled(1)));
+        }
+        // What comes then stays behind the last.
+        let end = |text: String| text.replacen("\n      </source>", " </source>", 1);
+        let [vendor, product, mdev_type] = elements(1);
+        let after = bare(1).replacen(
+            "\n      </source>",
+            &format!(" \n        {vendor}\n        {product}\n        {mdev_type}</source>"),
+            1,
+        );
+        becomes(end(bare(1)), after);
+    }
+
+    #[test]
+    fn behind_the_last_of_the_three_that_stands_there() {
+        let [vendor, product, mdev_type] = elements(1);
+        let other = "<other/>".to_owned();
+        for (before, after) in [
+            (vec![&vendor], vec![&vendor, &product, &mdev_type]),
+            (vec![&vendor, &product], vec![&vendor, &product, &mdev_type]),
+            (vec![&product], vec![&product, &vendor, &mdev_type]),
+            (vec![&mdev_type], vec![&mdev_type, &vendor, &product]),
+            (vec![&mdev_type, &vendor], vec![&mdev_type, &vendor, &product]),
+            (vec![&other, &vendor, &other], vec![&other, &vendor, &product, &mdev_type, &other]),
+            (vec![&other], vec![&vendor, &product, &mdev_type, &other]),
+        ] {
+            let document = |lines: &[&String]| domain(&hostdev(&uuid(1), lines));
+            becomes(document(&before), document(&after));
+        }
+    }
+
+    #[test]
+    fn behind_an_element_that_stands_before_the_address() {
+        let template = format!(
+            "<hostdev type='mdev' model='vfio-pci'><source><mdevtype>i915-V5_4</mdevtype>[]\
+<address uuid='{}'/>{{}}</source></hostdev>",
+            uuid(1)
+        );
+        let [vendor, product, _] = elements(1);
+        let run = Scratch::new();
+        let before = template.replace("{}", "").replace("[]", "");
+        let finished = run.fill(NONE).stdin(&before).stdout_has(&vendor).stdout_has(&product).check();
+        let text = String::from_utf8(finished.stdout).unwrap();
+        let added = vendor + &product;
+        let places =
+            [template.replace("[]", &added).replace("{}", ""), template.replace("[]", "").replace("{}", &added)];
+        assert!(places.contains(&text), "{text}");
+    }
+}
+
+mod bytes {
+    use super::*;
+
+    #[test]
+    fn everything_else_is_kept() {
+        let odd = |hostdev: String| {
+            format!(
+                "\u{feff}<?xml version=\"1.0\"  standalone='yes' ?>\r\n\
+<!DOCTYPE domain SYSTEM \"http://nowhere.invalid/[x]\">\n<?pi \
+                 a?>\n<!-- auto-generated -->\r\n\r\n<domain   type = \"kvm\"\n\
+\txmlns:q='urn:q' >\n  <name>a&amp;b&#x20;&lt;</name>\n\
+                 <q:x a=\"1\" b='2'/><description><![CDATA[ ]] > ]]></description>\r  \t\n  \
+<devices >{hostdev}</devices\n>\n</domain >\n\n\
+                 <!-- end -->"
+            )
+        };
+        becomes(odd(hostdev(&uuid(1), &NONE)), odd(hostdev(&uuid(1), &elements(1))));
+    }
+
+    #[test]
+    fn the_declared_encoding_is_ignored_as_libvirt_does() {
+        for encoding in ["utf-16", "UTF-16LE", "ISO-8859-1", "windows-1252", "klingon"] {
+            let labelled = |text: String| {
+                format!("<?xml version='1.0' encoding='{encoding}'?>\n{}", text.replace(">vm<", ">größe<"))
+            };
+            becomes(labelled(bare(1)), labelled(filled(1)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_an_error_with_its_place() {
+        for bytes in [&b"\xe4"[..], b"\xc3", b"\xff\xfe", b"\xed\xa0\x80"] {
+            let [before, after] = ["<domain>\n  <name>", "</name>\n</domain>\n"].map(str::as_bytes);
+            refused([before, bytes, after].concat(), &["vm.xml:2:9"]);
+        }
+        let utf_16: Vec<u8> = "\u{feff}<domain/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        refused(utf_16, &["vm.xml:1:1"]);
+    }
+
+    #[test]
+    fn a_document_type_is_passed_over_and_never_fetched() {
+        for doctype in [
+            "<!DOCTYPE domain>",
+            "<!DOCTYPE domain SYSTEM 'no-such-file.dtd'>",
+            "<!DOCTYPE domain PUBLIC '-//x' \"y[z\">",
+        ] {
+            becomes(format!("{doctype}\n{}", bare(1)), format!("{doctype}\n{}", filled(1)));
+        }
+    }
+
+    #[test]
+    fn a_document_type_with_declarations_is_refused() {
+        for declarations in
+            ["", "<!ENTITY a 'b'>", "<!ENTITY a SYSTEM '/etc/passwd'>", "<!ENTITY a '&b;&b;'><!ENTITY b '&a;'>"]
+        {
+            refused(format!("<!DOCTYPE domain [{declarations}]>\n{}", bare(1)), &["vm.xml:1:", "DOCTYPE"]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_refused_with_its_place() {
+        for (document, place) in [
+            ("<domain>\n<devices>\n</domain>", "vm.xml:3:"),
+            ("<domain>\n<a b=c/></domain>", "vm.xml:2:"),
+            ("<domain>\n<q:a/></domain>", "vm.xml:2:"),
+            ("<domain>\n<a q:b=''/></domain>", "vm.xml:2:"),
+            ("<domain>\n<a b='' b=''/></domain>", "vm.xml:2:"),
+            ("<domain>\n&nbsp;</domain>", "vm.xml:2:"),
+            ("<domain/>\ntext", "vm.xml:2:"),
+            ("text", "vm.xml:1:"),
+            ("<domain>\n", "vm.xml:"),
+            ("<domain>\n\u{1}</domain>", "vm.xml:2:"),
+            ("<domain>\n<!-- a -- b --></domain>", "vm.xml:2:"),
+        ] {
+            refused(document, &[place]);
+        }
+        refused("<domain>\n\0</domain>", &["vm.xml:2:"]);
+    }
+}
+
+mod bounds {
+    use super::*;
+
+    /// A domain in which elements stand `depth` deep, the root included.
+    fn nested(depth: usize, device: String) -> String {
+        let (open, close) = ("<x>".repeat(depth - 2), "</x>".repeat(depth - 2));
+        device.replacen("<devices>", &format!("<metadata>{open}{close}</metadata>\n  <devices>"), 1)
+    }
+
+    #[test]
+    fn elements_256_deep_are_read_and_257_are_refused() {
+        becomes(nested(256, bare(1)), nested(256, filled(1)));
+        refused(nested(257, bare(1)), &["256"]);
+    }
+
+    #[test]
+    fn depth_without_end_is_refused_and_not_a_crash() {
+        refused(nested(300_000, bare(1)), &["256"]);
+        refused("<domain>".repeat(300_000), &["vm.xml"]);
+    }
+
+    const LIMIT: usize = 4 * 1024 * 1024;
+
+    fn of_size(size: usize, document: String) -> String {
+        let padding = " ".repeat(size - document.len() - "<!---->".len());
+        format!("{document}<!--{padding}-->")
+    }
+
+    #[test]
+    fn four_mebibytes_are_read_and_a_byte_more_is_refused() {
+        let document = of_size(LIMIT, bare(1));
+        let after = document.replacen("001'/>", &format!("001'/>\n        {}", elements(1).join("\n        ")), 1);
+        Scratch::with("vm.xml", document).fill(["vm.xml"]).stdout(after).check();
+        let larger = of_size(LIMIT + 1, bare(1));
+        Scratch::with("vm.xml", &larger)
+            .fill(["vm.xml"])
+            .status(2)
+            .stderr_matches("vm.xml.*4 ?MiB|4 ?MiB.*vm.xml|4194304")
+            .check();
+        Scratch::new().fill(NONE).stdin(larger).status(2).stderr_matches("4 ?MiB|4194304").check();
+    }
+
+    #[test]
+    fn an_input_without_end_is_refused_too() {
+        Scratch::new().fill(["/dev/zero"]).status(2).stderr_has("/dev/zero").check();
+    }
+
+    #[test]
+    fn no_document_within_the_bounds_takes_long() {
+        let attributes: String = (0..60_000).map(|n| format!(" a{n}=''")).collect();
+        let namespaces: String = (0..60_000).map(|n| format!(" xmlns:a{n}='u{n}'")).collect();
+        let with = |rest: &str| bare(1).replacen("<name>", &format!("<metadata{rest}/><name>"), 1);
+        let many = format!("<domain><devices>{}</devices></domain>", hostdev(&uuid(1), &NONE).repeat(15_000));
+        let comments = bare(1).replacen("001'/>", &format!("001'/>{}", "<!-- -->".repeat(400_000)), 1);
+        let elements = bare(1).replacen("<name>", &format!("<metadata>{}</metadata><name>", "<a/>".repeat(900_000)), 1);
+        for (what, document) in [
+            ("attributes", with(&attributes)),
+            ("namespaces", with(&namespaces)),
+            ("devices", many),
+            ("comments", comments),
+            ("elements", elements),
+        ] {
+            let scratch = Scratch::with("vm.xml", &document);
+            let finished = scratch.fill(["-q", "vm.xml"]).faults().1;
+            // Filled or refused, but soon.
+            let filled = finished.status == Some(0) && finished.stdout.len() > document.len();
+            let refused = finished.status == Some(2) && finished.stderr_text().starts_with("error: ");
+            assert!(filled || refused, "{what}: {:?}, {:.300}", finished.status, finished.stderr_text());
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Compares bytes and says where they part.
+
+/// Nothing where both are equal, else the first line in which they differ, with what stands on either side.
+///
+/// Lines are shown as Rust would write them, so that a CR, a tab or a missing newline at the end can be seen.
+pub fn first_difference(want: &[u8], got: &[u8]) -> Option<String> {
+    if want == got {
+        return None;
+    }
+    let mut lines = (want.split_inclusive(is_newline), got.split_inclusive(is_newline));
+    let mut number = 0;
+    loop {
+        number += 1;
+        let (want, got) = (lines.0.next(), lines.1.next());
+        if want != got {
+            return Some(format!("line {number}: want {}, got {}", show(want), show(got)));
+        }
+    }
+}
+
+fn is_newline(byte: &u8) -> bool {
+    *byte == b'\n'
+}
+
+fn show(line: Option<&[u8]>) -> String {
+    match line {
+        None => "the end".to_owned(),
+        Some(line) => match std::str::from_utf8(line) {
+            Ok(text) => format!("{text:?}"),
+            Err(_) => format!("\"{}\"", line.escape_ascii()),
+        },
+    }
+}
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_differs_is_told_with_both_sides() {
+        for (want, got, told) in [
+            ("a\nb\n", "a\nb\n", None),
+            ("a\nb\n", "a\nc\n", Some("line 2: want \"b\\n\", got \"c\\n\"")),
+            ("a\nb\n", "a\nb", Some("line 2: want \"b\\n\", got \"b\"")),
+            ("a\r\n", "a\n", Some("line 1: want \"a\\r\\n\", got \"a\\n\"")),
+            ("a\n", "a\nb", Some("line 2: want the end, got \"b\"")),
+        ] {
+            assert_eq!(first_difference(want.as_bytes(), got.as_bytes()).as_deref(), told);
+        }
+        assert_eq!(first_difference(b"a", b"\xff").as_deref(), Some("line 1: want \"a\", got \"\\xff\""));
+    }
+}

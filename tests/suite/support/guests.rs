@@ -1,0 +1,87 @@
+//! Small documents, and what they become on host-a of `testdata/hosts`.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use super::{Run, Scratch, testdata};
+
+/// What the devices 1 to 5 of host-a are: of a card on the root bus, one behind a root port, one behind a bridge.
+const IDENTITIES: [[&str; 3]; 5] = [
+    ["0x1234", "0x11e8", "i915-V5_4"],
+    ["0x1234", "0x11e8", "i915-V5_8"],
+    ["0x8086", "0x10d3", "i915-V5_4"],
+    ["0x8086", "0x10d3", "i915-V5_8"],
+    ["0x1b36", "0x0005", "i915-V5_4"],
+];
+
+/// A device of host-a of type vfio-ap, on a parent that is no PCI device.
+pub const AP: usize = 7;
+/// A device of host-a of type vfio-pci, on a parent that is no PCI device.
+pub const NO_PCI: usize = 9;
+/// A UUID that host-a has not.
+pub const ABSENT: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
+
+/// The host with the devices 1 to 5, [`AP`] and [`NO_PCI`].
+pub fn host_a() -> PathBuf {
+    let sys = testdata("hosts/linux-6.1/host-a/sys");
+    assert!(sys.join("bus").is_dir(), "{} is not there", sys.display());
+    sys
+}
+
+/// The UUID of a device of host-a.
+pub fn uuid(device: usize) -> String {
+    format!("c0ffee0{device}-0000-4000-8000-00000000000{device}")
+}
+
+/// The three elements of a device of host-a, 1 to 5.
+pub fn elements(device: usize) -> [String; 3] {
+    let [vendor, product, mdev_type] = IDENTITIES[device - 1];
+    [
+        format!("<vendorid>{vendor}</vendorid>"),
+        format!("<productid>{product}</productid>"),
+        format!("<mdevtype>{mdev_type}</mdevtype>"),
+    ]
+}
+
+/// A hostdev as libvirt writes it, with lines behind the address.
+pub fn hostdev(uuid: &str, lines: &[impl AsRef<str>]) -> String {
+    let lines: String = lines.iter().map(|line| format!("        {}\n", line.as_ref())).collect();
+    format!(
+        "    <hostdev mode='subsystem' type='mdev' managed='no' model='vfio-pci'>\n      <source>\n        \
+         <address uuid='{uuid}'/>\n{lines}      </source>\n    </hostdev>\n"
+    )
+}
+
+/// A domain with the given devices.
+pub fn domain(devices: &str) -> String {
+    format!("<domain type='kvm'>\n  <name>vm</name>\n  <devices>\n{devices}  </devices>\n</domain>\n")
+}
+
+/// A domain with one hostdev, with lines behind its address.
+pub fn guest(uuid: &str, lines: &[impl AsRef<str>]) -> String {
+    domain(&hostdev(uuid, lines))
+}
+
+/// A domain with one device of host-a, as it is before.
+pub fn bare(device: usize) -> String {
+    guest(&uuid(device), &[""; 0])
+}
+
+/// A domain with one device of host-a, as it is afterwards.
+pub fn filled(device: usize) -> String {
+    guest(&uuid(device), &elements(device))
+}
+
+impl Scratch {
+    /// A run of `virt-mdev fill` on host-a.
+    pub fn fill(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'_> {
+        let run = self.virt_mdev(["fill", "--sysfs"]).arg(host_a());
+        arguments.into_iter().fold(run, Run::arg)
+    }
+
+    /// A run of `virt-mdev fill` on the host that `description` describes.
+    pub fn fill_on(&self, description: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'_> {
+        let run = self.virt_mdev(["fill", "--sysfs"]).arg(self.host(description));
+        arguments.into_iter().fold(run, Run::arg)
+    }
+}

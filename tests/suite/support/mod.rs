@@ -1,0 +1,393 @@
+//! A scratch directory, and a run of a program in it that is judged whole: status, both outputs, files.
+//!
+//! Whatever a test does not speak of must not happen: standard error stays empty, no file changes, none appears.
+
+mod compare;
+mod files;
+pub mod guests;
+mod process;
+pub mod sysfs_tree;
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use compare::first_difference;
+pub use files::{Entry, Files};
+use process::{Finished, Reader};
+use regex::Regex;
+use tempfile::TempDir;
+
+/// The program under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_virt-mdev");
+
+/// How long a run may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// A file or folder of `testdata`.
+pub fn testdata(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
+}
+
+/// All paths of `testdata` that match, sorted; there must be some.
+pub fn testdata_matching(pattern: &str) -> Vec<PathBuf> {
+    let top = glob::Pattern::escape(testdata("").to_str().unwrap());
+    let paths: Vec<PathBuf> = glob::glob(&format!("{top}{pattern}")).unwrap().map(Result::unwrap).collect();
+    assert!(!paths.is_empty(), "nothing matches {top}{pattern}");
+    paths
+}
+
+/// A directory to run in, and beside it the tree that stands for /sys, where a test describes one of its own.
+pub struct Scratch {
+    top: TempDir,
+}
+
+impl Scratch {
+    /// An empty one.
+    pub fn new() -> Self {
+        let scratch = Self { top: tempfile::tempdir().unwrap() };
+        fs::create_dir(scratch.dir()).unwrap();
+        scratch
+    }
+
+    /// One that has a file already.
+    pub fn with(name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Self {
+        let scratch = Self::new();
+        scratch.file(name, content);
+        scratch
+    }
+
+    /// Where the program runs.
+    pub fn dir(&self) -> PathBuf {
+        self.top.path().join("scratch")
+    }
+
+    /// The path of a name in it.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    /// Writes a file, which the program may change.
+    pub fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// What a file holds.
+    pub fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
+        let path = self.path(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Makes the host that `description` describes, and says where it is. A scratch has one host at most.
+    pub fn host(&self, description: &str) -> PathBuf {
+        let sys = self.top.path().join("sys");
+        sysfs_tree::build(description, &sys);
+        sys
+    }
+
+    /// A run of `virt-mdev`.
+    pub fn virt_mdev(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'_> {
+        self.program(BINARY, arguments)
+    }
+
+    /// A run of any program.
+    pub fn program(
+        &self,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Run<'_> {
+        Run {
+            scratch: self,
+            program: program.as_ref().to_owned(),
+            arguments: arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect(),
+            environment: Vec::new(),
+            stdin: Vec::new(),
+            reader: Reader::Patient,
+            limit: LIMIT,
+            status: 0,
+            stdout: Stdout::Exactly(Vec::new()),
+            stderr: Stderr::default(),
+            changes: Vec::new(),
+        }
+    }
+}
+
+/// What is asked of standard output.
+enum Stdout {
+    Exactly(Vec<u8>),
+    Holds(Vec<String>),
+    Anything,
+}
+
+/// What is asked of standard error: empty, unless something is.
+#[derive(Default)]
+struct Stderr {
+    holds: Vec<String>,
+    lacks: Vec<String>,
+    matches: Vec<String>,
+    may_speak: bool,
+}
+
+/// A run to come and what it must do. Unless told otherwise it has to succeed and to leave no trace.
+#[must_use = "nothing runs before check"]
+pub struct Run<'a> {
+    scratch: &'a Scratch,
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    stdin: Vec<u8>,
+    reader: Reader,
+    limit: Duration,
+    status: i32,
+    stdout: Stdout,
+    stderr: Stderr,
+    changes: Vec<(PathBuf, Option<Entry>)>,
+}
+
+impl Run<'_> {
+    /// One argument more.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Sets a variable; the environment has none but PATH.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// What it reads from standard input.
+    pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.stdin = bytes.as_ref().to_owned();
+        self
+    }
+
+    /// Whoever reads its standard output has gone before the first byte.
+    pub fn reader_gone(mut self) -> Self {
+        self.reader = Reader::Gone;
+        self
+    }
+
+    /// Less time than a run has otherwise.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The exit status.
+    pub fn status(mut self, status: i32) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Standard output, to the byte.
+    pub fn stdout(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.stdout = Stdout::Exactly(bytes.as_ref().to_owned());
+        self
+    }
+
+    /// A piece of standard output; what else it says is open.
+    pub fn stdout_has(mut self, piece: &str) -> Self {
+        match &mut self.stdout {
+            Stdout::Holds(pieces) => pieces.push(piece.to_owned()),
+            _ => self.stdout = Stdout::Holds(vec![piece.to_owned()]),
+        }
+        self
+    }
+
+    /// Standard output is not looked at here.
+    pub fn stdout_any(mut self) -> Self {
+        self.stdout = Stdout::Anything;
+        self
+    }
+
+    /// A piece of standard error; what else it says is open.
+    pub fn stderr_has(mut self, piece: impl Into<String>) -> Self {
+        self.stderr.holds.push(piece.into());
+        self
+    }
+
+    /// What standard error must not hold; apart from that it is open.
+    pub fn stderr_lacks(mut self, piece: impl Into<String>) -> Self {
+        self.stderr.lacks.push(piece.into());
+        self
+    }
+
+    /// A regular expression that matches somewhere in standard error.
+    pub fn stderr_matches(mut self, pattern: &str) -> Self {
+        self.stderr.matches.push(pattern.to_owned());
+        self
+    }
+
+    /// Standard error is not looked at here.
+    pub fn stderr_any(mut self) -> Self {
+        self.stderr.may_speak = true;
+        self
+    }
+
+    /// What a file, new or changed, holds afterwards.
+    pub fn leaves(mut self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Self {
+        self.changes.push((name.as_ref().to_owned(), Some(Entry::File(content.as_ref().to_owned()))));
+        self
+    }
+
+    /// Runs it and says all that is not as it should be; empty where it is.
+    pub fn faults(self) -> (Vec<String>, Finished) {
+        let before = Files::of(&self.scratch.dir());
+        let finished = process::run(
+            &self.program,
+            &self.arguments,
+            &self.environment,
+            &self.scratch.dir(),
+            &self.stdin,
+            self.reader,
+            self.limit,
+        );
+        let mut faults = Vec::new();
+        if finished.timed_out {
+            faults.push(format!("it ran longer than {:?}", self.limit));
+        } else if finished.status != Some(self.status) {
+            faults.push(format!("status: want {}, got {:?}", self.status, finished.status));
+        }
+        match &self.stdout {
+            Stdout::Exactly(want) => {
+                faults.extend(first_difference(want, &finished.stdout).map(|how| format!("stdout {how}")));
+            }
+            Stdout::Holds(pieces) => {
+                let text = String::from_utf8_lossy(&finished.stdout);
+                faults.extend(missing("stdout", &text, pieces));
+            }
+            Stdout::Anything => {}
+        }
+        faults.extend(self.stderr.faults(&finished.stderr_text()));
+        let mut expected = before;
+        for (path, entry) in self.changes {
+            expected.expect(path, entry);
+        }
+        faults.extend(expected.differences(&Files::of(&self.scratch.dir())));
+        (faults, finished)
+    }
+
+    /// Runs it, and panics with all that is not as it should be.
+    #[track_caller]
+    pub fn check(self) -> Finished {
+        let command: Vec<String> =
+            self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let (faults, finished) = self.faults();
+        assert!(
+            faults.is_empty(),
+            "virt-mdev {}\n  {}\nstderr was:\n{}",
+            shell_words::join(&command),
+            faults.join("\n  "),
+            finished.stderr_text()
+        );
+        finished
+    }
+}
+
+impl Stderr {
+    fn faults(&self, text: &str) -> Vec<String> {
+        let mut faults = missing("stderr", text, &self.holds);
+        faults.extend(
+            self.lacks.iter().filter(|piece| text.contains(*piece)).map(|piece| format!("stderr holds {piece:?}")),
+        );
+        for pattern in &self.matches {
+            let regex = Regex::new(&format!("(?m){pattern}")).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+            if !regex.is_match(text) {
+                faults.push(format!("stderr does not match /{pattern}/"));
+            }
+        }
+        let silent = self.holds.is_empty() && self.lacks.is_empty() && self.matches.is_empty() && !self.may_speak;
+        if silent && !text.is_empty() {
+            faults.push("stderr: want nothing".to_owned());
+        }
+        faults
+    }
+}
+
+fn missing(stream: &str, text: &str, pieces: &[String]) -> Vec<String> {
+    let absent = pieces.iter().filter(|piece| !text.contains(*piece));
+    absent.map(|piece| format!("{stream} does not hold {piece:?}")).collect()
+}
+
+/// The support itself, on /bin/sh instead of the program.
+mod tests {
+    use super::*;
+
+    fn shell<'a>(scratch: &'a Scratch, script: &str) -> Run<'a> {
+        scratch.program("/bin/sh", ["-c", script])
+    }
+
+    fn faults(run: Run<'_>) -> String {
+        run.faults().0.join("; ")
+    }
+
+    #[test]
+    fn a_run_that_does_nothing_is_the_one_expected_where_nothing_is_said() {
+        assert_eq!(faults(shell(&Scratch::with("a", "1"), ":")), "");
+    }
+
+    #[test]
+    fn each_trace_that_was_not_announced_is_a_fault() {
+        for (script, fault) in [
+            ("exit 3", "status: want 0, got Some(3)"),
+            ("echo hello", "stdout line 1: want the end, got \"hello\\n\""),
+            ("echo hello >&2", "stderr: want nothing"),
+            ("echo 2 >a", "a line 1: want \"1\", got \"2\\n\""),
+            ("rm a", "a: missing"),
+            ("echo >b", "b: a file appeared"),
+            ("ln -s a b", "b: a link to a appeared"),
+            ("rm a; ln -s b a", "a: a link to b took the place of a file"),
+            ("kill -9 $$", "status: want 0, got Some(137)"),
+        ] {
+            assert_eq!(faults(shell(&Scratch::with("a", "1"), script)), fault, "{script}");
+        }
+    }
+
+    #[test]
+    fn what_was_announced_and_did_not_happen_is_a_fault() {
+        let scratch = Scratch::with("a", "1");
+        let run = shell(&scratch, ":").status(1).stdout("x").stderr_has("no").leaves("b", "2");
+        let expected = "status: want 1, got Some(0); stdout line 1: want \"x\", got the end; \
+                        stderr does not hold \"no\"; b: missing";
+        assert_eq!(faults(run), expected);
+        assert_eq!(faults(shell(&scratch, "echo yes >&2").stderr_lacks("yes")), "stderr holds \"yes\"");
+        assert_eq!(faults(shell(&scratch, "echo yes >&2").stderr_matches("^no$")), "stderr does not match /^no$/");
+    }
+
+    #[test]
+    fn what_was_announced_and_did_happen_is_none() {
+        let scratch = Scratch::with("a", "1");
+        let run = shell(&scratch, "cat; echo 2 >a; echo why >&2; exit 1");
+        assert_eq!(faults(run.stdin("x\r\n").stdout("x\r\n").leaves("a", "2\n").stderr_matches("^why$").status(1)), "");
+    }
+
+    #[test]
+    fn the_environment_is_clean_but_for_what_is_set() {
+        let scratch = Scratch::new();
+        let script = "echo ${HOME-none} ${VIRT_MDEV_SYSFS-none} ${NO_COLOR-none}";
+        shell(&scratch, script).env("NO_COLOR", "1").stdout("none none 1\n").check();
+    }
+
+    #[test]
+    #[should_panic(expected = "nothing matches")]
+    fn test_data_that_is_not_there_is_no_success() {
+        testdata_matching("cases/no-such-case/*");
+    }
+
+    #[test]
+    fn a_run_that_hangs_is_ended() {
+        let (faults, finished) = shell(&Scratch::new(), "exec sleep 60").limit(Duration::from_millis(100)).faults();
+        assert!(finished.timed_out && faults[0].starts_with("it ran longer than"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_breaks_the_pipe() {
+        shell(&Scratch::new(), "trap '' PIPE; cat; exit $?").stdin("x").reader_gone().status(1).stderr_any().check();
+    }
+}

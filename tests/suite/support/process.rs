@@ -1,0 +1,94 @@
+//! Starts a program with everything given and waits for it, but not for ever.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Who reads the program's standard output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// One that takes all of it.
+    Patient,
+    /// One that went away before the program could write.
+    Gone,
+}
+
+/// What a run came to.
+pub struct Finished {
+    /// The exit status; 128 and more for a signal, as the shell has it.
+    pub status: Option<i32>,
+    /// Whether it had to be ended.
+    pub timed_out: bool,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Finished {
+    /// Standard error, readable.
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// Runs a program in `dir` with no more of an environment than PATH and what is given.
+pub fn run(
+    program: &OsStr,
+    arguments: &[OsString],
+    environment: &[(OsString, OsString)],
+    dir: &Path,
+    stdin: &[u8],
+    reader: Reader,
+    limit: Duration,
+) -> Finished {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(dir).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(environment.iter().cloned());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.to_string_lossy()));
+    let mut input = child.stdin.take().unwrap();
+    let mut output = child.stdout.take();
+    let mut complaints = child.stderr.take().unwrap();
+    if reader == Reader::Gone {
+        // Before the input is given, so that the program cannot have written yet.
+        output = None;
+    }
+    thread::scope(|scope| {
+        // A program need not read its input: then writing it fails, which is no fault of the program.
+        scope.spawn(move || input.write_all(stdin).ok());
+        let stdout = scope.spawn(move || output.map(read_all).unwrap_or_default());
+        let stderr = scope.spawn(move || read_all(&mut complaints));
+        let status = wait(&mut child, limit);
+        Finished {
+            status: status.map(|status| status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1)),
+            timed_out: status.is_none(),
+            stdout: stdout.join().unwrap(),
+            stderr: stderr.join().unwrap(),
+        }
+    })
+}
+
+fn read_all(mut stream: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Nothing where it had to be ended.
+fn wait(child: &mut Child, limit: Duration) -> Option<std::process::ExitStatus> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}

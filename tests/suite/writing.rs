@@ -1,0 +1,249 @@
+//! In place, into a file, as a diff, not at all: how results are written.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::command_line::skipped;
+use crate::support::guests::{ABSENT, bare, domain, elements, filled, guest, uuid};
+use crate::support::{Run, Scratch};
+
+const NONE: [&str; 0] = [];
+
+#[test]
+fn in_place_rewrites_the_file_and_names_it_on_stderr() {
+    for option in ["-i", "--in-place"] {
+        let scratch = Scratch::with("vm.xml", bare(1));
+        scratch.fill([option, "vm.xml"]).leaves("vm.xml", filled(1)).stderr_has("vm.xml").check();
+    }
+}
+
+#[test]
+fn a_suffix_leaves_a_backup() {
+    for option in ["-i=.bak", "--in-place=.bak"] {
+        let scratch = Scratch::with("vm.xml", bare(1));
+        let run = scratch.fill([option, "vm.xml"]).leaves("vm.xml", filled(1)).leaves("vm.xml.bak", bare(1));
+        run.stderr_has("vm.xml").check();
+    }
+}
+
+#[test]
+fn the_file_after_the_option_is_not_taken_for_a_suffix() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    scratch.fill(["--in-place", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_has("vm.xml").check();
+}
+
+#[test]
+fn mode_and_owner_are_kept() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let path = scratch.path("vm.xml");
+    // Only root may give a file away.
+    let given = chown(&path, Some(1234), Some(2345)).is_ok();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_has("vm.xml").check();
+    let after = fs::metadata(path).unwrap();
+    assert_eq!(after.mode() & 0o7777, 0o640);
+    if given {
+        assert_eq!((after.uid(), after.gid()), (1234, 2345));
+    } else {
+        skipped("not root: the owner cannot be another");
+    }
+}
+
+#[test]
+fn a_symlink_is_followed_and_stays_a_link() {
+    let scratch = Scratch::with("store/vm.xml", bare(1));
+    symlink("store/vm.xml", scratch.path("link.xml")).unwrap();
+    scratch.fill(["-i", "link.xml"]).leaves("store/vm.xml", filled(1)).stderr_has(".xml").check();
+}
+
+#[test]
+fn a_file_with_other_hard_links_is_refused() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    fs::hard_link(scratch.path("vm.xml"), scratch.path("other.xml")).unwrap();
+    scratch.fill(["-i", "vm.xml"]).status(2).stderr_matches("vm.xml.*hard link|hard link.*vm.xml").check();
+    scratch.fill(["vm.xml"]).stdout(filled(1)).check();
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_in_place_without_hanging() {
+    let scratch = Scratch::new();
+    mknodat(CWD, scratch.path("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    fs::create_dir(scratch.path("directory")).unwrap();
+    for name in ["fifo", "directory", "/dev/null"] {
+        scratch.fill(["-i", name]).status(2).stderr_has(name).check();
+    }
+}
+
+#[test]
+fn a_file_that_needs_no_change_is_not_touched_nor_backed_up() {
+    let scratch = Scratch::with("vm.xml", filled(1));
+    let state = || {
+        let metadata = fs::metadata(scratch.path("vm.xml")).unwrap();
+        (metadata.ino(), metadata.modified().unwrap(), metadata.ctime_nsec())
+    };
+    let before = state();
+    scratch.fill(["-i=.bak", "vm.xml"]).check();
+    assert_eq!(state(), before);
+}
+
+#[test]
+fn only_the_files_that_change_are_named() {
+    let scratch = Scratch::with("new.xml", bare(1));
+    scratch.file("old.xml", filled(2));
+    let run = scratch.fill(["-i=~", "new.xml", "old.xml"]).leaves("new.xml", filled(1)).leaves("new.xml~", bare(1));
+    run.stderr_has("new.xml").stderr_lacks("old.xml").check();
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_to_is_an_error_that_names_the_file() {
+    let scratch = Scratch::with("guests/vm.xml", bare(1));
+    fs::set_permissions(scratch.path("guests"), fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(scratch.path("guests/probe"), "").is_ok() {
+        fs::remove_file(scratch.path("guests/probe")).unwrap();
+        skipped("root may write anywhere");
+        return;
+    }
+    scratch.fill(["-i", "guests/vm.xml"]).status(2).stderr_has("guests/vm.xml").check();
+    fs::set_permissions(scratch.path("guests"), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn output_writes_the_file_and_leaves_the_input() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    scratch.fill(["-o", "out.xml", "vm.xml"]).leaves("out.xml", filled(1)).stderr_any().check();
+    scratch.fill(["--output=piped.xml"]).stdin(bare(2)).leaves("piped.xml", filled(2)).stderr_any().check();
+    scratch.fill(["-o", "dash.xml", "-"]).stdin(bare(3)).leaves("dash.xml", filled(3)).stderr_any().check();
+}
+
+#[test]
+fn output_is_written_also_when_nothing_changed() {
+    let scratch = Scratch::with("vm.xml", filled(1));
+    scratch.fill(["-o", "out.xml", "vm.xml"]).leaves("out.xml", filled(1)).stderr_any().check();
+}
+
+#[test]
+fn output_replaces_what_was_there_and_an_error_does_not() {
+    let scratch = Scratch::with("out.xml", "old");
+    scratch.fill(["-o", "out.xml"]).stdin(guest(ABSENT, &NONE)).status(2).stderr_has(ABSENT).check();
+    scratch.fill(["-o", "out.xml"]).stdin(bare(1)).leaves("out.xml", filled(1)).stderr_any().check();
+}
+
+#[test]
+fn output_may_be_the_input() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    scratch.fill(["-o", "vm.xml", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any().check();
+}
+
+#[test]
+fn output_into_a_directory_that_is_not_there_is_an_error_that_names_it() {
+    Scratch::new().fill(["-o", "absent/out.xml"]).stdin(bare(1)).status(2).stderr_has("absent/out.xml").check();
+}
+
+#[test]
+fn the_diff_has_the_three_lines_and_their_surroundings() {
+    let [vendor, product, mdev_type] = elements(1);
+    let finished = Scratch::with("vm.xml", bare(1)).fill(["--diff", "vm.xml"]).stdout_has("vm.xml").check();
+    let text = String::from_utf8(finished.stdout).unwrap();
+    let added = format!("+        {vendor}\n+        {product}\n+        {mdev_type}\n");
+    assert!(text.contains(&added), "{text}");
+    assert!(text.starts_with("--- ") && text.contains("\n+++ ") && text.contains("\n@@ -4,6 +4,9 @@"), "{text}");
+}
+
+#[test]
+fn the_diff_of_nothing_is_nothing() {
+    Scratch::with("vm.xml", filled(1)).fill(["--diff", "vm.xml"]).check();
+    Scratch::with("vm.xml", filled(1)).fill(["--diff", "-n", "vm.xml"]).check();
+}
+
+#[test]
+fn the_diff_of_a_difference_is_status_1_only_with_dry_run() {
+    Scratch::with("vm.xml", bare(1)).fill(["--diff", "vm.xml"]).stdout_has("+").check();
+    Scratch::with("vm.xml", bare(1)).fill(["--diff", "-n", "vm.xml"]).status(1).stdout_has("@@").check();
+    Scratch::new().fill(["--diff", "-n"]).stdin(bare(1)).status(1).stdout_has("@@").check();
+}
+
+#[test]
+fn patch_makes_of_the_diff_what_fill_makes() {
+    let without_newline = |text: String| text.trim_end().to_owned();
+    let crlf = |text: String| text.replace('\n', "\r\n");
+    // The last line itself changes, and has no newline before nor after.
+    let on_one_line = |lines: String| {
+        format!("<hostdev type='mdev' model='vfio-pci'><source><address uuid='{}'/>{lines}</source></hostdev>", uuid(1))
+    };
+    for (before, after) in [
+        (bare(1), filled(1)),
+        (without_newline(bare(1)), without_newline(filled(1))),
+        (crlf(bare(1)), crlf(filled(1))),
+        (on_one_line(String::new()), on_one_line(elements(1).concat())),
+        (domain(""), domain("")),
+    ] {
+        let scratch = Scratch::with("vm.xml", &before);
+        if !runs(scratch.program("/bin/sh", ["-c", "command -v patch"])) {
+            skipped("no program `patch`");
+            return;
+        }
+        let diff = scratch.fill(["--diff", "vm.xml"]).stdout_any().check().stdout;
+        scratch.file("fill.diff", diff);
+        let run = scratch.program("patch", ["--binary", "--silent", "vm.xml", "fill.diff"]);
+        run.leaves("vm.xml", &after).check();
+    }
+}
+
+fn runs(run: Run<'_>) -> bool {
+    run.faults().1.status == Some(0)
+}
+
+#[test]
+fn patch_takes_the_diff_of_several_files_by_the_names_in_it() {
+    let scratch = Scratch::with("guests/a.xml", bare(1));
+    scratch.file("guests/b.xml", bare(2));
+    if !runs(scratch.program("/bin/sh", ["-c", "command -v patch"])) {
+        skipped("no program `patch`");
+        return;
+    }
+    let diff = scratch.fill(["--diff", "guests/*.xml"]).stdout_any().check().stdout;
+    let run = scratch.program("patch", ["--binary", "--silent", "-p0"]).stdin(diff);
+    run.leaves("guests/a.xml", filled(1)).leaves("guests/b.xml", filled(2)).check();
+}
+
+#[test]
+fn a_dry_run_says_what_would_change_and_is_status_1() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    for option in ["-n", "--dry-run"] {
+        scratch.fill([option, "vm.xml"]).status(1).stdout_has("vm.xml").stdout_has(&uuid(1)).check();
+    }
+    scratch.fill(["-n"]).stdin(bare(1)).status(1).stdout_has(&uuid(1)).check();
+}
+
+#[test]
+fn a_dry_run_with_nothing_to_do_is_status_0() {
+    Scratch::with("vm.xml", filled(1)).fill(["-n", "vm.xml"]).stdout_any().check();
+}
+
+#[test]
+fn a_dry_run_writes_nothing_in_place_either() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    scratch.fill(["-n", "-i=.bak", "vm.xml"]).status(1).stdout_has("vm.xml").stderr_any().check();
+}
+
+#[test]
+fn a_dry_run_of_what_is_wrong_is_status_2() {
+    Scratch::with("vm.xml", guest(ABSENT, &NONE)).fill(["-n", "vm.xml"]).status(2).stderr_has(ABSENT).check();
+}
+
+#[test]
+fn in_place_warns_where_libvirt_will_write_over_the_file() {
+    let comment = "<!--\nWARNING: THIS IS AN AUTO-GENERATED FILE. CHANGES TO IT ARE LIKELY TO BE\n\
+OVERWRITTEN AND LOST. \
+                   Changes to this xml configuration should be made using:\n  virsh edit vm\nor other \
+application using the libvirt API.\n-->\n\n";
+    let (before, after) = (format!("{comment}{}", bare(1)), format!("{comment}{}", filled(1)));
+    let scratch = Scratch::with("vm.xml", &before);
+    scratch.fill(["vm.xml"]).stdout(&after).check();
+    scratch.fill(["-i", "-q", "vm.xml"]).leaves("vm.xml", &after).stderr_lacks("warning").check();
+    let scratch = Scratch::with("vm.xml", &before);
+    let run = scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", &after);
+    run.stderr_has("warning: ").stderr_has("EDITOR='virt-mdev fill -i' virsh edit").check();
+}
