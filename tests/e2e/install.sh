@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs from Debian what the end-to-end test needs: libvirtd with its QEMU driver, virsh, QEMU, network tools.
+# Asks nothing, starts no service, and does nothing at all where everything is there. Needs root and an apt source.
+set -eu
+
+packages='libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 iproute2 util-linux coreutils'
+
+# Whether every package that is named is installed.
+installed() {
+    states=$(dpkg-query -W -f '${db:Status-Status}\n' "$@" 2>/dev/null) || return 1
+    [ "$(printf '%s\n' "$states" | sort -u)" = installed ]
+}
+
+command -v apt-get >/dev/null || { echo "install.sh: no apt-get here; install by hand: $packages" >&2; exit 1; }
+# shellcheck disable=SC2086 # a list of words
+if installed $packages; then exit 0; fi
+[ "$(id -u)" = 0 ] || { echo 'install.sh: needs root' >&2; exit 1; }
+
+export DEBIAN_FRONTEND=noninteractive
+candidate() { apt-cache policy "$1" | sed -n 's/^  Candidate: //p'; }
+
+apt-get -qq update
+# qemu-utils of a later release breaks the release's qemu-system-common; both come from one source, in one version.
+qemu=$(candidate qemu-system-x86)
+utils=$(dpkg-query -W -f '${Version}' qemu-utils 2>/dev/null) || utils=
+if [ -n "$utils" ] && dpkg --compare-versions "$utils" gt "$qemu"; then packages="$packages qemu-utils=$qemu"; fi
+
+# These packages start nothing (the units are in libvirt-daemon-system); nor shall what they depend on.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+fi
+# shellcheck disable=SC2086 # a list of words
+apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends --allow-downgrades $packages
