@@ -3,6 +3,7 @@
 pub mod device;
 pub mod domain;
 pub mod edit;
+pub mod file;
 pub mod host;
 pub mod plan;
 pub mod report;

@@ -1,0 +1,145 @@
+//! The old file under a second name, before the new one takes its place.
+//!
+//! A backup that exists already is never overwritten. GNU's `sed -i`, `cp -b` and `patch -b` all overwrite a simple backup, and there it is
+//! known to hurt: the second run replaces the only copy of the original by the result of the first. GNU's own remedy, numbered
+//! backups, needs a choice that the suffix alone does not make. So the file is left alone and the error names the backup. Repeating a run is
+//! not hindered by that: a file that needs no change is not backed up.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, FileTimes};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::error::{BadSuffix, FileError};
+use super::input::open_with;
+use super::stamp::Stamp;
+use super::target::look;
+use super::{protection, temporary};
+
+/// What is appended to a file's name to name its backup: `.bak`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suffix(OsString);
+
+impl Suffix {
+    /// Takes a suffix that names another file in the same directory.
+    ///
+    /// # Errors
+    /// Where it is empty or has a slash in it.
+    pub fn new(suffix: impl Into<OsString>) -> Result<Self, BadSuffix> {
+        let suffix = suffix.into();
+        if suffix.is_empty() {
+            return Err(BadSuffix::Empty);
+        }
+        if suffix.as_bytes().contains(&b'/') {
+            return Err(BadSuffix::Slash);
+        }
+        Ok(Self(suffix))
+    }
+
+    /// The suffix itself.
+    pub fn as_os_str(&self) -> &OsStr {
+        &self.0
+    }
+
+    /// The backup of `target`, beside it.
+    pub(super) fn beside(&self, target: &Path) -> PathBuf {
+        let mut name = target.as_os_str().to_owned();
+        name.push(&self.0);
+        PathBuf::from(name)
+    }
+}
+
+/// A backup that is planned or made. Until it is [kept](Self::keep), dropping it removes what was made.
+#[derive(Debug)]
+pub(super) struct Backup {
+    path: PathBuf,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Planned,
+    /// It stood there before: another name of the very file that is to be replaced, from a run that was killed at the wrong moment.
+    Found,
+    Made,
+    Kept,
+}
+
+impl Backup {
+    /// Plans the backup of `target`, whose state is `stamp`; `path` is for messages.
+    pub fn plan(target: &Path, stamp: &Stamp, suffix: &Suffix, path: &Path) -> Result<Self, FileError> {
+        let backup = suffix.beside(target);
+        let state = match look(&backup) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => State::Planned,
+            Err(source) => return Err(FileError::Backup { path: path.to_owned(), backup, source }),
+            Ok(found) if found.same_file(stamp) && stamp.links == 2 => State::Found,
+            Ok(_) => return Err(FileError::BackupExists { path: path.to_owned(), backup }),
+        };
+        Ok(Self { path: backup, state })
+    }
+
+    /// Whether the file has one more name than it should, since its backup is one.
+    pub fn is_found(&self) -> bool {
+        self.state == State::Found
+    }
+
+    /// Makes the backup of `target`, and takes down in `stamp` what that changes of it.
+    ///
+    /// A second name is the best of copies: complete from the start, protected as it was, with its times, and it keeps what a program
+    /// that has the file open writes to it later. Where there are no hard links (FAT), or the kernel forbids them, it is a copy.
+    pub fn make(&mut self, target: &Path, stamp: &mut Stamp, path: &Path) -> Result<(), FileError> {
+        if self.state != State::Planned {
+            return Ok(());
+        }
+        match fs::hard_link(target, &self.path) {
+            Ok(()) => {
+                self.state = State::Made;
+                let linked = look(target).ok().filter(|linked| stamp.same_but_linked(linked));
+                *stamp = linked.ok_or_else(|| FileError::Changed { path: path.to_owned() })?;
+                Ok(())
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::AlreadyExists => {
+                    Err(FileError::BackupExists { path: path.to_owned(), backup: self.path.clone() })
+                }
+                io::ErrorKind::NotFound => Err(FileError::Changed { path: path.to_owned() }),
+                _ => self.copy(target, stamp, path),
+            },
+        }
+    }
+
+    /// Copies `target` to the backup, with its protection and its times, and brings the copy to disk.
+    fn copy(&mut self, target: &Path, stamp: &Stamp, path: &Path) -> Result<(), FileError> {
+        let fault = |source| FileError::Backup { path: path.to_owned(), backup: self.path.clone(), source };
+        let mut old = open_with(target, OFlags::NOFOLLOW).map_err(fault)?;
+        let temporary = temporary::create(&self.path, stamp.permissions() & 0o600, path)?;
+        io::copy(&mut old, &mut temporary.as_file()).map_err(fault)?;
+        protection::carry_over(target, stamp, temporary.as_file(), path)?;
+        let times = old
+            .metadata()
+            .and_then(|found| Ok(FileTimes::new().set_accessed(found.accessed()?).set_modified(found.modified()?)));
+        times.and_then(|times| temporary.as_file().set_times(times)).map_err(fault)?;
+        temporary.as_file().sync_all().map_err(fault)?;
+        temporary.persist_noclobber(&self.path).map_err(|failed| fault(failed.error))?;
+        self.state = State::Made;
+        Ok(())
+    }
+
+    /// Keeps it, as the file has been replaced, and says where it is.
+    pub fn keep(mut self) -> PathBuf {
+        self.state = State::Kept;
+        std::mem::take(&mut self.path)
+    }
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        if self.state == State::Made {
+            // The file has not been replaced, so nothing is lost if it stays; and there is nobody to tell.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What was written, on the disk: each file by itself where they are few, a whole file system at once where they are many.
+//!
+//! A sync of ten thousand files one by one flushes the disk as often. `syncfs` flushes it a few times, whatever their number, but writes out
+//! what others have written too, which may take longer than a few syncs; and only since Linux 5.8 does it say that something could not be written.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{OFlags, syncfs};
+use rustix::io::Errno;
+use rustix::system::uname;
+
+use super::input::open_with;
+
+/// Up to so many files of a file system are synced one by one.
+const FEW: usize = 8;
+
+/// A device number, by which file systems are told apart.
+pub(super) type Device = u64;
+
+/// Brings files and directories to disk.
+#[derive(Debug)]
+pub(super) struct Durability {
+    /// Whether `syncfs` tells of errors.
+    by_file_system: bool,
+    /// A file of each file system, opened before the first byte was written: `syncfs` tells of the errors since then.
+    witnesses: Mutex<HashMap<Device, File>>,
+}
+
+impl Durability {
+    pub fn new() -> Self {
+        let by_file_system = uname().release().to_str().ok().is_some_and(syncfs_tells_errors);
+        Self { by_file_system, witnesses: Mutex::default() }
+    }
+
+    #[cfg(test)]
+    pub fn one_by_one() -> Self {
+        Self { by_file_system: false, witnesses: Mutex::default() }
+    }
+
+    /// Takes down that `file`, to which nothing has been written yet, is on `device`.
+    pub fn begin(&self, device: Device, file: &File) -> io::Result<()> {
+        let mut witnesses = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Vacant(place) = witnesses.entry(device) {
+            place.insert(file.try_clone()?);
+        }
+        Ok(())
+    }
+
+    /// Whether `file` is brought to disk by [`finish`](Self::finish) or had to be at once.
+    pub fn written(&self, file: &File) -> io::Result<()> {
+        if self.by_file_system { Ok(()) } else { file.sync_all() }
+    }
+
+    /// Whether files that were [`written`](Self::written) are still to be brought to disk.
+    pub fn is_pending(&self) -> bool {
+        self.by_file_system
+    }
+
+    /// Brings the files or directories at `paths` to disk, or says of which it failed.
+    pub fn finish<'a>(&self, paths: impl IntoIterator<Item = (Device, &'a Path)>) -> Result<(), (&'a Path, io::Error)> {
+        let mut groups: BTreeMap<Device, Vec<&Path>> = BTreeMap::new();
+        for (device, path) in paths {
+            groups.entry(device).or_default().push(path);
+        }
+        for (device, paths) in groups {
+            if self.by_file_system && paths.len() > FEW {
+                self.sync_file_system(device).map_err(|error| (paths[0], error))?;
+            } else {
+                for path in paths {
+                    self.sync(device, path).map_err(|error| (path, error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self, device: Device, path: &Path) -> io::Result<()> {
+        let synced = open_with(path, OFlags::NOFOLLOW).and_then(|file| file.sync_all());
+        match synced.as_ref().err().and_then(Errno::from_io_error) {
+            // A directory that may be written but not read; a file system that syncs no directories.
+            Some(Errno::ACCESS | Errno::INVAL) => self.sync_file_system(device),
+            _ => synced,
+        }
+    }
+
+    fn sync_file_system(&self, device: Device) -> io::Result<()> {
+        let witnesses = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
+        let witness = witnesses.get(&device).ok_or_else(|| io::Error::other("nothing was written there"))?;
+        Ok(syncfs(witness)?)
+    }
+}
+
+/// Whether a kernel of this release, `6.1.0-13-amd64`, is Linux 5.8 or later.
+fn syncfs_tells_errors(release: &str) -> bool {
+    let mut numbers =
+        release.split(|character: char| !character.is_ascii_digit()).map_while(|number| number.parse().ok());
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version >= (5, 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syncfs_is_trusted_since_linux_5_8() {
+        for (release, trusted) in [
+            ("5.7.19", false),
+            ("4.19.0-25-amd64", false),
+            ("5.8-rc1", true),
+            ("5.10.0", true),
+            ("6.1.0-13-amd64", true),
+            ("", false),
+        ] {
+            assert_eq!(syncfs_tells_errors(release), trusted, "{release}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading: standard input or a file, to bytes.
+
+use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::error::{FileError, FileKind};
+use super::stamp::Stamp;
+
+/// The most bytes that are read: 4 MiB, as much as a string in libvirt's RPC may have (`VIR_DOMAIN_XML` goes through
+/// `REMOTE_STRING_MAX`, 4194304).
+pub const LIMIT: u64 = 4 << 20;
+
+/// What is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input, `-`.
+    Stdin,
+    /// A file, by the path that the user gave or that a pattern found.
+    File(PathBuf),
+}
+
+impl Input {
+    /// The path, where it has one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => Some(path),
+        }
+    }
+}
+
+/// As messages name it: the path, or `<stdin>`.
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("<stdin>"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// What a file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Only to see what it holds. Pipes are as good as files: `<(virsh dumpxml vm)`, `/dev/stdin`. Waits for them as `cat` would.
+    Reading,
+    /// To replace it, or to say what replacing would do: only a regular file will do, and nothing is waited for.
+    Replacing,
+}
+
+/// What was read, and what is needed to see later whether it is still the same.
+#[derive(Debug)]
+pub struct Original {
+    /// From where.
+    pub input: Input,
+    /// All its bytes, at most [`LIMIT`].
+    pub contents: Vec<u8>,
+    pub(super) found: Option<Found>,
+}
+
+/// The regular file that was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Its state when it was opened, so before the first byte was read.
+    pub stamp: Stamp,
+    /// Whether its path is a symbolic link.
+    pub through_link: bool,
+}
+
+/// Reads all of `input`.
+///
+/// # Errors
+/// [`FileError::NotFound`], [`FileError::DanglingLink`], [`FileError::NotRegular`], [`FileError::TooLarge`] or [`FileError::Read`].
+pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
+    let (contents, found) = match input {
+        Input::Stdin => (read_all(io::stdin().lock(), 0, input)?, None),
+        Input::File(path) => {
+            let (file, metadata, through_link) = open(path)?;
+            prepare(&file, path, &metadata, purpose)?;
+            let contents = read_all(&file, metadata.len(), input)?;
+            (contents, metadata.is_file().then(|| Found { stamp: Stamp::of(&metadata), through_link }))
+        }
+    };
+    Ok(Original { input: input.clone(), contents, found })
+}
+
+/// Opens `path` without waiting for anyone, and says whether it is a symbolic link.
+///
+/// That it is one costs nothing to learn this way where it is none, which is nearly always.
+fn open(path: &Path) -> Result<(File, Metadata, bool), FileError> {
+    let mut through_link = false;
+    let opened = match open_with(path, OFlags::NOFOLLOW) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            through_link = true;
+            open_with(path, OFlags::empty())
+        }
+        opened => opened,
+    };
+    let file = opened.map_err(|source| not_opened(path, source))?;
+    let metadata = file.metadata().map_err(|source| FileError::Read { name: path.display().to_string(), source })?;
+    Ok((file, metadata, through_link))
+}
+
+/// Opens for reading: never the controlling terminal, never waiting for the other end of a FIFO.
+pub(super) fn open_with(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+fn not_opened(path: &Path, source: io::Error) -> FileError {
+    match Errno::from_io_error(&source) {
+        Some(Errno::NOENT) => missing(path),
+        // Only a socket, or a device without a driver, refuses to be opened for reading in this way.
+        Some(Errno::NXIO) => FileError::NotRegular {
+            path: path.to_owned(),
+            kind: path.metadata().map_or(FileKind::Other, |found| found.file_type().into()),
+        },
+        _ => FileError::Read { name: path.display().to_string(), source },
+    }
+}
+
+/// The error for a path that leads nowhere.
+pub(super) fn missing(path: &Path) -> FileError {
+    match path.read_link() {
+        Ok(missing) => FileError::DanglingLink { path: path.to_owned(), missing },
+        Err(_) => FileError::NotFound { path: path.to_owned() },
+    }
+}
+
+/// Refuses what cannot serve, and makes reading wait for what can.
+fn prepare(file: &File, path: &Path, metadata: &Metadata, purpose: Purpose) -> Result<(), FileError> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    if purpose == Purpose::Replacing || !(kind.is_fifo() || kind.is_char_device()) {
+        return Err(FileError::NotRegular { path: path.to_owned(), kind: kind.into() });
+    }
+    wait_for_writer(file, kind.is_fifo())
+        .map_err(|errno| FileError::Read { name: path.display().to_string(), source: errno.into() })
+}
+
+/// Makes reads wait again, and waits for a FIFO's writer as an ordinary open would: without one, a read says that it is at its end.
+fn wait_for_writer(file: &File, fifo: bool) -> Result<(), Errno> {
+    fcntl_setfl(file, fcntl_getfl(file)? - OFlags::NONBLOCK)?;
+    if fifo {
+        retry_on_intr(|| poll(&mut [PollFd::new(file, PollFlags::IN)], None))?;
+    }
+    Ok(())
+}
+
+/// Reads to the end, but no further than one byte behind the limit; `size` is what is expected.
+fn read_all(from: impl Read, size: u64, input: &Input) -> Result<Vec<u8>, FileError> {
+    // One byte more than expected lets the end be found without growing.
+    let expected = usize::try_from(size.min(LIMIT) + 1).unwrap_or_default();
+    let mut contents = Vec::with_capacity(expected);
+    from.take(LIMIT + 1)
+        .read_to_end(&mut contents)
+        .map_err(|source| FileError::Read { name: input.to_string(), source })?;
+    if contents.len() as u64 > LIMIT {
+        return Err(FileError::TooLarge { name: input.to_string(), limit: LIMIT });
+    }
+    Ok(contents)
+}

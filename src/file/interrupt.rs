@@ -1,0 +1,157 @@
+//! Signals that ask to stop.
+
+use std::fmt;
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use signal_hook::SigId;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::{flag, low_level};
+
+use super::error::FileError;
+
+/// A signal that asks a program to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The terminal was closed.
+    Hangup,
+    /// Ctrl-C.
+    Interrupt,
+    /// `kill`, systemd, a shutdown.
+    Terminate,
+}
+
+impl Signal {
+    const ALL: [Self; 3] = [Self::Hangup, Self::Interrupt, Self::Terminate];
+
+    /// Its number, 1 to 15.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Hangup => 1,
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
+
+    /// The exit status by which a shell knows that a program stopped for it: 128 and its number.
+    pub fn exit_status(self) -> u8 {
+        128 + self.number()
+    }
+
+    fn raw(self) -> i32 {
+        match self {
+            Self::Hangup => SIGHUP,
+            Self::Interrupt => SIGINT,
+            Self::Terminate => SIGTERM,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hangup => "SIGHUP",
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        })
+    }
+}
+
+/// Holds SIGHUP, SIGINT and SIGTERM back while files are written, so that the work in hand is finished or undone.
+///
+/// While it lives, a signal is taken down instead of ending the process; dropped, each acts again as it does by default. One that
+/// was ignored when the process began, as SIGHUP is under `nohup`, stays ignored.
+#[derive(Debug)]
+pub struct Interrupt {
+    caught: Arc<AtomicUsize>,
+    listening: Vec<SigId>,
+}
+
+/// Whether the signals act as by default. The process has its handlers once, so this exists once.
+static RELEASED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// The signals that act by default while [`RELEASED`] is set, once they were listened for.
+static PREPARED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+impl Interrupt {
+    /// Begins to listen. There should be one at a time: when one is dropped, signals act by default whatever others there are.
+    ///
+    /// # Errors
+    /// [`FileError::Signals`].
+    pub fn listen() -> Result<Self, FileError> {
+        let mut interrupt = Self::deaf();
+        let ignored = ignored();
+        for signal in Signal::ALL.into_iter().filter(|signal| !is_in(ignored, signal.raw())) {
+            let value = usize::from(signal.number());
+            let listening = prepare(signal.raw())
+                .and_then(|()| flag::register_usize(signal.raw(), Arc::clone(&interrupt.caught), value))
+                .map_err(|source| FileError::Signals { signal, source })?;
+            interrupt.listening.push(listening);
+        }
+        // Over the limit of RLIMIT_FSIZE a write fails with EFBIG only if this signal does not kill us first. Should it
+        // not be possible to catch it, the write phase is as good as anybody else's.
+        interrupt.listening.extend(flag::register(SIGXFSZ, Arc::default()));
+        RELEASED.store(false, Ordering::SeqCst);
+        Ok(interrupt)
+    }
+
+    /// One that no signal reaches, for programs that see to signals themselves.
+    pub fn deaf() -> Self {
+        Self { caught: Arc::default(), listening: Vec::new() }
+    }
+
+    /// The signal that arrived last, if any did.
+    pub fn caught(&self) -> Option<Signal> {
+        let number = self.caught.load(Ordering::SeqCst);
+        Signal::ALL.into_iter().find(|signal| usize::from(signal.number()) == number)
+    }
+
+    /// An error if a signal has arrived.
+    pub(super) fn check(&self) -> Result<(), FileError> {
+        self.caught().map_or(Ok(()), |signal| Err(FileError::Interrupted { signal }))
+    }
+
+    /// One that has caught `signal`.
+    #[cfg(test)]
+    pub(super) fn by(signal: Signal) -> Self {
+        let interrupt = Self::deaf();
+        interrupt.caught.store(usize::from(signal.number()), Ordering::SeqCst);
+        interrupt
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        if !self.listening.is_empty() {
+            RELEASED.store(true, Ordering::SeqCst);
+        }
+        for listening in self.listening.drain(..) {
+            low_level::unregister(listening);
+        }
+    }
+}
+
+/// Sees to it, once for each signal, that it acts by default when it is no longer held back: a handler once installed stays.
+fn prepare(signal: i32) -> Result<(), std::io::Error> {
+    let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !prepared.contains(&signal) {
+        flag::register_conditional_default(signal, Arc::clone(&RELEASED))?;
+        prepared.push(signal);
+    }
+    Ok(())
+}
+
+/// The signals that are ignored: `SigIgn` of proc(5)'s `/proc/self/status`, bit 0 for signal 1. None where there is no `/proc`.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
+}
+
+fn is_in(mask: u64, signal: i32) -> bool {
+    mask >> (signal - 1) & 1 == 1
+}

@@ -1,0 +1,44 @@
+//! Files: which are meant, what they hold, and replacing them as the most careful editor would.
+//!
+//! The flow is [`expand`] (arguments to files), [`read`] (a file to its bytes), [`Batch::stage`] (the new bytes written beside the
+//! file that they are for) and [`Batch::commit`] (everything synced, then renamed). Until `commit` renames, no file is touched, and
+//! whatever is dropped before that takes its temporary file with it.
+//!
+//! Nothing here knows what the bytes mean, and nothing outside opens a file for writing. What the caller has to know of
+//! the operating system is in [`FileError`], [`Warning`] and [`Signal`].
+//!
+//! ```no_run
+//! use virt_mdev::file::{self, Batch, Interrupt, Purpose};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let inputs = file::expand(&["*.xml"]).map_err(|mut faults| faults.remove(0))?;
+//! let interrupt = Interrupt::listen()?;
+//! let batch = Batch::new(&interrupt);
+//! let mut staged = Vec::new();
+//! for input in &inputs {
+//!     let original = file::read(input, Purpose::Replacing)?;
+//!     staged.push(batch.stage(&original, b"<domain/>\n", None)?);
+//! }
+//! let replaced = batch.commit(staged)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backup;
+mod durability;
+mod error;
+mod input;
+mod interrupt;
+mod pattern;
+mod protection;
+mod replace;
+mod stamp;
+mod target;
+mod temporary;
+
+pub use backup::Suffix;
+pub use error::{BadSuffix, CommitError, FileError, FileKind};
+pub use input::{Input, LIMIT, Original, Purpose, read};
+pub use interrupt::{Interrupt, Signal};
+pub use pattern::expand;
+pub use replace::{Batch, Replaced, Staged, Warning};

@@ -1,0 +1,205 @@
+//! Arguments to files: patterns, for callers that have no shell.
+//!
+//! The patterns are those of the glob crate, but the directories are walked here. Its own walk (0.3.4) passes over names that are not
+//! UTF-8 in silence, panics on them when asked to spare hidden files, finds nothing below a directory that has `[` in its name, and takes a
+//! directory that is not there for an empty one.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use glob::Pattern;
+
+use super::error::FileError;
+use super::input::{Input, missing};
+use super::temporary::is_temporary;
+
+/// The inputs that `arguments` mean, in their order, those of a pattern sorted by name; each file once, by the first of its names.
+///
+/// `-` is standard input. A path that exists is taken as it is, whatever characters it has; so is one that is not UTF-8.
+/// Else `*`, `?` and `[…]` match names, and `**` any directories between (symbolic links not followed). A name that begins with a dot is
+/// matched only by a part of the pattern that does so too, and temporary files of our own are never matched.
+///
+/// # Errors
+/// Each argument that means no file, and each directory that could not be searched.
+pub fn expand<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Vec<Input>, Vec<FileError>> {
+    let mut inputs = Vec::new();
+    let mut faults = Vec::new();
+    for argument in arguments {
+        match expand_one(argument.as_ref()) {
+            Ok(found) => inputs.extend(found),
+            Err(found) => faults.extend(found),
+        }
+    }
+    // A single input has no double, and reading it tells what is wrong with it.
+    if inputs.len() > 1 {
+        inputs = without_doubles(inputs, &mut faults);
+    }
+    if faults.is_empty() { Ok(inputs) } else { Err(faults) }
+}
+
+fn expand_one(argument: &OsStr) -> Result<Vec<Input>, Vec<FileError>> {
+    let path = Path::new(argument);
+    if argument == "-" {
+        return Ok(vec![Input::Stdin]);
+    }
+    match argument.to_str() {
+        Some(pattern) if has_wildcard(pattern) && !exists(path) => {
+            matches(pattern).map(|found| found.into_iter().map(Input::File).collect())
+        }
+        _ => Ok(vec![Input::File(path.to_owned())]),
+    }
+}
+
+/// Keeps the first of the names of each file.
+fn without_doubles(inputs: Vec<Input>, faults: &mut Vec<FileError>) -> Vec<Input> {
+    let mut seen = HashSet::with_capacity(inputs.len());
+    let mut kept = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let identity = match &input {
+            Input::Stdin => None,
+            Input::File(path) => match fs::metadata(path) {
+                Ok(found) => Some((found.dev(), found.ino())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    faults.push(missing(path));
+                    continue;
+                }
+                Err(source) => {
+                    faults.push(FileError::Look { path: path.clone(), source });
+                    continue;
+                }
+            },
+        };
+        if seen.insert(identity) {
+            kept.push(input);
+        }
+    }
+    kept
+}
+
+fn has_wildcard(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// One part of a pattern, between two slashes.
+enum Part {
+    /// A name, or `..`.
+    Name(OsString),
+    /// `**`: any number of directories.
+    Directories,
+    /// Names that match. `hidden`: whether those that begin with a dot may.
+    Matching { pattern: Pattern, hidden: bool },
+}
+
+/// All files that `pattern` matches, sorted, or why there is none.
+fn matches(pattern: &str) -> Result<Vec<PathBuf>, Vec<FileError>> {
+    let (base, parts) =
+        parse(pattern).map_err(|source| vec![FileError::BadPattern { pattern: pattern.to_owned(), source }])?;
+    if !base.as_os_str().is_empty() && !exists(&base) {
+        return Err(vec![FileError::NotFound { path: base }]);
+    }
+    let mut walk = Walk::default();
+    walk.descend(&base, &parts);
+    match (walk.found.is_empty(), walk.faults.is_empty()) {
+        (true, true) => Err(vec![FileError::NoMatch { pattern: pattern.to_owned() }]),
+        (_, true) => Ok(walk.found),
+        (_, false) => Err(walk.faults),
+    }
+}
+
+/// Splits a pattern into the directory before its first wildcard and the parts that follow it.
+fn parse(pattern: &str) -> Result<(PathBuf, Vec<Part>), glob::PatternError> {
+    let mut base = PathBuf::from(if pattern.starts_with('/') { "/" } else { "" });
+    let mut parts = Vec::new();
+    for part in pattern.split('/').filter(|part| !part.is_empty()) {
+        // A directory that has brackets in its name is meant as it is, as a file would be.
+        let literal = !has_wildcard(part) || !part.contains(['*', '?']) && parts.is_empty() && exists(&base.join(part));
+        match part {
+            _ if literal && parts.is_empty() => base.push(part),
+            _ if literal => parts.push(Part::Name(part.into())),
+            "**" => parts.push(Part::Directories),
+            _ => parts.push(Part::Matching { pattern: Pattern::new(part)?, hidden: part.starts_with('.') }),
+        }
+    }
+    Ok((base, parts))
+}
+
+#[derive(Default)]
+struct Walk {
+    found: Vec<PathBuf>,
+    faults: Vec<FileError>,
+}
+
+impl Walk {
+    /// Finds what matches `parts` below `directory`; the current directory is the empty path.
+    fn descend(&mut self, directory: &Path, parts: &[Part]) {
+        let Some((part, rest)) = parts.split_first() else {
+            self.found.push(directory.to_owned());
+            return;
+        };
+        match part {
+            Part::Name(name) => {
+                let path = directory.join(name);
+                match path.symlink_metadata() {
+                    Ok(_) => self.descend(&path, rest),
+                    Err(error) if leads_nowhere(&error) => {}
+                    Err(source) => self.faults.push(FileError::Look { path, source }),
+                }
+            }
+            Part::Directories => {
+                self.descend(directory, rest);
+                for (name, kind) in self.entries(directory) {
+                    if kind.is_dir() && !is_hidden(&name) {
+                        self.descend(&directory.join(name), parts);
+                    }
+                }
+            }
+            Part::Matching { pattern, hidden } => {
+                for (name, _) in self.entries(directory) {
+                    // What is not UTF-8 becomes a character of its own, which `*`, `?` and `[!a]` match.
+                    let matched = pattern.matches(&name.to_string_lossy());
+                    if matched && (*hidden || !is_hidden(&name)) && !is_temporary(&name) {
+                        self.descend(&directory.join(name), rest);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What `directory` holds, sorted by name. What is no directory holds nothing.
+    fn entries(&mut self, directory: &Path) -> Vec<(OsString, fs::FileType)> {
+        let place = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let read = fs::read_dir(place).and_then(|entries| {
+            entries.map(|entry| entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)))).collect()
+        });
+        match read {
+            Ok(mut entries) => {
+                let entries: &mut Vec<(OsString, fs::FileType)> = &mut entries;
+                entries.sort_by(|one, other| one.0.cmp(&other.0));
+                std::mem::take(entries)
+            }
+            Err(error) if leads_nowhere(&error) => Vec::new(),
+            Err(source) => {
+                self.faults.push(FileError::Directory { path: place.to_owned(), source });
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Whether a path stopped at something that is not there or is no directory: no match, and nothing wrong.
+fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b".")
+}

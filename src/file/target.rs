@@ -1,0 +1,84 @@
+//! The file that is to be replaced: where it really is, and whether it may be.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, accessat, statfs, statx};
+use rustix::io::Errno;
+
+use super::error::FileError;
+use super::stamp::Stamp;
+
+/// As many symbolic links as Linux itself follows (`MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
+
+/// `PROC_SUPER_MAGIC` of linux/magic.h. Links on this file system name open descriptors, not files.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// Follows symbolic links in the last part of `path` to what is no link, which need not exist.
+///
+/// Links in the directories before it need not be followed: renaming goes through them.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, FileError> {
+    let mut place = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let link = match fs::read_link(&place) {
+            Ok(link) => link,
+            // EINVAL: it is no link.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => return Ok(place),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(place),
+            Err(source) => return Err(FileError::Look { path: path.to_owned(), source }),
+        };
+        if is_descriptor(&place) {
+            return Err(FileError::Descriptor { path: path.to_owned() });
+        }
+        // A relative link counts from its own directory; joining an absolute one gives just that.
+        place = directory_of(&place).join(link);
+    }
+    Err(FileError::Look { path: path.to_owned(), source: Errno::LOOP.into() })
+}
+
+fn is_descriptor(link: &Path) -> bool {
+    statfs(directory_of(link)).is_ok_and(|found| u64::try_from(found.f_type) == Ok(PROC_SUPER_MAGIC))
+}
+
+/// The directory that holds `path`; `.` for a bare name.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        // The root directory is its own parent, and fails later as the directory that it is.
+        _ if path.has_root() => Path::new("/"),
+        _ => Path::new("."),
+    }
+}
+
+/// The state of what is at `target` now, the link itself if it is one.
+pub(super) fn look(target: &Path) -> io::Result<Stamp> {
+    fs::symlink_metadata(target).map(|metadata| Stamp::of(&metadata))
+}
+
+/// Refuses a file that its protection, or the kernel, would not let be rewritten, although a rename goes by the directory's
+/// permissions alone. `path` is for messages.
+pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
+    accessat(CWD, target, Access::WRITE_OK, AtFlags::EACCESS)
+        .map_err(|errno| FileError::NotWritable { path: path.to_owned(), source: errno.into() })?;
+    // What would make the rename fail must fail now, before any other file is renamed.
+    let attributes = attributes(target);
+    if attributes.contains(StatxAttributes::APPEND) {
+        return Err(FileError::AppendOnly { path: path.to_owned() });
+    }
+    if attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return Err(FileError::MountPoint { path: path.to_owned() });
+    }
+    let directory = directory_of(target);
+    if self::attributes(directory).contains(StatxAttributes::APPEND) {
+        return Err(FileError::AppendOnly { path: directory.to_owned() });
+    }
+    Ok(())
+}
+
+/// What statx(2) says of `path`; nothing where the kernel or a sandbox does not know it.
+fn attributes(path: &Path) -> StatxAttributes {
+    statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())
+        .map_or(StatxAttributes::empty(), |found| found.stx_attributes & found.stx_attributes_mask)
+}
