@@ -1,9 +1,10 @@
 //! The old file under a second name, before the new one takes its place.
 //!
-//! A backup that exists already is never overwritten. GNU's `sed -i`, `cp -b` and `patch -b` all overwrite a simple backup, and there it is
-//! known to hurt: the second run replaces the only copy of the original by the result of the first. GNU's own remedy, numbered
-//! backups, needs a choice that the suffix alone does not make. So the file is left alone and the error names the backup. Repeating a run is
-//! not hindered by that: a file that needs no change is not backed up.
+//! A backup that exists already is never overwritten. GNU's `sed -i`, `cp -b` and `patch -b` all overwrite a simple
+//! backup, and there it is known to hurt: the second run replaces the only copy of the original by the result of the
+//! first. GNU's own remedy, numbered backups, needs a choice that the suffix alone does not make. So the file is left
+//! alone and the error names the backup. Repeating a run is not hindered by that: a file that needs no change is not
+//! backed up.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, FileTimes};
@@ -62,7 +63,8 @@ pub(super) struct Backup {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Planned,
-    /// It stood there before: another name of the very file that is to be replaced, from a run that was killed at the wrong moment.
+    /// It stood there before: another name of the very file that is to be replaced, from a run that was killed at the
+    /// wrong moment.
     Found,
     Made,
     Kept,
@@ -88,8 +90,9 @@ impl Backup {
 
     /// Makes the backup of `target`, and takes down in `stamp` what that changes of it.
     ///
-    /// A second name is the best of copies: complete from the start, protected as it was, with its times, and it keeps what a program
-    /// that has the file open writes to it later. Where there are no hard links (FAT), or the kernel forbids them, it is a copy.
+    /// A second name is the best of copies: complete from the start, protected as it was, with its times, and it keeps
+    /// what a program that has the file open writes to it later. Where there are no hard links (FAT), or the kernel
+    /// forbids them, it is a copy.
     pub fn make(&mut self, target: &Path, stamp: &mut Stamp, path: &Path) -> Result<(), FileError> {
         if self.state != State::Planned {
             return Ok(());

@@ -1,7 +1,9 @@
-//! What was written, on the disk: each file by itself where they are few, a whole file system at once where they are many.
+//! What was written, on the disk: each file by itself where they are few, a whole file system at once where they are
+//! many.
 //!
-//! A sync of ten thousand files one by one flushes the disk as often. `syncfs` flushes it a few times, whatever their number, but writes out
-//! what others have written too, which may take longer than a few syncs; and only since Linux 5.8 does it say that something could not be written.
+//! A sync of ten thousand files one by one flushes the disk as often. `syncfs` flushes it a few times, whatever their
+//! number, but writes out what others have written too, which may take longer than a few syncs; and only since Linux
+//! 5.8 does it say that something could not be written.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};

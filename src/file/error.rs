@@ -14,8 +14,8 @@ use super::replace::Replaced;
 
 /// Why a file was not found, read or replaced.
 ///
-/// The paths are as the user wrote them, except where a variant says otherwise. Whatever the variant, the file that it names is as it
-/// was, save for [`NotDurable`](Self::NotDurable).
+/// The paths are as the user wrote them, except where a variant says otherwise. Whatever the variant, the file that it
+/// names is as it was, save for [`NotDurable`](Self::NotDurable).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FileError {
@@ -164,12 +164,14 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// The new file could not be given an extended attribute of the old one, or could not be rid of one; ACLs are such attributes.
+    /// The new file could not be given an extended attribute of the old one, or could not be rid of one; ACLs are such
+    /// attributes.
     #[error("cannot keep the extended attribute {} of {}", name.display(), path.display())]
     Attribute {
         /// The file that was to be replaced.
         path: PathBuf,
-        /// The attribute: `security.selinux`, `system.posix_acl_access`, `user.…`; all of them where they could not be listed.
+        /// The attribute: `security.selinux`, `system.posix_acl_access`, `user.…`; all of them where they could not be
+        /// listed.
         name: OsString,
         /// Why.
         source: io::Error,
@@ -250,8 +252,9 @@ pub enum FileError {
 pub struct CommitError {
     /// Every fault that was found; never empty.
     pub faults: Vec<FileError>,
-    /// The files that are replaced nevertheless. Empty but where the last step itself failed: a rename that the file system refused
-    /// after all that could be tried out before was tried, a change by someone else between two renames, a directory that was not synced.
+    /// The files that are replaced nevertheless. Empty but where the last step itself failed: a rename that the file
+    /// system refused after all that could be tried out before was tried, a change by someone else between two renames,
+    /// a directory that was not synced.
     pub replaced: Vec<Replaced>,
 }
 

@@ -49,7 +49,8 @@ impl fmt::Display for Input {
 /// What a file is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Only to see what it holds. Pipes are as good as files: `<(virsh dumpxml vm)`, `/dev/stdin`. Waits for them as `cat` would.
+    /// Only to see what it holds. Pipes are as good as files: `<(virsh dumpxml vm)`, `/dev/stdin`. Waits for them as
+    /// `cat` would.
     Reading,
     /// To replace it, or to say what replacing would do: only a regular file will do, and nothing is waited for.
     Replacing,
@@ -77,7 +78,8 @@ pub(super) struct Found {
 /// Reads all of `input`.
 ///
 /// # Errors
-/// [`FileError::NotFound`], [`FileError::DanglingLink`], [`FileError::NotRegular`], [`FileError::TooLarge`] or [`FileError::Read`].
+/// [`FileError::NotFound`], [`FileError::DanglingLink`], [`FileError::NotRegular`], [`FileError::TooLarge`] or
+/// [`FileError::Read`].
 pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
     let (contents, found) = match input {
         Input::Stdin => (read_all(io::stdin().lock(), 0, input)?, None),
@@ -147,7 +149,8 @@ fn prepare(file: &File, path: &Path, metadata: &Metadata, purpose: Purpose) -> R
         .map_err(|errno| FileError::Read { name: path.display().to_string(), source: errno.into() })
 }
 
-/// Makes reads wait again, and waits for a FIFO's writer as an ordinary open would: without one, a read says that it is at its end.
+/// Makes reads wait again, and waits for a FIFO's writer as an ordinary open would: without one, a read says that it is
+/// at its end.
 fn wait_for_writer(file: &File, fifo: bool) -> Result<(), Errno> {
     fcntl_setfl(file, fcntl_getfl(file)? - OFlags::NONBLOCK)?;
     if fifo {

@@ -60,8 +60,8 @@ impl fmt::Display for Signal {
 
 /// Holds SIGHUP, SIGINT and SIGTERM back while files are written, so that the work in hand is finished or undone.
 ///
-/// While it lives, a signal is taken down instead of ending the process; dropped, each acts again as it does by default. One that
-/// was ignored when the process began, as SIGHUP is under `nohup`, stays ignored.
+/// While it lives, a signal is taken down instead of ending the process; dropped, each acts again as it does by
+/// default. One that was ignored when the process began, as SIGHUP is under `nohup`, stays ignored.
 #[derive(Debug)]
 pub struct Interrupt {
     caught: Arc<AtomicUsize>,
@@ -75,7 +75,8 @@ static RELEASED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static PREPARED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
 impl Interrupt {
-    /// Begins to listen. There should be one at a time: when one is dropped, signals act by default whatever others there are.
+    /// Begins to listen. There should be one at a time: when one is dropped, signals act by default whatever others
+    /// there are.
     ///
     /// # Errors
     /// [`FileError::Signals`].
@@ -132,7 +133,8 @@ impl Drop for Interrupt {
     }
 }
 
-/// Sees to it, once for each signal, that it acts by default when it is no longer held back: a handler once installed stays.
+/// Sees to it, once for each signal, that it acts by default when it is no longer held back: a handler once installed
+/// stays.
 fn prepare(signal: i32) -> Result<(), std::io::Error> {
     let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
     if !prepared.contains(&signal) {
@@ -142,7 +144,8 @@ fn prepare(signal: i32) -> Result<(), std::io::Error> {
     Ok(())
 }
 
-/// The signals that are ignored: `SigIgn` of proc(5)'s `/proc/self/status`, bit 0 for signal 1. None where there is no `/proc`.
+/// The signals that are ignored: `SigIgn` of proc(5)'s `/proc/self/status`, bit 0 for signal 1. None where there is no
+/// `/proc`.
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

@@ -1,8 +1,8 @@
 //! Arguments to files: patterns, for callers that have no shell.
 //!
-//! The patterns are those of the glob crate, but the directories are walked here. Its own walk (0.3.4) passes over names that are not
-//! UTF-8 in silence, panics on them when asked to spare hidden files, finds nothing below a directory that has `[` in its name, and takes a
-//! directory that is not there for an empty one.
+//! The patterns are those of the glob crate, but the directories are walked here. Its own walk (0.3.4) passes over
+//! names that are not UTF-8 in silence, panics on them when asked to spare hidden files, finds nothing below a
+//! directory that has `[` in its name, and takes a directory that is not there for an empty one.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -18,11 +18,13 @@ use super::error::FileError;
 use super::input::{Input, missing};
 use super::temporary::is_temporary;
 
-/// The inputs that `arguments` mean, in their order, those of a pattern sorted by name; each file once, by the first of its names.
+/// The inputs that `arguments` mean, in their order, those of a pattern sorted by name; each file once, by the first of
+/// its names.
 ///
-/// `-` is standard input. A path that exists is taken as it is, whatever characters it has; so is one that is not UTF-8.
-/// Else `*`, `?` and `[…]` match names, and `**` any directories between (symbolic links not followed). A name that begins with a dot is
-/// matched only by a part of the pattern that does so too, and temporary files of our own are never matched.
+/// `-` is standard input. A path that exists is taken as it is, whatever characters it has; so is one that is not
+/// UTF-8. Else `*`, `?` and `[…]` match names, and `**` any directories between (symbolic links not followed). A name
+/// that begins with a dot is matched only by a part of the pattern that does so too, and temporary files of our own are
+/// never matched.
 ///
 /// # Errors
 /// Each argument that means no file, and each directory that could not be searched.
@@ -108,6 +110,7 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, Vec<FileError>> {
     }
     let mut walk = Walk::default();
     walk.descend(&base, &parts);
+    walk.found.sort();
     match (walk.found.is_empty(), walk.faults.is_empty()) {
         (true, true) => Err(vec![FileError::NoMatch { pattern: pattern.to_owned() }]),
         (_, true) => Ok(walk.found),
@@ -174,18 +177,14 @@ impl Walk {
         }
     }
 
-    /// What `directory` holds, sorted by name. What is no directory holds nothing.
+    /// What `directory` holds. What is no directory holds nothing.
     fn entries(&mut self, directory: &Path) -> Vec<(OsString, fs::FileType)> {
         let place = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         let read = fs::read_dir(place).and_then(|entries| {
             entries.map(|entry| entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)))).collect()
         });
         match read {
-            Ok(mut entries) => {
-                let entries: &mut Vec<(OsString, fs::FileType)> = &mut entries;
-                entries.sort_by(|one, other| one.0.cmp(&other.0));
-                std::mem::take(entries)
-            }
+            Ok(entries) => entries,
             Err(error) if leads_nowhere(&error) => Vec::new(),
             Err(source) => {
                 self.faults.push(FileError::Directory { path: place.to_owned(), source });

@@ -14,7 +14,8 @@ use rustix::io::{Errno, Result as SysResult};
 use super::error::FileError;
 use super::stamp::Stamp;
 
-/// Attributes that speak of the contents, not of who may use them: the kernel writes them anew, and the old ones would be wrong.
+/// Attributes that speak of the contents, not of who may use them: the kernel writes them anew, and the old ones would
+/// be wrong.
 const OF_CONTENTS: [&[u8]; 2] = [b"security.evm", b"security.ima"];
 
 /// The longest list of names, and the longest value, that Linux has (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
@@ -22,8 +23,8 @@ const XATTR_MAX: usize = 65536;
 
 /// Gives `new` the protection of the file at `old`, which was in the state `stamp`; `path` is for messages.
 ///
-/// The order matters: the owner first, since changing it drops set-id bits and capabilities; then labels and ACLs; the mode last, as it is
-/// what opens the file to others.
+/// The order matters: the owner first, since changing it drops set-id bits and capabilities; then labels and ACLs; the
+/// mode last, as it is what opens the file to others.
 pub(super) fn carry_over(old: &Path, stamp: &Stamp, new: &File, path: &Path) -> Result<(), FileError> {
     let mode = stamp.permissions();
     let mode_error = |source| FileError::Mode { path: path.to_owned(), mode, source };

@@ -18,7 +18,8 @@ use super::{protection, temporary};
 
 /// Files that are replaced together: all, or as far as it can be known before, none.
 ///
-/// [`stage`](Self::stage) may be called from several threads at once. Whatever is staged but not committed is removed when it is dropped.
+/// [`stage`](Self::stage) may be called from several threads at once. Whatever is staged but not committed is removed
+/// when it is dropped.
 #[derive(Debug)]
 pub struct Batch<'a> {
     interrupt: &'a Interrupt,
@@ -81,8 +82,14 @@ impl<'a> Batch<'a> {
         Self { interrupt, durability: Durability::new() }
     }
 
-    /// Writes the new contents of the file that `original` was read from, beside it: with its owner, mode, ACLs and extended
-    /// attributes, and at no moment readable by anyone who could not read the file itself.
+    /// One that does not trust `syncfs`, as before Linux 5.8.
+    #[cfg(test)]
+    pub(super) fn one_by_one(interrupt: &'a Interrupt) -> Self {
+        Self { interrupt, durability: Durability::one_by_one() }
+    }
+
+    /// Writes the new contents of the file that `original` was read from, beside it: with its owner, mode, ACLs and
+    /// extended attributes, and at no moment readable by anyone who could not read the file itself.
     ///
     /// A symbolic link is followed, and stays.
     ///
@@ -101,10 +108,12 @@ impl<'a> Batch<'a> {
 
     /// Writes what is to be the contents of the file at `path`, whether or not there is one.
     ///
-    /// One that is there is replaced as by [`stage`](Self::stage), without a backup; else a new one gets the mode that any new file gets.
+    /// One that is there is replaced as by [`stage`](Self::stage), without a backup; else a new one gets the mode that
+    /// any new file gets.
     ///
     /// # Errors
-    /// As for [`stage`](Self::stage). What is no regular file is refused, `/dev/stdout` and `/dev/null` too: root would replace the device.
+    /// As for [`stage`](Self::stage). What is no regular file is refused, `/dev/stdout` and `/dev/null` too: root would
+    /// replace the device.
     pub fn stage_output(&self, path: &Path, new: &[u8]) -> Result<Staged, FileError> {
         self.interrupt.check()?;
         let target = resolve(path)?;
@@ -187,10 +196,11 @@ impl<'a> Batch<'a> {
 
     /// Replaces all the files of `staged`, in that order.
     ///
-    /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and brought to disk;
-    /// then, and only then, the files are renamed, each after one more look, and the directories brought to disk. A signal that
-    /// arrives before the first rename gives it all up, one that arrives later lets it come to its end, as renaming takes
-    /// no time and half a batch is worse than either; [`Interrupt::caught`] tells of both.
+    /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and
+    /// brought to disk; then, and only then, the files are renamed, each after one more look, and the directories
+    /// brought to disk. A signal that arrives before the first rename gives it all up, one that arrives later lets it
+    /// come to its end, as renaming takes no time and half a batch is worse than either; [`Interrupt::caught`] tells of
+    /// both.
     ///
     /// # Errors
     /// With every fault that was found. Nothing is replaced then, except as [`CommitError::replaced`] says.
@@ -230,9 +240,7 @@ impl<'a> Batch<'a> {
         let new =
             staged.iter().filter(|_| self.durability.is_pending()).map(|staged| (staged.device, &*staged.temporary));
         let old = staged.iter().filter(|staged| staged.backup.is_some()).map(|staged| (staged.device, &*staged.target));
-        self.durability
-            .finish(new.chain(old))
-            .map_err(|(path, source)| FileError::Sync { path: named(staged, path), source })
+        self.durability.finish(new.chain(old)).map_err(|(path, source)| not_synced(staged, path, source))
     }
 
     fn sync_directories<'p>(&self, directories: impl Iterator<Item = (Device, &'p Path)>) -> Result<(), FileError> {
@@ -286,10 +294,15 @@ fn all(results: impl Iterator<Item = Result<(), FileError>>) -> Result<(), Commi
     if faults.is_empty() { Ok(()) } else { Err(CommitError { faults, replaced: Vec::new() }) }
 }
 
-/// How the user named the file that `path`, its temporary file or its real place, belongs to.
-fn named(staged: &[Staged], path: &Path) -> PathBuf {
+/// The error for `path`, a temporary file or a target, that could not be brought to disk, in the user's own terms.
+fn not_synced(staged: &[Staged], path: &Path, source: io::Error) -> FileError {
     let owner = staged.iter().find(|staged| &*staged.temporary == path || staged.target == path);
-    owner.map_or_else(|| path.to_owned(), |staged| staged.path.clone())
+    let named = owner.map_or(path, |staged| &staged.path).to_owned();
+    // Only the file itself can have been removed by someone who knows nothing of us.
+    if source.kind() == io::ErrorKind::NotFound && owner.is_some_and(|staged| staged.target == path) {
+        return FileError::Changed { path: named };
+    }
+    FileError::Sync { path: named, source }
 }
 
 fn not_regular(path: &Path) -> FileError {

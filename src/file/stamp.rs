@@ -3,10 +3,11 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-/// The state of a file at one moment: if it is the same later, nobody replaced, wrote or re-protected the file in between.
+/// The state of a file at one moment: if it is the same later, nobody replaced, wrote or re-protected the file in
+/// between.
 ///
-/// The kernel's clock for these times ticks every few milliseconds on most file systems (finer since Linux 6.13); a write of the same
-/// length in the very tick in which the file was read is the one change that goes unseen.
+/// The kernel's clock for these times ticks every few milliseconds on most file systems (finer since Linux 6.13); a
+/// write of the same length in the very tick in which the file was read is the one change that goes unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub dev: u64,

@@ -57,8 +57,8 @@ pub(super) fn look(target: &Path) -> io::Result<Stamp> {
     fs::symlink_metadata(target).map(|metadata| Stamp::of(&metadata))
 }
 
-/// Refuses a file that its protection, or the kernel, would not let be rewritten, although a rename goes by the directory's
-/// permissions alone. `path` is for messages.
+/// Refuses a file that its protection, or the kernel, would not let be rewritten, although a rename goes by the
+/// directory's permissions alone. `path` is for messages.
 pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
     accessat(CWD, target, Access::WRITE_OK, AtFlags::EACCESS)
         .map_err(|errno| FileError::NotWritable { path: path.to_owned(), source: errno.into() })?;

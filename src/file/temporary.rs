@@ -12,7 +12,8 @@ use tempfile::{Builder, NamedTempFile};
 use super::error::FileError;
 use super::target::directory_of;
 
-/// What follows the target's name in that of a temporary file, then six letters or digits, then [`SUFFIX`]: `.vm.xml.virt-mdev-Xy12zZ.tmp`.
+/// What follows the target's name in that of a temporary file, then six letters or digits, then [`SUFFIX`]:
+/// `.vm.xml.virt-mdev-Xy12zZ.tmp`.
 const MARK: &str = ".virt-mdev-";
 const RANDOM: usize = 6;
 const SUFFIX: &str = ".tmp";

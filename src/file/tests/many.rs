@@ -1,0 +1,159 @@
+//! Replacing many files, and being interrupted at it.
+
+use std::time::Duration;
+
+use super::*;
+
+const COUNT: usize = 40;
+
+fn files(scratch: &Scratch) -> Vec<PathBuf> {
+    (0..COUNT).map(|number| scratch.file(&format!("{:02}/vm{number:02}.xml", number % 3))).collect()
+}
+
+/// The contents of all files in all directories, temporary ones too.
+fn contents(scratch: &Scratch) -> Vec<Vec<u8>> {
+    let directories = scratch.names().into_iter().map(|name| scratch.path(&name));
+    directories
+        .flat_map(|path| fs::read_dir(path).unwrap())
+        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .collect()
+}
+
+fn stage(batch: &Batch<'_>, paths: &[PathBuf], backup: Option<&Suffix>) -> Vec<Staged> {
+    paths.iter().map(|path| batch.stage(&original(path), NEW, backup).unwrap()).collect()
+}
+
+#[test]
+fn all_are_replaced_in_their_order() {
+    let scratch = Scratch::new();
+    let paths = files(&scratch);
+    let interrupt = Interrupt::deaf();
+    let batch = Batch::new(&interrupt);
+    let replaced = batch.commit(stage(&batch, &paths, None)).unwrap();
+    assert!(replaced.iter().map(|replaced| &replaced.path).eq(&paths));
+    assert_eq!(contents(&scratch), vec![NEW; COUNT]);
+}
+
+#[test]
+fn where_syncfs_hides_errors_each_file_is_synced_and_the_result_is_the_same() {
+    let scratch = Scratch::new();
+    let paths = files(&scratch);
+    let interrupt = Interrupt::deaf();
+    let batch = Batch::one_by_one(&interrupt);
+    batch.commit(stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()))).unwrap();
+    let found = contents(&scratch);
+    assert_eq!(found.len(), 2 * COUNT);
+    assert_eq!(found.iter().filter(|contents| *contents == NEW).count(), COUNT);
+}
+
+#[test]
+fn one_that_fails_changes_none_and_all_faults_are_told() {
+    let scratch = Scratch::new();
+    let paths = files(&scratch);
+    let interrupt = Interrupt::deaf();
+    let batch = Batch::new(&interrupt);
+    let staged = stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()));
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(&paths[7], OLD).unwrap();
+    fs::write(&paths[31], OLD).unwrap();
+    let error = batch.commit(staged).unwrap_err();
+    assert_eq!(error.replaced, []);
+    assert!(matches!(&error.faults[..], [FileError::Changed { path: one }, FileError::Changed { path: two }]
+        if *one == paths[7] && *two == paths[31]));
+    assert_eq!(contents(&scratch), vec![OLD; COUNT], "no new file, no backup, no temporary file");
+}
+
+#[test]
+fn a_backup_that_cannot_be_made_takes_the_others_back() {
+    let scratch = Scratch::new();
+    let paths = files(&scratch);
+    let interrupt = Interrupt::deaf();
+    let batch = Batch::new(&interrupt);
+    let staged = stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()));
+    let theirs = paths[39].with_extension("xml.bak");
+    fs::write(&theirs, b"theirs").unwrap();
+    let error = batch.commit(staged).unwrap_err();
+    assert!(matches!(&error.faults[..], [FileError::BackupExists { .. }]));
+    assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+    fs::remove_file(theirs).unwrap();
+    assert_eq!(contents(&scratch), vec![OLD; COUNT]);
+}
+
+#[test]
+fn files_may_be_staged_by_several_threads() {
+    let scratch = Scratch::new();
+    let paths = files(&scratch);
+    let interrupt = Interrupt::deaf();
+    let batch = Batch::new(&interrupt);
+    let staged = std::thread::scope(|scope| {
+        let halves: Vec<_> = paths.chunks(COUNT / 2).map(|half| scope.spawn(|| stage(&batch, half, None))).collect();
+        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    });
+    assert_eq!(batch.commit(staged).unwrap().len(), COUNT);
+    assert_eq!(contents(&scratch), vec![NEW; COUNT]);
+}
+
+#[test]
+fn a_signal_before_the_first_rename_leaves_all_alone() {
+    let scratch = Scratch::new();
+    let paths = files(&scratch);
+    let quiet = Interrupt::deaf();
+    let staged = stage(&Batch::new(&quiet), &paths, None);
+    let interrupt = Interrupt::by(Signal::Terminate);
+    // It syncs one by one, as it was not this batch that wrote the files.
+    let batch = Batch::one_by_one(&interrupt);
+    let fault = only_fault(batch.commit(staged));
+    assert!(matches!(fault, FileError::Interrupted { signal: Signal::Terminate }), "{fault}");
+    let fault = batch.stage(&original(&paths[0]), NEW, None).unwrap_err();
+    assert!(matches!(fault, FileError::Interrupted { .. }), "{fault}");
+    assert_eq!(contents(&scratch), vec![OLD; COUNT]);
+}
+
+/// What this test does with signals it does to the process, so it has a process of its own.
+#[test]
+fn signals_are_caught_while_files_are_written_and_act_as_ever_before_and_after() {
+    const TEST: &str = "file::tests::many::signals_are_caught_while_files_are_written_and_act_as_ever_before_and_after";
+    const CHILD: &str = "VIRT_MDEV_TEST_SIGNALS";
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::low_level::raise;
+    use std::os::unix::process::ExitStatusExt;
+
+    let Some(stage) = std::env::var_os(CHILD) else {
+        let run = |program: &str, arguments: &[&str], stage: &str| {
+            let mut child = Command::new(program);
+            child.args(arguments).arg(std::env::current_exe().unwrap()).args(["--exact", TEST]).env(CHILD, stage);
+            child.output().unwrap().status
+        };
+        for (stage, signal) in [("before", SIGTERM), ("after", SIGTERM)] {
+            assert_eq!(run("env", &[], stage).signal(), Some(signal), "{stage}");
+        }
+        assert!(run("env", &[], "during").success());
+        assert!(run("sh", &["-c", r#"trap '' HUP; exec "$0" "$@""#], "nohup").success());
+        return;
+    };
+    match stage.to_str().unwrap() {
+        "before" => raise(SIGTERM).unwrap(),
+        "after" => {
+            drop(Interrupt::listen().unwrap());
+            raise(SIGTERM).unwrap();
+        }
+        "nohup" => {
+            let interrupt = Interrupt::listen().unwrap();
+            raise(SIGHUP).unwrap();
+            assert_eq!(interrupt.caught(), None);
+            drop(interrupt);
+            raise(SIGHUP).unwrap();
+        }
+        _ => {
+            for (number, signal) in
+                [(SIGHUP, Signal::Hangup), (SIGINT, Signal::Interrupt), (SIGTERM, Signal::Terminate)]
+            {
+                let interrupt = Interrupt::listen().unwrap();
+                assert_eq!(interrupt.caught(), None);
+                raise(number).unwrap();
+                assert_eq!(interrupt.caught(), Some(signal));
+                assert_eq!(i32::from(signal.exit_status()), 128 + number);
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One test for each promise about a single file and about many, named after it.
+
+mod many;
+mod one;
+mod reading;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::*;
+
+const OLD: &[u8] = b"<domain>old</domain>\n";
+const NEW: &[u8] = b"<domain>new, and longer</domain>\n";
+
+/// A directory of its own, with what tests ask again and again.
+struct Scratch(TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A file that holds `OLD`.
+    fn file(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, OLD).unwrap();
+        path
+    }
+
+    /// All names in it, sorted.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn is(&self, name: &str, contents: &[u8]) -> bool {
+        fs::read(self.path(name)).unwrap() == contents
+    }
+}
+
+fn original(path: &Path) -> Original {
+    read(&Input::File(path.to_owned()), Purpose::Replacing).unwrap()
+}
+
+/// Reads, stages and commits one file.
+fn replace(path: &Path, backup: Option<&str>) -> Result<Vec<Replaced>, CommitError> {
+    let interrupt = Interrupt::deaf();
+    let batch = Batch::new(&interrupt);
+    let original = read(&Input::File(path.to_owned()), Purpose::Replacing)?;
+    let suffix = backup.map(|suffix| Suffix::new(suffix).unwrap());
+    let staged = batch.stage(&original, NEW, suffix.as_ref())?;
+    batch.commit(vec![staged])
+}
+
+/// The only fault of a commit that failed and replaced nothing.
+fn only_fault(result: Result<Vec<Replaced>, CommitError>) -> FileError {
+    let mut error = result.unwrap_err();
+    assert_eq!(error.replaced, [], "{error}");
+    assert_eq!(error.faults.len(), 1, "{error}");
+    error.faults.remove(0)
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn skipped(why: &str) {
+    #[expect(clippy::print_stderr, reason = "a test that did not run must say so")]
+    {
+        eprintln!("skipped: {why}");
+    }
+}
+
+const NOBODY: u32 = 65534;
+
+/// Whether the test should go on here, as somebody who is not root. For root it runs the test once more as nobody.
+fn as_nobody(test: &str) -> bool {
+    as_nobody_with(test, Path::new(""))
+}
+
+/// By this environment variable a test that runs as nobody gets a path that root has prepared.
+const PREPARED: &str = "VIRT_MDEV_TEST_PREPARED";
+
+fn as_nobody_with(test: &str, prepared: &Path) -> bool {
+    if !is_root() {
+        return true;
+    }
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", &format!("file::tests::{test}")]).uid(NOBODY).gid(NOBODY);
+    match again.env("TMPDIR", "/tmp").env(PREPARED, prepared).output() {
+        Ok(output) => {
+            let stdout = String::from_utf8_lossy(&output.stdout);
+            assert!(stdout.contains("1 passed"), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Err(error) => skipped(&format!("nobody cannot run this test: {error}")),
+    }
+    false
+}

@@ -1,0 +1,220 @@
+//! Which files are meant, and reading them.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use super::*;
+
+/// Expands arguments in `scratch`, and gives the names relative to it.
+fn found(scratch: &Scratch, arguments: &[&str]) -> Vec<String> {
+    let arguments: Vec<_> = arguments.iter().map(|argument| scratch.path(argument)).collect();
+    let inputs = expand(&arguments).unwrap();
+    inputs
+        .iter()
+        .map(|input| input.path().unwrap().strip_prefix(scratch.0.path()).unwrap().display().to_string())
+        .collect()
+}
+
+fn faults(scratch: &Scratch, arguments: &[&str]) -> Vec<FileError> {
+    let arguments: Vec<_> = arguments.iter().map(|argument| scratch.path(argument)).collect();
+    expand(&arguments).unwrap_err()
+}
+
+#[test]
+fn a_pattern_matches_what_a_shell_s_would_sorted_by_name() {
+    let scratch = Scratch::new();
+    for name in ["b.xml", "a.xml", "c.txt", "sub/d.xml", "sub/deep/e.xml", "other/d.xml"] {
+        scratch.file(name);
+    }
+    assert_eq!(found(&scratch, &["*.xml"]), ["a.xml", "b.xml"]);
+    assert_eq!(found(&scratch, &["?.*"]), ["a.xml", "b.xml", "c.txt"]);
+    assert_eq!(found(&scratch, &["[!a].xml"]), ["b.xml"]);
+    assert_eq!(found(&scratch, &["*/d.xml"]), ["other/d.xml", "sub/d.xml"]);
+    assert_eq!(found(&scratch, &["sub/../*.xml"]), ["sub/../a.xml", "sub/../b.xml"]);
+    assert_eq!(found(&scratch, &["**/*.xml"]), ["a.xml", "b.xml", "other/d.xml", "sub/d.xml", "sub/deep/e.xml"]);
+    assert_eq!(found(&scratch, &["b.xml", "*.xml"]), ["b.xml", "a.xml"]);
+}
+
+#[test]
+fn a_wildcard_does_not_match_names_that_begin_with_a_dot() {
+    let scratch = Scratch::new();
+    for name in [".hidden.xml", "seen.xml", ".dir/x.xml", "dir/.x.xml", "dir/y.xml"] {
+        scratch.file(name);
+    }
+    assert_eq!(found(&scratch, &["*.xml"]), ["seen.xml"]);
+    for pattern in ["?hidden.xml", "[.]hidden.xml"] {
+        assert!(matches!(&faults(&scratch, &[pattern])[..], [FileError::NoMatch { .. }]), "{pattern}");
+    }
+    assert_eq!(found(&scratch, &["**/*.xml"]), ["dir/y.xml", "seen.xml"]);
+    assert_eq!(found(&scratch, &[".*.xml"]), [".hidden.xml"]);
+    assert_eq!(found(&scratch, &[".dir/*.xml"]), [".dir/x.xml"]);
+    assert_eq!(found(&scratch, &[".d*/*.xml"]), [".dir/x.xml"]);
+}
+
+#[test]
+fn temporary_files_of_a_killed_run_are_never_picked_up() {
+    let scratch = Scratch::new();
+    scratch.file("vm.xml");
+    scratch.file(".vm.xml.virt-mdev-aB3xYz.tmp");
+    for pattern in ["*.xml", ".*.tmp", "*"] {
+        let found = expand(&[scratch.path(pattern)]);
+        assert!(found.is_err() || found.unwrap() == [Input::File(scratch.path("vm.xml"))], "{pattern}");
+    }
+}
+
+#[test]
+fn a_path_that_exists_is_literal_whatever_it_looks_like() {
+    let scratch = Scratch::new();
+    for name in ["vm[1].xml", "vm1.xml", "dir[ab]/x.xml", "dira/x.xml", "*"] {
+        scratch.file(name);
+    }
+    assert_eq!(found(&scratch, &["vm[1].xml"]), ["vm[1].xml"]);
+    assert_eq!(found(&scratch, &["dir[ab]/*.xml"]), ["dir[ab]/x.xml"]);
+    assert_eq!(found(&scratch, &["*"]), ["*"]);
+    // One that leads nowhere exists: as the link that it is.
+    symlink("gone", scratch.path("l[1]")).unwrap();
+    assert_eq!(found(&scratch, &["l[1]"]), ["l[1]"]);
+}
+
+#[test]
+fn what_means_no_file_is_an_error_of_its_own_for_each() {
+    let scratch = Scratch::new();
+    scratch.file("vm.xml");
+    let faults = faults(&scratch, &["*.txt", "gone.xml", "gone/*.xml", "a[", "vm.xml", "vm.xml/*"]);
+    assert!(
+        matches!(
+            &faults[..],
+            [
+                FileError::NoMatch { .. },
+                FileError::NotFound { path: directory },
+                FileError::BadPattern { .. },
+                FileError::NoMatch { .. },
+                FileError::NotFound { path: file },
+            ] if *directory == scratch.path("gone") && *file == scratch.path("gone.xml")
+        ),
+        "{faults:?}"
+    );
+    let alone = expand(&[scratch.path("gone.xml")]).unwrap();
+    let fault = read(&alone[0], Purpose::Reading).unwrap_err();
+    assert!(matches!(fault, FileError::NotFound { .. }), "{fault}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_searched_is_an_error_and_not_an_empty_one() {
+    if !as_nobody("reading::a_directory_that_cannot_be_searched_is_an_error_and_not_an_empty_one") {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.file("open/vm.xml");
+    scratch.file("closed/vm.xml");
+    set_mode(&scratch.path("closed"), 0o000);
+    let faults = faults(&scratch, &["*/*.xml"]);
+    set_mode(&scratch.path("closed"), 0o700);
+    assert!(
+        matches!(&faults[..], [FileError::Directory { path, .. }] if *path == scratch.path("closed")),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_matched_like_others() {
+    let scratch = Scratch::new();
+    scratch.file("b.xml");
+    let name = OsStr::from_bytes(b"caf\xe9.xml");
+    let path = scratch.0.path().join(name);
+    fs::write(&path, OLD).unwrap();
+    assert_eq!(
+        expand(&[scratch.path("*.xml")]).unwrap(),
+        [Input::File(scratch.path("b.xml")), Input::File(path.clone())]
+    );
+    assert_eq!(expand(&[&path]).unwrap(), [Input::File(path.clone())]);
+    replace(&path, Some(".bak")).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), NEW);
+    let pattern = scratch.0.path().join(OsStr::from_bytes(b"*\xe9.xml"));
+    assert_eq!(expand(&[&pattern]).unwrap(), [Input::File(pattern)], "an argument that is not UTF-8 is literal");
+}
+
+#[test]
+fn the_same_file_by_two_names_is_done_once_by_the_first() {
+    let scratch = Scratch::new();
+    scratch.file("dir/vm.xml");
+    symlink("dir/vm.xml", scratch.path("link.xml")).unwrap();
+    symlink("dir", scratch.path("too")).unwrap();
+    assert_eq!(found(&scratch, &["link.xml", "dir/vm.xml", "too/vm.xml", "dir/*"]), ["link.xml"]);
+    assert_eq!(found(&scratch, &["dir/../dir/vm.xml", "link.xml"]), ["dir/../dir/vm.xml"]);
+    assert_eq!(expand(&["-", "-"]).unwrap(), [Input::Stdin]);
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_an_error_among_others_too() {
+    let scratch = Scratch::new();
+    scratch.file("vm.xml");
+    symlink("gone", scratch.path("link.xml")).unwrap();
+    let faults = faults(&scratch, &["*.xml"]);
+    assert!(matches!(&faults[..], [FileError::DanglingLink { .. }]), "{faults:?}");
+}
+
+#[test]
+fn more_than_the_limit_is_an_error_and_no_more_is_read() {
+    let scratch = Scratch::new();
+    let path = scratch.path("vm.xml");
+    let whole = vec![b'x'; LIMIT as usize];
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(original(&path).contents, whole);
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"x").unwrap();
+    for (path, purpose) in [(&*path, Purpose::Replacing), (Path::new("/dev/zero"), Purpose::Reading)] {
+        let fault = read(&Input::File(path.to_owned()), purpose).unwrap_err();
+        assert!(matches!(fault, FileError::TooLarge { limit: LIMIT, .. }), "{fault}");
+        assert!(fault.to_string().ends_with("is larger than 4 MiB"), "{fault}");
+    }
+}
+
+#[test]
+fn a_directory_is_an_error_for_reading_too() {
+    let scratch = Scratch::new();
+    let fault = read(&Input::File(scratch.0.path().to_owned()), Purpose::Reading).unwrap_err();
+    assert!(matches!(fault, FileError::NotRegular { kind: FileKind::Directory, .. }), "{fault}");
+}
+
+#[test]
+fn a_pipe_may_be_read_however_late_its_writer_comes() {
+    let scratch = Scratch::new();
+    let path = scratch.path("fifo");
+    mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    let writer = {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let mut fifo = fs::OpenOptions::new().write(true).open(path).unwrap();
+            fifo.write_all(OLD).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            fifo.write_all(NEW).unwrap();
+        })
+    };
+    let read = read(&Input::File(path), Purpose::Reading).unwrap();
+    writer.join().unwrap();
+    assert_eq!(read.contents, [OLD, NEW].concat());
+}
+
+#[test]
+fn process_substitution_may_be_read_even_when_its_writer_has_gone() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(OLD).unwrap();
+    drop(writer);
+    use std::os::fd::AsRawFd;
+    let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+    let read = read(&Input::File(path), Purpose::Reading).unwrap();
+    assert_eq!(read.contents, OLD);
+}
+
+#[test]
+fn inputs_are_named_as_the_user_named_them() {
+    assert_eq!(Input::Stdin.to_string(), "<stdin>");
+    assert_eq!(Input::File("./a/../b.xml".into()).to_string(), "./a/../b.xml");
+    let found = expand(&[OsString::from("./a.xml")]).unwrap();
+    assert_eq!(found[0].to_string(), "./a.xml");
+}
