@@ -170,8 +170,7 @@ pub enum FileError {
     Attribute {
         /// The file that was to be replaced.
         path: PathBuf,
-        /// The attribute: `security.selinux`, `system.posix_acl_access`, `user.…`; all of them where they could not be
-        /// listed.
+        /// The attribute: `security.selinux`, `system.posix_acl_access`, `user.…`; `*` where they could not be listed.
         name: OsString,
         /// Why.
         source: io::Error,
