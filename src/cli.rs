@@ -57,17 +57,17 @@ const ABOUT_COMPLETIONS: &str = "Print a completion script for a shell";
 const SUBCOMMANDS: [Subcommand; 3] = [
     Subcommand {
         name: "fill",
-        command: || FillArgs::augment_args(Command::new("fill").about(ABOUT_FILL).long_about(LONG_ABOUT_FILL)),
+        command: || FillArgs::augment_args(Command::new("fill")).about(ABOUT_FILL).long_about(LONG_ABOUT_FILL),
         settings: |matches, sysfs| FillArgs::from_arg_matches(matches)?.settings(sysfs),
     },
     Subcommand {
         name: "strip",
-        command: || StripArgs::augment_args(Command::new("strip").about(ABOUT_STRIP)),
+        command: || StripArgs::augment_args(Command::new("strip")).about(ABOUT_STRIP),
         settings: |matches, _| StripArgs::from_arg_matches(matches)?.settings(),
     },
     Subcommand {
         name: "completions",
-        command: || CompletionArgs::augment_args(Command::new("completions").about(ABOUT_COMPLETIONS)),
+        command: || CompletionArgs::augment_args(Command::new("completions")).about(ABOUT_COMPLETIONS),
         settings: |matches, _| {
             let CompletionArgs { shell } = CompletionArgs::from_arg_matches(matches)?;
             Ok(Settings::Completions(CompletionSettings { shell, command: whole }))
@@ -120,14 +120,13 @@ pub fn whole() -> Command {
     SUBCOMMANDS.iter().fold(root(), |command, subcommand| command.subcommand((subcommand.command)()))
 }
 
-/// Says of `-i.bak` how it is written here.
+/// Says of sed's `-i.bak` how it is written here.
 fn explain(error: clap::Error, arguments: &[OsString]) -> clap::Error {
     let glued = arguments.iter().filter_map(|word| word.to_str()?.strip_prefix("-i")).find(|rest| !rest.is_empty());
     match (error.kind(), glued) {
-        (ErrorKind::NoEquals, Some(suffix)) => clap::Error::raw(
-            ErrorKind::NoEquals,
-            format!("the suffix for a backup follows an equals sign: -i={suffix} or --in-place={suffix}\n"),
-        ),
+        (ErrorKind::NoEquals | ErrorKind::UnknownArgument, Some(suffix)) if !suffix.starts_with('=') => {
+            usage_error(format!("a suffix for backups follows an equals sign: -i={suffix} or --in-place={suffix}"))
+        }
         _ => error,
     }
 }

@@ -10,7 +10,11 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);
 /// Lines end with LF alone, as they do for `patch`: a CR is a character like any other.
 pub(super) fn unified(name: &str, old: &str, new: &str) -> String {
     let [old, new]: [Vec<&str>; 2] = [old, new].map(|text| text.split_inclusive('\n').collect());
-    let diff = TextDiff::configure().algorithm(Algorithm::Patience).timeout(PATIENCE).diff_slices(&old, &new);
+    let diff = TextDiff::configure()
+        .algorithm(Algorithm::Patience)
+        .timeout(PATIENCE)
+        .newline_terminated(true)
+        .diff_slices(&old, &new);
     let name = quoted(name);
     diff.unified_diff().context_radius(3).header(&name, &name).missing_newline_hint(true).to_string()
 }

@@ -134,12 +134,13 @@ fn prepare(input: &Input, settings: &RewriteSettings, planner: &Planner<'_>) -> 
 
 /// What would be done, a line for each device.
 fn steps(prepared: &Prepared) -> String {
-    let origin = Origin::new(prepared.name(), &prepared.document.text);
+    let name = prepared.name();
+    let origin = Origin::new(&name, &prepared.document.text);
     let mut text = String::new();
     for decision in prepared.plan.decisions.iter().filter(|decision| !decision.steps.is_empty()) {
         let steps: Vec<_> = decision.steps.iter().map(|step| escape(&step.to_string())).collect();
         let device = decision.uuid.as_ref().map(|uuid| format!("mdev {}: ", escape(uuid))).unwrap_or_default();
-        let _ = writeln!(text, "{}: {device}{}", origin.place(decision.span), steps.join(", "));
+        let _ = writeln!(text, "{name}:{}: {device}{}", origin.place(decision.span), steps.join(", "));
     }
     text
 }
@@ -183,7 +184,7 @@ fn write(
         streams.warn(settings.verbosity, &overwritten_by_libvirt(document, rewrite.again));
     }
     let committed = batch.commit(staged);
-    let replaced = committed.as_ref().map_or_else(|error| &error.replaced, |replaced| replaced);
+    let replaced = committed.as_ref().unwrap_or_else(|error| &error.replaced);
     for Replaced { path, backup } in replaced.iter().filter(|_| is_in_place) {
         let backup = backup.as_ref().map(|backup| format!(" (backup: {})", escape::path(backup))).unwrap_or_default();
         streams.note(settings.verbosity, &format!("{}: {}{backup}", escape::path(path), rewrite.done));

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::bounds::{Bound, measure};
-use super::hostdev::{Hostdev, Model};
+use super::hostdev::Hostdev;
 use super::metadata::{Metadata, NAMESPACE};
 use super::tree::{Node, Tree};
 use crate::device::Uuid;
@@ -133,10 +133,7 @@ impl Document {
     /// The UUIDs of the devices that have an identity, each as often as it stands there.
     pub fn uuids(&self) -> impl Iterator<Item = Uuid> {
         let hostdevs = self.domains.iter().flat_map(|domain| &domain.hostdevs);
-        hostdevs.filter_map(|hostdev| match &hostdev.model {
-            Model::VfioPci(Ok(source)) => source.uuid.uuid.clone().ok(),
-            Model::VfioPci(Err(_)) | Model::Other(_) => None,
-        })
+        hostdevs.filter_map(|hostdev| hostdev.source()?.uuid.uuid.clone().ok())
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Hostdev {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Model {
     /// `vfio-pci`: the device has an identity. A source that cannot be made out is an error of this hostdev alone.
-    VfioPci(Result<Source, HostdevError>),
+    VfioPci(Result<Box<Source>, HostdevError>),
     /// Any other model, or none: left alone and never judged.
     Other(Option<String>),
 }
@@ -47,6 +47,8 @@ pub struct Spelling {
     pub text: String,
     /// Where it stands, between the quotes.
     pub span: Span,
+    /// The attribute's name, which is what messages point at.
+    pub name: Span,
     /// What it means.
     pub uuid: Result<Uuid, UuidError>,
 }
@@ -87,7 +89,12 @@ impl HostdevError {
 
 impl From<Attribute<'_>> for Spelling {
     fn from(attribute: Attribute<'_>) -> Self {
-        Self { text: attribute.value.to_owned(), span: attribute.span, uuid: attribute.value.parse() }
+        Self {
+            text: attribute.value.to_owned(),
+            span: attribute.span,
+            name: attribute.name,
+            uuid: attribute.value.parse(),
+        }
     }
 }
 
@@ -99,11 +106,21 @@ impl Hostdev {
         says("type", "mdev") == Some(true) && says("mode", "subsystem") != Some(false)
     }
 
+    /// Its source, where the model is vfio-pci and the source can be made out.
+    pub fn source(&self) -> Option<&Source> {
+        match &self.model {
+            Model::VfioPci(Ok(source)) => Some(source),
+            Model::VfioPci(Err(_)) | Model::Other(_) => None,
+        }
+    }
+
     /// Reads a hostdev that is a mediated device.
     pub(super) fn read(text: &str, node: Node<'_>, ordinal: usize) -> Self {
         let element = node.element();
         let model = match node.attribute("model") {
-            Some(model) if model.value == "vfio-pci" => Model::VfioPci(Source::read(text, node, &element)),
+            Some(model) if model.value == "vfio-pci" => {
+                Model::VfioPci(Source::read(text, node, &element).map(Box::new))
+            }
             other => Model::Other(other.map(|model| model.value.to_owned())),
         };
         Self { ordinal, start_tag: element.start_tag, model }

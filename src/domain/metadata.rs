@@ -48,7 +48,7 @@ pub enum Metadata {
         slot: Slot,
     },
     /// Our element is there.
-    Ours(Identities),
+    Ours(Box<Identities>),
     /// Something is there in our namespace that cannot be made out.
     Unreadable(MetadataError),
 }
@@ -129,7 +129,7 @@ impl Metadata {
             let slot = place_for_last_child(text, metadata, domain);
             return Self::WithoutOurs { holder: metadata.holder(), slot };
         };
-        Identities::read(text, domain, metadata, ours).map_or_else(Self::Unreadable, Self::Ours)
+        Identities::read(text, domain, metadata, ours).map_or_else(Self::Unreadable, |ours| Self::Ours(Box::new(ours)))
     }
 }
 

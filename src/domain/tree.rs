@@ -96,6 +96,8 @@ pub(super) struct Attribute<'t> {
     pub value: &'t str,
     /// The value between its quotes.
     pub span: Span,
+    /// The name.
+    pub name: Span,
 }
 
 impl<'t> Node<'t> {
@@ -166,7 +168,11 @@ impl<'t> Node<'t> {
     /// The attribute of this name, without a prefix.
     pub fn attribute(&self, name: &str) -> Option<Attribute<'t>> {
         let attribute = self.node.attributes().find(|a| a.namespace().is_none() && a.name() == name)?;
-        Some(Attribute { value: attribute.value(), span: attribute.range_value().into() })
+        Some(Attribute {
+            value: attribute.value(),
+            span: attribute.range_value().into(),
+            name: attribute.range_qname().into(),
+        })
     }
 
     /// Its text, comments left out, white space at both ends too.

@@ -106,7 +106,7 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, Vec<FileError>> {
     let (base, parts) =
         parse(pattern).map_err(|source| vec![FileError::BadPattern { pattern: pattern.to_owned(), source }])?;
     if !base.as_os_str().is_empty() && !exists(&base) {
-        return Err(vec![FileError::NotFound { path: base }]);
+        return Err(vec![FileError::NoMatch { pattern: pattern.to_owned() }]);
     }
     let mut walk = Walk::default();
     walk.descend(&base, &parts);

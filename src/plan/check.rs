@@ -102,7 +102,7 @@ fn check_source<'a>(
     record: Option<&'a Record>,
     host: &Host,
 ) -> Result<Checked<'a>, Fault> {
-    let span = source.uuid.span;
+    let span = source.uuid.name;
     let (uuid, found) = find(source, host).map_err(|error| Fault { span, error })?;
     let found = match found {
         Found::Device(identity) => Ok(identity),

@@ -136,7 +136,7 @@ impl PlanError {
                 "the second one".to_owned()
             }
             Self::Metadata(MetadataError::OtherElement { .. }) => "libvirt keeps the first alone".to_owned(),
-            Self::NotAUuid { .. } => "32 hexadecimal digits are wanted".to_owned(),
+            Self::NotAUuid { .. } => "a uuid has 32 hexadecimal digits".to_owned(),
             Self::Missing(missing) => missing.label(),
             Self::Host { .. } => String::new(),
             Self::DeviceApi { device_api, .. } => format!("device_api is {device_api}"),

@@ -70,7 +70,7 @@ pub fn identities(document: &Document, host: &Host, policy: &Policy) -> Result<N
     let domain = domain.ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
     let (records, _) = pair(domain);
     let known = domain.hostdevs.iter().zip(records).filter_map(|(hostdev, record)| {
-        let Model::VfioPci(Ok(source)) = &hostdev.model else { return None };
+        let source = hostdev.source()?;
         let on_host = match find(source, host) {
             Ok((_, Found::Device(identity))) => Some(identity),
             Ok((_, Found::Missing(_))) | Err(_) => None,
@@ -119,7 +119,10 @@ impl<'a> Filling<'a> {
         for (hostdev, record) in domain.hostdevs.iter().zip(records) {
             match self.judge(hostdev, record) {
                 Ok(Some(found)) => fillable.push(found),
-                Ok(None) => self.decide(spelling_of(hostdev), span_of(hostdev), Vec::new()),
+                Ok(None) => {
+                    let uuid = hostdev.source().map(|source| source.uuid.text.clone());
+                    self.decide(uuid, span_of(hostdev), Vec::new());
+                }
                 Err(faults) => self.faults.extend(faults),
             }
         }
@@ -132,19 +135,19 @@ impl<'a> Filling<'a> {
         }
         for Fillable { source, uuid, steps, .. } in fillable {
             if steps.is_empty() {
-                self.remark(source.uuid.span, RemarkKind::Complete(uuid));
+                self.remark(source.uuid.name, RemarkKind::Complete(uuid));
             }
-            self.decide(Some(source.uuid.text.clone()), source.uuid.span, steps);
+            self.decide(Some(source.uuid.text.clone()), source.uuid.name, steps);
         }
     }
 
     fn warn_of_twins(&mut self, domain: &Domain) {
         let mut seen = HashSet::new();
         for hostdev in &domain.hostdevs {
-            let Model::VfioPci(Ok(Source { uuid: spelling, .. })) = &hostdev.model else { continue };
+            let Some(Source { uuid: spelling, .. }) = hostdev.source() else { continue };
             let Ok(uuid) = spelling.uuid else { continue };
             if !seen.insert(uuid) {
-                self.remark(spelling.span, RemarkKind::Twice(uuid));
+                self.remark(spelling.name, RemarkKind::Twice(uuid));
             }
         }
     }
@@ -275,14 +278,6 @@ impl<'a> Filling<'a> {
 
     fn remark(&mut self, span: Span, kind: RemarkKind) {
         self.plan.remarks.push(Remark { span, kind });
-    }
-}
-
-/// The UUID of a hostdev as the document spells it.
-fn spelling_of(hostdev: &Hostdev) -> Option<String> {
-    match &hostdev.model {
-        Model::VfioPci(Ok(source)) => Some(source.uuid.text.clone()),
-        Model::VfioPci(Err(_)) | Model::Other(_) => None,
     }
 }
 

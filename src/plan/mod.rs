@@ -120,7 +120,7 @@ impl std::fmt::Display for Step {
 /// The span that a message about a hostdev points at.
 fn span_of(hostdev: &Hostdev) -> Span {
     match &hostdev.model {
-        Model::VfioPci(Ok(source)) => source.uuid.span,
+        Model::VfioPci(Ok(source)) => source.uuid.name,
         Model::VfioPci(Err(error)) => error.span(),
         Model::Other(_) => hostdev.start_tag,
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::error::{Fault, PlanError};
 use crate::device::Uuid;
-use crate::domain::{Domain, Metadata, Model, Record, Source, Written};
+use crate::domain::{Domain, Metadata, Record, Source, Written};
 
 /// Pairs the hostdevs of a domain with the records in its metadata.
 ///
@@ -27,8 +27,8 @@ pub(super) fn pair(domain: &Domain) -> (Vec<Option<&Record>>, Vec<&Record>) {
     }
     let mut taken = vec![false; records.len()];
     for (hostdev, paired) in domain.hostdevs.iter().zip(&mut by_hostdev) {
-        let Model::VfioPci(Ok(Source { uuid, .. })) = &hostdev.model else { continue };
-        let number = uuid.uuid.as_ref().ok().and_then(|uuid| by_uuid.get_mut(uuid)?.pop_front());
+        let uuid = hostdev.source().and_then(|source| source.uuid.uuid.as_ref().ok());
+        let number = uuid.and_then(|uuid| by_uuid.get_mut(uuid)?.pop_front());
         if let Some(number) = number {
             taken[number] = true;
             *paired = Some(&records[number]);
@@ -36,7 +36,7 @@ pub(super) fn pair(domain: &Domain) -> (Vec<Option<&Record>>, Vec<&Record>) {
     }
     let mut left_over = records.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(record, _)| record);
     for (hostdev, paired) in domain.hostdevs.iter().zip(&mut by_hostdev) {
-        if paired.is_none() && matches!(hostdev.model, Model::VfioPci(Ok(_))) {
+        if paired.is_none() && hostdev.source().is_some() {
             *paired = left_over.next();
         }
     }

@@ -59,7 +59,7 @@ impl Stripping<'_> {
             steps.push(Step::Remove(Place::Source, part.part, part.text.clone()));
         }
         let uuid = Some(source.uuid.text.clone());
-        self.plan.decisions.push(Decision { uuid, span: source.uuid.span, steps });
+        self.plan.decisions.push(Decision { uuid, span: source.uuid.name, steps });
     }
 
     fn strip_metadata(&mut self, metadata: &Metadata) {

@@ -34,7 +34,7 @@ pub struct Diagnostic {
     /// What is wrong, in one sentence without a full stop.
     pub message: String,
     /// Where.
-    pub excerpt: Option<Excerpt>,
+    pub excerpt: Option<Box<Excerpt>>,
     /// What to do about it, each in a line of its own.
     pub help: Vec<String>,
 }
@@ -115,7 +115,7 @@ impl Diagnostic {
     /// The same, at a place.
     #[must_use]
     pub fn at(self, excerpt: Excerpt) -> Self {
-        Self { excerpt: Some(excerpt), ..self }
+        Self { excerpt: Some(Box::new(excerpt)), ..self }
     }
 
     /// The same, with one more line of help.

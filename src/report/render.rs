@@ -24,7 +24,7 @@ impl Diagnostic {
             Severity::Note => Level::NOTE,
         };
         let group = Group::with_title(level.primary_title(escape(&self.message)))
-            .elements(self.excerpt.as_ref().map(snippet))
+            .elements(self.excerpt.as_deref().map(snippet))
             .elements(self.help.iter().map(|help| Level::HELP.message(escape(help))));
 
         let mut text = renderer.render(&[group]);

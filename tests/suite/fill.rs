@@ -84,13 +84,13 @@ mod host {
         let device = format!(
             "link bus/mdev/devices/{ABSENT} ../../../{parent}/{ABSENT}\n\
              link {parent}/{ABSENT}/mdev_type ../mdev_supported_types/nvidia-231\n\
-             file {parent}/mdev_supported_types/nvidia-231/device_api vfio-pci\\n\n\
+             file {parent}/mdev_supported_types/nvidia-231/device_api 'vfio-pci\\n'\n\
              link {parent}/subsystem ../../../bus/pci\n"
         );
         for (host, named) in [
-            (format!("{device}dir {parent}/vendor\nfile {parent}/device 0x1eb8\\n\n"), "vendor"),
-            (format!("{device}file {parent}/vendor 0x10de\\n\nfile {parent}/device junk\\n\n"), "device"),
-            (format!("{device}file {parent}/vendor 0x10de\\n\n"), "device"),
+            (format!("{device}dir {parent}/vendor\nfile {parent}/device '0x1eb8\\n'\n"), "vendor"),
+            (format!("{device}file {parent}/vendor '0x10de\\n'\nfile {parent}/device 'junk\\n'\n"), "device"),
+            (format!("{device}file {parent}/vendor '0x10de\\n'\n"), "device"),
             (
                 format!("link bus/mdev/devices/{ABSENT} ../../../{parent}/{ABSENT}\ndir {parent}/{ABSENT}\n"),
                 "mdev_type",
