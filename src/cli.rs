@@ -9,7 +9,8 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Command, FromArgMatches, ValueEnum, ValueHint};
 
 use crate::command::settings::{
-    CompletionSettings, FillSettings, Inputs, Output, RewriteSettings, Settings, StripSettings, Verbosity,
+    CheckFormat, CheckSettings, CompareSettings, CompletionSettings, FillSettings, HookSettings, Inputs, Output,
+    RewriteSettings, Settings, StripSettings, Verbosity,
 };
 use crate::file::Suffix;
 use crate::plan::fill::{OnConflict, OnMissing, Policy};
@@ -51,10 +52,34 @@ read them.";
 
 const ABOUT_STRIP: &str = "Take out again what fill has written";
 
+const ABOUT_COMPARE: &str = "Compare the mediated devices of two domains";
+
+const LONG_ABOUT_COMPARE: &str = "\
+Compare the mediated devices of two domains, as a migration from one to the other would have to.
+
+Devices are paired in document order; their UUIDs may differ. Number, model and identity must agree. With model vfio-pci an \
+identity that is missing is a difference too. The identity is the one recorded in metadata, else the one in the source.";
+
+const ABOUT_CHECK: &str = "Hold recorded identities against the devices of this host";
+
+const LONG_ABOUT_CHECK: &str = "\
+Hold recorded identities against the devices of this host.
+
+Each device of model vfio-pci is the same, different, missing on this host, or unrecorded. FILE is as for fill.";
+
+const ABOUT_HOOK: &str = "Refuse a migration to a host whose devices differ; for libvirt's hooks";
+
+const LONG_ABOUT_HOOK: &str = "\
+Refuse a migration to a host whose devices differ.
+
+This is what /etc/libvirt/hooks/qemu.d/90-virt-mdev runs, with libvirt's four arguments and the domain XML on standard \
+input: see virt-mdev-hook(8). `migrate begin` and `restore begin` are judged as check judges; every other operation passes \
+at once. Exit status 0 lets it happen, 1 refuses it and says why on standard error and in syslog.";
+
 const ABOUT_COMPLETIONS: &str = "Print a completion script for a shell";
 
 /// The subcommands: name, how clap learns its options, how they become settings.
-const SUBCOMMANDS: [Subcommand; 3] = [
+const SUBCOMMANDS: [Subcommand; 6] = [
     Subcommand {
         name: "fill",
         command: || FillArgs::augment_args(Command::new("fill")).about(ABOUT_FILL).long_about(LONG_ABOUT_FILL),
@@ -64,6 +89,23 @@ const SUBCOMMANDS: [Subcommand; 3] = [
         name: "strip",
         command: || StripArgs::augment_args(Command::new("strip")).about(ABOUT_STRIP),
         settings: |matches, _| StripArgs::from_arg_matches(matches)?.settings(),
+    },
+    Subcommand {
+        name: "compare",
+        command: || {
+            CompareArgs::augment_args(Command::new("compare")).about(ABOUT_COMPARE).long_about(LONG_ABOUT_COMPARE)
+        },
+        settings: |matches, _| Ok(CompareArgs::from_arg_matches(matches)?.settings()),
+    },
+    Subcommand {
+        name: "check",
+        command: || CheckArgs::augment_args(Command::new("check")).about(ABOUT_CHECK).long_about(LONG_ABOUT_CHECK),
+        settings: |matches, sysfs| Ok(CheckArgs::from_arg_matches(matches)?.settings(sysfs)),
+    },
+    Subcommand {
+        name: "hook",
+        command: || HookArgs::augment_args(Command::new("hook")).about(ABOUT_HOOK).long_about(LONG_ABOUT_HOOK),
+        settings: |matches, sysfs| Ok(HookArgs::from_arg_matches(matches)?.settings(sysfs)),
     },
     Subcommand {
         name: "completions",
@@ -90,10 +132,22 @@ impl Request {
     pub fn parse(arguments: impl IntoIterator<Item = OsString>, sysfs: Option<OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let sysfs = sysfs.filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        match Self::parse_words(&arguments, sysfs) {
+            // A hook that exits with anything but 0 kills the guest at `reconnect begin`: what is wrong is its own to judge.
+            Err(error) if is_called_as_hook(&arguments) => Ok(Self { settings: misused_hook(&error, &arguments) }),
+            parsed => parsed,
+        }
+    }
+
+    fn parse_words(arguments: &[OsString], sysfs: Option<PathBuf>) -> Result<Self, clap::Error> {
         let named = SUBCOMMANDS.iter().find(|subcommand| arguments.get(1).is_some_and(|word| word == subcommand.name));
         // To build what is not used would cost a tenth of a whole run.
-        let mut command = named.map_or_else(whole, |subcommand| root().subcommand((subcommand.command)()));
-        let matches = command.try_get_matches_from_mut(&arguments).map_err(|error| explain(error, &arguments))?;
+        let mut command = named.map_or_else(whole, |subcommand| {
+            // A guest may be named --help.
+            let is_hook = is_called_as_hook(arguments);
+            root().subcommand((subcommand.command)().disable_help_flag(is_hook))
+        });
+        let matches = command.try_get_matches_from_mut(arguments).map_err(|error| explain(error, arguments))?;
         let chosen = matches.subcommand().and_then(|(name, matches)| {
             let subcommand = SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name)?;
             Some((subcommand.settings)(matches, sysfs))
@@ -102,6 +156,29 @@ impl Request {
         let settings = chosen.ok_or_else(no_subcommand)?.map_err(|error| error.format(&mut command))?;
         Ok(Self { settings })
     }
+}
+
+/// Whether this is a call as libvirt makes it, not a person who asks for help.
+fn is_called_as_hook(arguments: &[OsString]) -> bool {
+    let [_, subcommand, words @ ..] = arguments else { return false };
+    let asks_for_help = matches!(words, [word] if word == "--help" || word == "-h");
+    subcommand == "hook" && !asks_for_help
+}
+
+/// A call as a hook whose command line is wrong, with the operation as far as it can be told.
+fn misused_hook(error: &clap::Error, arguments: &[OsString]) -> Settings {
+    let words: Vec<_> = arguments.iter().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
+    // libvirt's own words are the last four.
+    let own = words.len().saturating_sub(4);
+    let word = |at: usize| words.get(own + at).cloned().unwrap_or_default();
+    Settings::Hook(HookSettings {
+        sysfs: PathBuf::new(),
+        require: false,
+        check_start: words.iter().any(|word| word == "--check-start"),
+        guest: word(0),
+        operation: (word(1), word(2)),
+        misuse: error.to_string().lines().next().map(str::to_owned),
+    })
 }
 
 fn root() -> Command {
@@ -186,8 +263,7 @@ impl RewriteArgs {
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
-        let inputs = Inputs { arguments: if self.files.is_empty() { vec!["-".into()] } else { self.files } };
-        Ok(RewriteSettings { inputs, output, dry_run: self.dry_run, verbosity })
+        Ok(RewriteSettings { inputs: Inputs::new(self.files), output, dry_run: self.dry_run, verbosity })
     }
 }
 
@@ -229,7 +305,7 @@ impl FillArgs {
             Policy { into: into.into(), on_missing: self.on_missing.into(), on_conflict: self.on_conflict.into() };
         Ok(Settings::Fill(FillSettings {
             rewrite: self.rewrite.settings()?,
-            sysfs: self.sysfs.or(sysfs).unwrap_or_else(|| "/sys".into()),
+            sysfs: sysfs_dir(self.sysfs, sysfs),
             policy,
             metadata_only: self.metadata_only,
         }))
@@ -249,6 +325,108 @@ struct StripArgs {
 impl StripArgs {
     fn settings(self) -> Result<Settings, clap::Error> {
         Ok(Settings::Strip(StripSettings { rewrite: self.rewrite.settings()?, from: self.from.into() }))
+    }
+}
+
+#[derive(Debug, Args)]
+struct CompareArgs {
+    /// The domain where the guest runs; - is standard input
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::FilePath)]
+    source: OsString,
+
+    /// The domain where it is to run; - is standard input
+    #[arg(value_name = "DESTINATION", value_hint = ValueHint::FilePath)]
+    destination: OsString,
+
+    /// Print nothing, the exit status says it
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl CompareArgs {
+    fn settings(self) -> Settings {
+        let verbosity = if self.quiet { Verbosity::Quiet } else { Verbosity::Normal };
+        Settings::Compare(CompareSettings { source: self.source, destination: self.destination, verbosity })
+    }
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// Documents, or glob patterns for them; - is standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    files: Vec<OsString>,
+
+    /// Where the host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    sysfs: Option<PathBuf>,
+
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+
+    /// Print nothing, the exit status says it
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+}
+
+impl CheckArgs {
+    fn settings(self, sysfs: Option<PathBuf>) -> Settings {
+        let format = match (self.json, self.quiet) {
+            (true, _) => CheckFormat::Json,
+            (false, true) => CheckFormat::Status,
+            (false, false) => CheckFormat::Table,
+        };
+        Settings::Check(CheckSettings { inputs: Inputs::new(self.files), sysfs: sysfs_dir(self.sysfs, sysfs), format })
+    }
+}
+
+/// The directory that stands for `/sys`: the option's, else the environment's.
+fn sysfs_dir(option: Option<PathBuf>, environment: Option<PathBuf>) -> PathBuf {
+    option.or(environment).unwrap_or_else(|| "/sys".into())
+}
+
+#[derive(Debug, Args)]
+struct HookArgs {
+    /// Where the host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    sysfs: Option<PathBuf>,
+
+    /// Refuse a guest with mediated devices that carries no record of them
+    #[arg(long)]
+    require: bool,
+
+    /// Judge at every start too (prepare begin), and when a snapshot is reverted to
+    #[arg(long)]
+    check_start: bool,
+
+    /// The guest's name
+    #[arg(value_name = "GUEST", allow_hyphen_values = true)]
+    guest: OsString,
+
+    /// What libvirt does with it
+    #[arg(value_name = "OPERATION", allow_hyphen_values = true)]
+    operation: OsString,
+
+    /// Which part of that
+    #[arg(value_name = "SUBOPERATION", allow_hyphen_values = true)]
+    suboperation: OsString,
+
+    /// What else libvirt says; not looked at
+    #[arg(value_name = "EXTRA", allow_hyphen_values = true)]
+    extra: OsString,
+}
+
+impl HookArgs {
+    fn settings(self, sysfs: Option<PathBuf>) -> Settings {
+        let text = |word: OsString| word.to_string_lossy().into_owned();
+        Settings::Hook(HookSettings {
+            sysfs: sysfs_dir(self.sysfs, sysfs),
+            require: self.require,
+            check_start: self.check_start,
+            guest: text(self.guest),
+            operation: (text(self.operation), text(self.suboperation)),
+            misuse: None,
+        })
     }
 }
 

@@ -2,20 +2,14 @@
 
 use super::rewrite::{Rewrite, read_one, rewrite};
 use super::settings::FillSettings;
-use super::{Failure, Outcome, Streams};
+use super::{Failure, Outcome, Streams, open_sysfs};
 use crate::domain::Document;
 use crate::host::Sysfs;
 use crate::plan::fill::{fill, identities};
 use crate::plan::{Place, Places};
-use crate::report::Diagnostic;
 
 pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let sysfs = Sysfs::open(&settings.sysfs).map_err(|error| {
-        let error = Diagnostic::of(&error);
-        Failure::of(
-            error.help("--sysfs names the directory that stands for /sys, the one that has bus and devices in it"),
-        )
-    })?;
+    let sysfs = open_sysfs(&settings.sysfs)?;
     if settings.metadata_only {
         return print_metadata(settings, &sysfs, streams);
     }

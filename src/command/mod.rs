@@ -2,19 +2,25 @@
 //!
 //! Streams are passed in and what is to be told comes back as values, so that a test needs no process.
 
+mod check;
+mod compare;
 mod completions;
 mod diff;
 mod fill;
+mod hook;
 mod rewrite;
 pub mod settings;
 mod strip;
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use crate::cli::Request;
-use crate::file::Signal;
-use crate::report::Diagnostic;
-use settings::{Settings, Verbosity};
+use crate::domain::Document;
+use crate::file::{self, Input, Original, Purpose, Signal};
+use crate::host::Sysfs;
+use crate::report::{Diagnostic, escape};
+use settings::{Inputs, Settings, Verbosity};
 
 /// How a command ended that did what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +105,32 @@ impl Streams<'_> {
     }
 }
 
+/// Opens the directory that stands for `/sys`.
+fn open_sysfs(dir: &Path) -> Result<Sysfs, Failure> {
+    Sysfs::open(dir).map_err(|error| {
+        let told = Diagnostic::of(&error);
+        Failure::of(told.help("--sysfs names the directory that stands for /sys: bus and devices are in it"))
+    })
+}
+
+/// Reads one document, and how messages name it.
+fn read_document(input: &Input, purpose: Purpose) -> Result<(Original, Document), Diagnostic> {
+    let mut original = file::read(input, purpose).map_err(|error| Diagnostic::of_file(&error))?;
+    let contents = std::mem::take(&mut original.contents);
+    let document = Document::read(contents).map_err(|error| Diagnostic::of_document(&name_of(input), &error))?;
+    Ok((original, document))
+}
+
+/// How messages name an input.
+fn name_of(input: &Input) -> String {
+    input.path().map_or_else(|| "<stdin>".to_owned(), escape::path)
+}
+
+/// The inputs that are meant.
+fn expand(inputs: &Inputs) -> Result<Vec<Input>, Failure> {
+    file::expand(&inputs.arguments).map_err(|faults| Failure::Told(faults.iter().map(Diagnostic::of_file).collect()))
+}
+
 /// Does what was asked.
 ///
 /// # Errors
@@ -107,6 +139,9 @@ pub fn run(request: &Request, streams: &mut Streams<'_>) -> Result<Outcome, Fail
     match &request.settings {
         Settings::Fill(settings) => fill::run(settings, streams),
         Settings::Strip(settings) => strip::run(settings, streams),
+        Settings::Compare(settings) => compare::run(settings, streams),
+        Settings::Check(settings) => check::run(settings, streams),
+        Settings::Hook(settings) => hook::run(settings, streams),
         Settings::Completions(settings) => completions::run(settings, streams),
     }
 }

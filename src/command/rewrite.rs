@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::diff::unified;
 use super::settings::{Output, RewriteSettings, Verbosity};
-use super::{Failure, Outcome, Streams};
+use super::{Failure, Outcome, Streams, expand, name_of, read_document};
 use crate::domain::Document;
 use crate::edit::prove;
-use crate::file::{self, Batch, FileError, Input, Interrupt, Original, Purpose, Replaced, Staged};
+use crate::file::{Batch, FileError, Input, Interrupt, Original, Purpose, Replaced, Staged};
 use crate::plan::{Fault, Plan, Remark};
 use crate::report::{Diagnostic, Origin, escape};
 
@@ -41,11 +41,6 @@ impl Prepared {
     fn name(&self) -> String {
         name_of(&self.original.input)
     }
-}
-
-/// How messages name an input.
-fn name_of(input: &Input) -> String {
-    input.path().map_or_else(|| "<stdin>".to_owned(), escape::path)
 }
 
 /// Rewrites documents as `rewrite` decides.
@@ -86,14 +81,13 @@ pub(super) fn read_one<T>(
 ) -> Result<T, Failure> {
     let inputs = inputs(settings)?;
     let [input] = inputs.as_slice() else { return Err(too_many(inputs.len())) };
-    let (original, document) = read(input, settings).map_err(Failure::of)?;
+    let (original, document) = read_document(input, purpose(settings)).map_err(Failure::of)?;
     let origin = Origin::new(name_of(&original.input), &document.text);
     make(&document).map_err(|faults| Failure::Told(faults.iter().map(|fault| origin.fault(fault)).collect()))
 }
 
 fn inputs(settings: &RewriteSettings) -> Result<Vec<Input>, Failure> {
-    let inputs = file::expand(&settings.inputs.arguments)
-        .map_err(|faults| Failure::Told(faults.iter().map(Diagnostic::of_file).collect()))?;
+    let inputs = expand(&settings.inputs)?;
     let takes_many = matches!(settings.output, Output::InPlace(_) | Output::Diff) || settings.dry_run;
     if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok(inputs) }
 }
@@ -103,19 +97,16 @@ fn too_many(count: usize) -> Failure {
     Failure::of(error.help("rewrite them with --in-place, or look at them with --diff or --dry-run"))
 }
 
-fn read(input: &Input, settings: &RewriteSettings) -> Result<(Original, Document), Diagnostic> {
-    let purpose = match settings.output {
+/// What the documents are read for.
+fn purpose(settings: &RewriteSettings) -> Purpose {
+    match settings.output {
         Output::InPlace(_) => Purpose::Replacing,
         Output::Stdout | Output::File(_) | Output::Diff => Purpose::Reading,
-    };
-    let mut original = file::read(input, purpose).map_err(|error| Diagnostic::of_file(&error))?;
-    let contents = std::mem::take(&mut original.contents);
-    let document = Document::read(contents).map_err(|error| Diagnostic::of_document(&name_of(input), &error))?;
-    Ok((original, document))
+    }
 }
 
 fn prepare(input: &Input, settings: &RewriteSettings, planner: &Planner<'_>) -> Result<Prepared, Vec<Diagnostic>> {
-    let (original, document) = read(input, settings).map_err(|error| vec![error])?;
+    let (original, document) = read_document(input, purpose(settings)).map_err(|error| vec![error])?;
     let origin = Origin::new(name_of(input), &document.text);
     let plan =
         planner(&document).map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;

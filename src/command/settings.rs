@@ -14,6 +14,12 @@ pub enum Settings {
     Fill(FillSettings),
     /// `strip`.
     Strip(StripSettings),
+    /// `compare`.
+    Compare(CompareSettings),
+    /// `check`.
+    Check(CheckSettings),
+    /// `hook`.
+    Hook(HookSettings),
     /// `completions`.
     Completions(CompletionSettings),
 }
@@ -23,6 +29,13 @@ pub enum Settings {
 pub struct Inputs {
     /// As they were typed.
     pub arguments: Vec<OsString>,
+}
+
+impl Inputs {
+    /// What was typed; nothing is standard input.
+    pub fn new(arguments: Vec<OsString>) -> Self {
+        Self { arguments: if arguments.is_empty() { vec!["-".into()] } else { arguments } }
+    }
 }
 
 /// Where a rewritten document goes.
@@ -82,6 +95,56 @@ pub struct StripSettings {
     pub rewrite: RewriteSettings,
     /// Which identities are taken out.
     pub from: Places,
+}
+
+/// What `compare` is told.
+#[derive(Clone, Debug)]
+pub struct CompareSettings {
+    /// The domain where the guest runs.
+    pub source: OsString,
+    /// The domain where it is to run.
+    pub destination: OsString,
+    /// Whether differences are printed.
+    pub verbosity: Verbosity,
+}
+
+/// What `check` is told.
+#[derive(Clone, Debug)]
+pub struct CheckSettings {
+    /// Which documents.
+    pub inputs: Inputs,
+    /// What stands for `/sys`.
+    pub sysfs: PathBuf,
+    /// How the judgement is told.
+    pub format: CheckFormat,
+}
+
+/// How a judgement is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckFormat {
+    /// A table for people.
+    Table,
+    /// JSON for programs.
+    Json,
+    /// The exit status alone.
+    Status,
+}
+
+/// What `hook` is told.
+#[derive(Clone, Debug)]
+pub struct HookSettings {
+    /// What stands for `/sys`.
+    pub sysfs: PathBuf,
+    /// Whether a guest that carries no record is refused.
+    pub require: bool,
+    /// Whether a start is judged too.
+    pub check_start: bool,
+    /// The guest's name.
+    pub guest: String,
+    /// What libvirt does with the guest, and which part of that, as `migrate` and `begin`.
+    pub operation: (String, String),
+    /// What was wrong with the command line, so that nothing can be judged.
+    pub misuse: Option<String>,
 }
 
 /// What `completions` is told.

@@ -22,6 +22,16 @@ impl<'a> Origin<'a> {
         Self { name: name.into(), text, lines: Lines::new(text) }
     }
 
+    /// The document's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The document's name and where in it `span` begins, as editors take it.
+    pub fn named_place(&self, span: Span) -> String {
+        format!("{}:{}", self.name, self.place(span))
+    }
+
     /// Where `span` begins.
     pub fn place(&self, span: Span) -> Place {
         self.lines.place(span.start)
