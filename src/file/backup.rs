@@ -100,7 +100,7 @@ impl Backup {
         match fs::hard_link(target, &self.path) {
             Ok(()) => {
                 self.state = State::Made;
-                let linked = look(target).ok().filter(|linked| stamp.same_but_linked(linked));
+                let linked = look(target).ok().filter(|linked| stamp.same_but_for_names(linked));
                 *stamp = linked.ok_or_else(|| FileError::Changed { path: path.to_owned() })?;
                 Ok(())
             }
@@ -120,7 +120,8 @@ impl Backup {
         let mut old = open_with(target, OFlags::NOFOLLOW).map_err(fault)?;
         let temporary = temporary::create(&self.path, stamp.permissions() & 0o600, path)?;
         io::copy(&mut old, &mut temporary.as_file()).map_err(fault)?;
-        protection::carry_over(target, stamp, temporary.as_file(), path)?;
+        let created = temporary.as_file().metadata().map(|metadata| Stamp::of(&metadata)).map_err(fault)?;
+        protection::carry_over(target, stamp, temporary.as_file(), &created, path)?;
         let times = old
             .metadata()
             .and_then(|found| Ok(FileTimes::new().set_accessed(found.accessed()?).set_modified(found.modified()?)));

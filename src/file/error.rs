@@ -251,9 +251,8 @@ pub enum FileError {
 pub struct CommitError {
     /// Every fault that was found; never empty.
     pub faults: Vec<FileError>,
-    /// The files that are replaced nevertheless. Empty but where the last step itself failed: a rename that the file
-    /// system refused after all that could be tried out before was tried, a change by someone else between two renames,
-    /// a directory that was not synced.
+    /// The files that are replaced nevertheless: all of them where only the sync of a directory failed; else those that
+    /// could not be put back, as on a file system without `RENAME_EXCHANGE`. Empty in every other case.
     pub replaced: Vec<Replaced>,
 }
 
