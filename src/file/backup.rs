@@ -147,3 +147,36 @@ impl Drop for Backup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn where_there_are_no_hard_links_the_backup_is_a_copy_with_the_same_protection_and_times() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("vm.xml");
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        let stamp = look(&target).unwrap();
+        let plan = || Backup::plan(&target, &stamp, &Suffix::new(".bak").unwrap(), &target);
+
+        let mut dropped = plan().unwrap();
+        dropped.copy(&target, &stamp, &target).unwrap();
+        drop(dropped);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+
+        let mut kept = plan().unwrap();
+        kept.copy(&target, &stamp, &target).unwrap();
+        let kept = kept.keep();
+        assert_eq!(fs::read(&kept).unwrap(), b"old");
+        let (old, copy) = (target.metadata().unwrap(), kept.metadata().unwrap());
+        assert_ne!(old.ino(), copy.ino());
+        assert_eq!((copy.mode(), copy.uid(), copy.gid()), (old.mode(), old.uid(), old.gid()));
+        assert_eq!(copy.modified().unwrap(), old.modified().unwrap());
+        assert!(look(&target).unwrap() == stamp, "copying it has not touched it");
+        assert!(matches!(plan(), Err(FileError::BackupExists { .. })));
+    }
+}

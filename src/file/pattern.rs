@@ -145,7 +145,8 @@ impl Walk {
     /// Finds what matches `parts` below `directory`; the current directory is the empty path.
     fn descend(&mut self, directory: &Path, parts: &[Part]) {
         let Some((part, rest)) = parts.split_first() else {
-            self.found.push(directory.to_owned());
+            // `**` by itself matches the current directory too, which then needs a name.
+            self.found.push(named(directory).to_owned());
             return;
         };
         match part {
@@ -179,7 +180,7 @@ impl Walk {
 
     /// What `directory` holds. What is no directory holds nothing.
     fn entries(&mut self, directory: &Path) -> Vec<(OsString, fs::FileType)> {
-        let place = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let place = named(directory);
         let read = fs::read_dir(place).and_then(|entries| {
             entries.map(|entry| entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)))).collect()
         });
@@ -192,6 +193,11 @@ impl Walk {
             }
         }
     }
+}
+
+/// The directory that an empty path stands for.
+fn named(directory: &Path) -> &Path {
+    if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
 /// Whether a path stopped at something that is not there or is no directory: no match, and nothing wrong.
