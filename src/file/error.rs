@@ -22,7 +22,7 @@ pub enum FileError {
     /// A path, not a pattern, that leads nowhere.
     #[error("{}: no such file", path.display())]
     NotFound {
-        /// What is missing; of a pattern the directory before its first wildcard.
+        /// What is missing.
         path: PathBuf,
     },
     /// A symbolic link that leads nowhere.
@@ -170,7 +170,7 @@ pub enum FileError {
     Attribute {
         /// The file that was to be replaced.
         path: PathBuf,
-        /// The attribute: `security.selinux`, `system.posix_acl_access`, `user.…`; `*` where they could not be listed.
+        /// `security.selinux`, `system.posix_acl_access`, `user.…`; `*` where they could not be listed.
         name: OsString,
         /// Why.
         source: io::Error,

@@ -1,8 +1,8 @@
 //! Arguments to files: patterns, for callers that have no shell.
 //!
 //! The patterns are those of the glob crate, but the directories are walked here. Its own walk (0.3.4) passes over
-//! names that are not UTF-8 in silence, panics on them when asked to spare hidden files, finds nothing below a
-//! directory that has `[` in its name, and takes a directory that is not there for an empty one.
+//! names that are not UTF-8 in silence, panics on them when asked to spare hidden files, and finds nothing below a
+//! directory that has `[` in its name.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -105,9 +105,6 @@ enum Part {
 fn matches(pattern: &str) -> Result<Vec<PathBuf>, Vec<FileError>> {
     let (base, parts) =
         parse(pattern).map_err(|source| vec![FileError::BadPattern { pattern: pattern.to_owned(), source }])?;
-    if !base.as_os_str().is_empty() && !exists(&base) {
-        return Err(vec![FileError::NoMatch { pattern: pattern.to_owned() }]);
-    }
     let mut walk = Walk::default();
     walk.descend(&base, &parts);
     walk.found.sort();
