@@ -3,7 +3,7 @@
 //! A mediated device stands in a libvirt domain as a bare UUID. This crate finds out what is behind it, its *identity*: vendor
 //! and product id of the parent PCI device, and the type's name in sysfs. All goes one way:
 //!
-//! bytes → [`domain`] reads → [`host`] answers → [`plan`] decides → [`edit`] splices and doubts → [`file`] writes
+//! bytes → [`domain`] reads → [`host`] answers → [`plan`] decides → [`edit`] splices and doubts → [`mod@file`] writes
 //!
 //! ```
 //! use virt_mdev::domain::Document;

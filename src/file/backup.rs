@@ -100,7 +100,7 @@ impl Backup {
         match fs::hard_link(target, &self.path) {
             Ok(()) => {
                 self.state = State::Made;
-                let linked = look(target).ok().filter(|linked| stamp.same_but_linked(linked));
+                let linked = look(target).ok().filter(|linked| stamp.same_but_for_names(linked));
                 *stamp = linked.ok_or_else(|| FileError::Changed { path: path.to_owned() })?;
                 Ok(())
             }
@@ -120,7 +120,8 @@ impl Backup {
         let mut old = open_with(target, OFlags::NOFOLLOW).map_err(fault)?;
         let temporary = temporary::create(&self.path, stamp.permissions() & 0o600, path)?;
         io::copy(&mut old, &mut temporary.as_file()).map_err(fault)?;
-        protection::carry_over(target, stamp, temporary.as_file(), path)?;
+        let created = temporary.as_file().metadata().map(|metadata| Stamp::of(&metadata)).map_err(fault)?;
+        protection::carry_over(target, stamp, temporary.as_file(), &created, path)?;
         let times = old
             .metadata()
             .and_then(|found| Ok(FileTimes::new().set_accessed(found.accessed()?).set_modified(found.modified()?)));
@@ -144,5 +145,38 @@ impl Drop for Backup {
             // The file has not been replaced, so nothing is lost if it stays; and there is nobody to tell.
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn where_there_are_no_hard_links_the_backup_is_a_copy_with_the_same_protection_and_times() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("vm.xml");
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        let stamp = look(&target).unwrap();
+        let plan = || Backup::plan(&target, &stamp, &Suffix::new(".bak").unwrap(), &target);
+
+        let mut dropped = plan().unwrap();
+        dropped.copy(&target, &stamp, &target).unwrap();
+        drop(dropped);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+
+        let mut kept = plan().unwrap();
+        kept.copy(&target, &stamp, &target).unwrap();
+        let kept = kept.keep();
+        assert_eq!(fs::read(&kept).unwrap(), b"old");
+        let (old, copy) = (target.metadata().unwrap(), kept.metadata().unwrap());
+        assert_ne!(old.ino(), copy.ino());
+        assert_eq!((copy.mode(), copy.uid(), copy.gid()), (old.mode(), old.uid(), old.gid()));
+        assert_eq!(copy.modified().unwrap(), old.modified().unwrap());
+        assert!(look(&target).unwrap() == stamp, "copying it has not touched it");
+        assert!(matches!(plan(), Err(FileError::BackupExists { .. })));
     }
 }

@@ -82,7 +82,7 @@ impl Durability {
     }
 
     fn sync(&self, device: Device, path: &Path) -> io::Result<()> {
-        let synced = open_with(path, OFlags::NOFOLLOW).and_then(|file| file.sync_all());
+        let synced = open_with(path, OFlags::empty()).and_then(|file| file.sync_all());
         match synced.as_ref().err().and_then(Errno::from_io_error) {
             // A directory that may be written but not read; a file system that syncs no directories.
             Some(Errno::ACCESS | Errno::INVAL) => self.sync_file_system(device),

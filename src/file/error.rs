@@ -22,7 +22,7 @@ pub enum FileError {
     /// A path, not a pattern, that leads nowhere.
     #[error("{}: no such file", path.display())]
     NotFound {
-        /// What is missing; of a pattern the directory before its first wildcard.
+        /// What is missing.
         path: PathBuf,
     },
     /// A symbolic link that leads nowhere.
@@ -170,7 +170,7 @@ pub enum FileError {
     Attribute {
         /// The file that was to be replaced.
         path: PathBuf,
-        /// The attribute: `security.selinux`, `system.posix_acl_access`, `user.…`; `*` where they could not be listed.
+        /// `security.selinux`, `system.posix_acl_access`, `user.…`; `*` where they could not be listed.
         name: OsString,
         /// Why.
         source: io::Error,
@@ -251,9 +251,8 @@ pub enum FileError {
 pub struct CommitError {
     /// Every fault that was found; never empty.
     pub faults: Vec<FileError>,
-    /// The files that are replaced nevertheless. Empty but where the last step itself failed: a rename that the file
-    /// system refused after all that could be tried out before was tried, a change by someone else between two renames,
-    /// a directory that was not synced.
+    /// The files that are replaced nevertheless: all of them where only the sync of a directory failed; else those that
+    /// could not be put back, as on a file system without `RENAME_EXCHANGE`. Empty in every other case.
     pub replaced: Vec<Replaced>,
 }
 

@@ -1,8 +1,8 @@
 //! Files: which are meant, what they hold, and replacing them as the most careful editor would.
 //!
 //! The flow is [`expand`] (arguments to files), [`read`] (a file to its bytes), [`Batch::stage`] (the new bytes written
-//! beside the file that they are for) and [`Batch::commit`] (everything synced, then renamed). Until `commit` renames,
-//! no file is touched, and whatever is dropped before that takes its temporary file with it.
+//! beside the file that they are for) and [`Batch::commit`] (everything synced, then put in its place). Until `commit`
+//! renames, no file is touched, and whatever is dropped before that takes its temporary file with it.
 //!
 //! Nothing here knows what the bytes mean, and nothing outside opens a file for writing. What the caller has to know of
 //! the operating system is in [`FileError`], [`Warning`] and [`Signal`].
@@ -33,6 +33,7 @@ mod pattern;
 mod protection;
 mod replace;
 mod stamp;
+mod swap;
 mod target;
 mod temporary;
 

@@ -1,8 +1,8 @@
 //! Arguments to files: patterns, for callers that have no shell.
 //!
 //! The patterns are those of the glob crate, but the directories are walked here. Its own walk (0.3.4) passes over
-//! names that are not UTF-8 in silence, panics on them when asked to spare hidden files, finds nothing below a
-//! directory that has `[` in its name, and takes a directory that is not there for an empty one.
+//! names that are not UTF-8 in silence, panics on them when asked to spare hidden files, and finds nothing below a
+//! directory that has `[` in its name.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -105,9 +105,6 @@ enum Part {
 fn matches(pattern: &str) -> Result<Vec<PathBuf>, Vec<FileError>> {
     let (base, parts) =
         parse(pattern).map_err(|source| vec![FileError::BadPattern { pattern: pattern.to_owned(), source }])?;
-    if !base.as_os_str().is_empty() && !exists(&base) {
-        return Err(vec![FileError::NoMatch { pattern: pattern.to_owned() }]);
-    }
     let mut walk = Walk::default();
     walk.descend(&base, &parts);
     walk.found.sort();
@@ -145,7 +142,8 @@ impl Walk {
     /// Finds what matches `parts` below `directory`; the current directory is the empty path.
     fn descend(&mut self, directory: &Path, parts: &[Part]) {
         let Some((part, rest)) = parts.split_first() else {
-            self.found.push(directory.to_owned());
+            // `**` by itself matches the current directory too, which then needs a name.
+            self.found.push(named(directory).to_owned());
             return;
         };
         match part {
@@ -179,7 +177,7 @@ impl Walk {
 
     /// What `directory` holds. What is no directory holds nothing.
     fn entries(&mut self, directory: &Path) -> Vec<(OsString, fs::FileType)> {
-        let place = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let place = named(directory);
         let read = fs::read_dir(place).and_then(|entries| {
             entries.map(|entry| entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)))).collect()
         });
@@ -192,6 +190,11 @@ impl Walk {
             }
         }
     }
+}
+
+/// The directory that an empty path stands for.
+fn named(directory: &Path) -> &Path {
+    if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
 /// Whether a path stopped at something that is not there or is no directory: no match, and nothing wrong.

@@ -21,20 +21,21 @@ const OF_CONTENTS: [&[u8]; 2] = [b"security.evm", b"security.ima"];
 /// The longest list of names, and the longest value, that Linux has (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const XATTR_MAX: usize = 65536;
 
-/// Gives `new` the protection of the file at `old`, which was in the state `stamp`; `path` is for messages.
+/// Gives `new` the protection of the file at `old`, which was in the state `stamp`.
+///
+/// `created` is the state of `new` as it was made; `path` is for messages.
 ///
 /// The order matters: the owner first, since changing it drops set-id bits and capabilities; then labels and ACLs; the
 /// mode last, as it is what opens the file to others.
-pub(super) fn carry_over(old: &Path, stamp: &Stamp, new: &File, path: &Path) -> Result<(), FileError> {
+pub(super) fn carry_over(old: &Path, stamp: &Stamp, new: &File, created: &Stamp, path: &Path) -> Result<(), FileError> {
     let mode = stamp.permissions();
     let mode_error = |source| FileError::Mode { path: path.to_owned(), mode, source };
     let owner_error = |source| FileError::Owner { path: path.to_owned(), uid: stamp.uid, gid: stamp.gid, source };
 
-    let now = new.metadata().map(|metadata| Stamp::of(&metadata)).map_err(mode_error)?;
-    if (now.uid, now.gid) != (stamp.uid, stamp.gid) {
+    if (created.uid, created.gid) != (stamp.uid, stamp.gid) {
         // A caller who may not change the owner may still pass the file to a group of theirs.
-        let uid = (now.uid != stamp.uid).then_some(stamp.uid);
-        let gid = (now.gid != stamp.gid).then_some(stamp.gid);
+        let uid = (created.uid != stamp.uid).then_some(stamp.uid);
+        let gid = (created.gid != stamp.gid).then_some(stamp.gid);
         fchown(new, uid, gid).map_err(owner_error)?;
     }
     attributes(old, new, path)?;

@@ -1,8 +1,6 @@
-//! Replacing files: all of them written first, then all of them renamed.
+//! Replacing files: all of them written first, then each put in its place.
 
-use std::collections::HashSet;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -13,7 +11,8 @@ use super::error::{CommitError, FileError};
 use super::input::{Original, missing};
 use super::interrupt::Interrupt;
 use super::stamp::Stamp;
-use super::target::{directory_of, look, may_replace, resolve};
+use super::swap::{self, Placed};
+use super::target::{look, may_replace, resolve};
 use super::{protection, temporary};
 
 /// Files that are replaced together: all, or as far as it can be known before, none.
@@ -183,24 +182,23 @@ impl<'a> Batch<'a> {
         let unwritten = |source| FileError::Write { path: path.to_owned(), source };
         let temporary = temporary::create(target, mode, path)?;
         let file = temporary.as_file();
-        let device = file.metadata().map_err(unwritten)?.dev();
-        self.durability.begin(device, file).map_err(unwritten)?;
+        let created = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(unwritten)?;
+        self.durability.begin(created.dev, file).map_err(unwritten)?;
         temporary::write(file, new, path)?;
         if let Some(stamp) = like {
-            protection::carry_over(target, stamp, file, path)?;
+            protection::carry_over(target, stamp, file, &created, path)?;
         }
         self.durability.written(file).map_err(|source| FileError::Sync { path: path.to_owned(), source })?;
         // Thousands of files may be staged: none stays open.
-        Ok((temporary.into_temp_path(), device))
+        Ok((temporary.into_temp_path(), created.dev))
     }
 
     /// Replaces all the files of `staged`, in that order.
     ///
     /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and
-    /// brought to disk; then, and only then, the files are renamed, each after one more look, and the directories
-    /// brought to disk. A signal that arrives before the first rename gives it all up, one that arrives later lets it
-    /// come to its end, as renaming takes no time and half a batch is worse than either; [`Interrupt::caught`] tells of
-    /// both.
+    /// brought to disk; then, and only then, each new file takes its place, and the directories are brought to disk.
+    /// If one cannot, those before it are put back. A signal that arrives before the first of them gives it all up; one
+    /// that arrives later lets it come to its end, which takes no time. [`Interrupt::caught`] tells of both.
     ///
     /// # Errors
     /// With every fault that was found. Nothing is replaced then, except as [`CommitError::replaced`] says.
@@ -210,29 +208,33 @@ impl<'a> Batch<'a> {
         all(staged.iter().map(Staged::last_look))?;
         all(staged.iter_mut().map(Staged::make_backup))?;
         let backed_up = staged.iter().filter(|staged| staged.backup.is_some());
-        self.sync_directories(backed_up.map(|staged| (staged.device, directory_of(&staged.target))))?;
+        self.sync_directories(backed_up.map(|staged| (staged.device, &*staged.target)))?;
         self.interrupt.check()?;
 
-        let mut replaced = Vec::with_capacity(staged.len());
-        let mut directories = HashSet::new();
+        let mut placed = Vec::with_capacity(staged.len());
         for staged in staged {
-            let directory = (staged.device, directory_of(&staged.target).to_owned());
-            match staged.replace() {
-                Ok(done) => replaced.push(done),
-                Err(fault) => {
-                    // What is replaced should last, whatever is to be said about the others.
-                    let synced = self
-                        .sync_directories(directories.iter().map(|(device, path): &(_, PathBuf)| (*device, &**path)));
-                    let faults = std::iter::once(fault).chain(synced.err()).collect();
-                    return Err(CommitError { faults, replaced });
-                }
+            match staged.place() {
+                Ok(done) => placed.push(done),
+                Err(fault) => return Err(self.take_back(placed, fault)),
             }
-            directories.insert(directory);
         }
-        match self.sync_directories(directories.iter().map(|(device, path)| (*device, &**path))) {
+        let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
+        let (replaced, old): (Vec<_>, Vec<_>) = placed.into_iter().map(Placed::keep).unzip();
+        swap::free(old.into_iter().flatten().collect());
+        match synced {
             Ok(()) => Ok(replaced),
             Err(fault) => Err(CommitError { faults: vec![fault], replaced }),
         }
+    }
+
+    /// Puts back what was placed before `fault` was met.
+    fn take_back(&self, placed: Vec<Placed>, fault: FileError) -> CommitError {
+        let targets: Vec<_> = placed.iter().map(|placed| (placed.device, placed.target.clone())).collect();
+        let mut replaced: Vec<_> = placed.into_iter().rev().map(Placed::take_back).filter_map(Result::err).collect();
+        replaced.reverse();
+        let synced = self.sync_directories(targets.iter().map(|(device, target)| (*device, &**target)));
+        let faults = std::iter::once(fault).chain(synced.err()).collect();
+        CommitError { faults, replaced }
     }
 
     /// Brings the new files to disk, and of those that are backed up the old ones.
@@ -243,10 +245,10 @@ impl<'a> Batch<'a> {
         self.durability.finish(new.chain(old)).map_err(|(path, source)| not_synced(staged, path, source))
     }
 
-    fn sync_directories<'p>(&self, directories: impl Iterator<Item = (Device, &'p Path)>) -> Result<(), FileError> {
-        let directories: HashSet<_> = directories.collect();
+    /// Brings the directories of `targets` to disk.
+    fn sync_directories<'p>(&self, targets: impl Iterator<Item = (Device, &'p Path)>) -> Result<(), FileError> {
         self.durability
-            .finish(directories)
+            .finish(swap::directories(targets))
             .map_err(|(path, source)| FileError::NotDurable { directory: path.to_owned(), source })
     }
 }
@@ -273,18 +275,14 @@ impl Staged {
     }
 
     /// Puts the new file in its place.
-    fn replace(self) -> Result<Replaced, FileError> {
+    fn place(self) -> Result<Placed, FileError> {
         self.last_look()?;
-        let Self { path, target, temporary, expected, backup, .. } = self;
-        let renamed = match expected {
-            Some(_) => temporary.persist(&target),
-            None => temporary.persist_noclobber(&target),
+        let Self { path, target, temporary, device, expected, backup, .. } = self;
+        let old = match expected {
+            Some(expected) => swap::over(temporary, &target, &expected, &path)?,
+            None => swap::into_nothing(temporary, &target, &path).map(|()| None)?,
         };
-        match renamed.map_err(|failed| failed.error) {
-            Ok(()) => Ok(Replaced { path, backup: backup.map(Backup::keep) }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(FileError::Appeared { path }),
-            Err(source) => Err(FileError::Rename { path, source }),
-        }
+        Ok(Placed { path, target, device, backup, old })
     }
 }
 

@@ -53,8 +53,9 @@ impl Stamp {
         (self.dev, self.ino) == (other.dev, other.ino)
     }
 
-    /// Whether `later` is this file with this content, after we ourselves gave it one more name, which moves its ctime.
-    pub fn same_but_linked(&self, later: &Self) -> bool {
+    /// Whether `later` is this file with this content and protection, after we ourselves gave it another name, or one
+    /// more; that moves its ctime.
+    pub fn same_but_for_names(&self, later: &Self) -> bool {
         *self == Self { ctime: self.ctime, links: self.links, ..*later }
     }
 }

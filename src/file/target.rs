@@ -63,7 +63,7 @@ pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
     accessat(CWD, target, Access::WRITE_OK, AtFlags::EACCESS)
         .map_err(|errno| FileError::NotWritable { path: path.to_owned(), source: errno.into() })?;
     // What would make the rename fail must fail now, before any other file is renamed.
-    let attributes = attributes(target);
+    let attributes = attributes(target, AtFlags::SYMLINK_NOFOLLOW);
     if attributes.contains(StatxAttributes::APPEND) {
         return Err(FileError::AppendOnly { path: path.to_owned() });
     }
@@ -71,14 +71,14 @@ pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
         return Err(FileError::MountPoint { path: path.to_owned() });
     }
     let directory = directory_of(target);
-    if self::attributes(directory).contains(StatxAttributes::APPEND) {
+    if self::attributes(directory, AtFlags::empty()).contains(StatxAttributes::APPEND) {
         return Err(FileError::AppendOnly { path: directory.to_owned() });
     }
     Ok(())
 }
 
 /// What statx(2) says of `path`; nothing where the kernel or a sandbox does not know it.
-fn attributes(path: &Path) -> StatxAttributes {
-    statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())
+fn attributes(path: &Path, flags: AtFlags) -> StatxAttributes {
+    statx(CWD, path, flags, StatxFlags::empty())
         .map_or(StatxAttributes::empty(), |found| found.stx_attributes & found.stx_attributes_mask)
 }

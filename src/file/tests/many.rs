@@ -80,6 +80,22 @@ fn a_backup_that_cannot_be_made_takes_the_others_back() {
 }
 
 #[test]
+fn one_that_fails_only_when_others_are_in_their_place_puts_them_back() {
+    let scratch = Scratch::new();
+    let mut paths = files(&scratch);
+    let inodes = |paths: &[PathBuf]| paths.iter().map(|path| path.metadata().unwrap().ino()).collect::<Vec<_>>();
+    let before = inodes(&paths);
+    // The same file twice: the second time it has changed, and that could not be seen before.
+    paths.push(paths[5].clone());
+    let interrupt = Interrupt::deaf();
+    let batch = Batch::new(&interrupt);
+    let fault = only_fault(batch.commit(stage(&batch, &paths, None)));
+    assert!(matches!(&fault, FileError::Changed { path } if *path == paths[5]), "{fault}");
+    assert_eq!(contents(&scratch), vec![OLD; COUNT]);
+    assert_eq!(inodes(&paths[..COUNT]), before);
+}
+
+#[test]
 fn files_may_be_staged_by_several_threads() {
     let scratch = Scratch::new();
     let paths = files(&scratch);

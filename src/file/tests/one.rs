@@ -204,6 +204,16 @@ fn a_symlink_is_followed_and_stays() {
 }
 
 #[test]
+fn a_directory_may_be_a_symlink_too() {
+    let scratch = Scratch::new();
+    scratch.file("real/vm.xml");
+    symlink("real", scratch.path("link")).unwrap();
+    replace(&scratch.path("link/vm.xml"), Some(".bak")).unwrap();
+    assert!(scratch.is("real/vm.xml", NEW) && scratch.is("real/vm.xml.bak", OLD));
+    assert!(scratch.path("link").symlink_metadata().unwrap().is_symlink());
+}
+
+#[test]
 fn a_symlink_that_leads_nowhere_is_an_error_that_says_where() {
     let scratch = Scratch::new();
     symlink("gone.xml", scratch.path("vm.xml")).unwrap();

@@ -1,0 +1,180 @@
+//! The moment at which the new file is in its place and the old one is not.
+//!
+//! Where the file system can, the two change places (`RENAME_EXCHANGE` of rename(2)) instead of the one being renamed
+//! over the other. It is as atomic, and better in three ways: what came out can be seen to be what was read, so that
+//! not even a change between the last look and the rename is lost; the files of a batch can be put back if a later one
+//! fails; and freeing the old files, which is nine tenths of what renaming over them costs on ext4, waits until all is
+//! done and is shared among threads.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use tempfile::TempPath;
+
+use super::backup::Backup;
+use super::durability::Device;
+use super::error::FileError;
+use super::replace::Replaced;
+use super::stamp::Stamp;
+use super::target::{directory_of, look};
+
+/// How many threads free old files at once; they wait for the disk more than they compute.
+const THREADS: usize = 8;
+
+/// So many files a thread are worth a thread.
+const WORTHWHILE: usize = 32;
+
+/// A new file in its place, which may still be taken back.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub path: PathBuf,
+    pub target: PathBuf,
+    pub device: Device,
+    pub backup: Option<Backup>,
+    /// The old file, under the name that the new one had; none if there was no old one, or it is gone.
+    pub old: Option<TempPath>,
+}
+
+impl Placed {
+    /// Puts the old file back, and says if that is not possible.
+    pub fn take_back(self) -> Result<(), Replaced> {
+        match &self.old {
+            Some(old) if exchange(old, &self.target).is_ok() => Ok(()),
+            _ => Err(self.keep().0),
+        }
+    }
+
+    /// Leaves the new file where it is, and the backup; what is left is the old file, to be [freed](free).
+    pub fn keep(self) -> (Replaced, Option<TempPath>) {
+        (Replaced { path: self.path, backup: self.backup.map(Backup::keep) }, self.old)
+    }
+}
+
+/// Puts the new file at `temporary` in the place of `target`, which must be in the state `expected`, and returns the
+/// old one.
+///
+/// `path` is for messages.
+pub(super) fn over(
+    temporary: TempPath,
+    target: &Path,
+    expected: &Stamp,
+    path: &Path,
+) -> Result<Option<TempPath>, FileError> {
+    let changed = || FileError::Changed { path: path.to_owned() };
+    match exchange(&temporary, target) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Err(changed()),
+        // Not every file system can do it, and not everyone who may rename may do it.
+        Err(_) => return rename(temporary, target, path).map(|()| None),
+    }
+    if look(&temporary).is_ok_and(|out| expected.same_but_for_names(&out)) {
+        return Ok(Some(temporary));
+    }
+    match exchange(&temporary, target) {
+        Ok(()) => Err(changed()),
+        Err(errno) => {
+            // What lies there now is somebody's, and perhaps the only copy.
+            let _ = temporary.keep();
+            Err(FileError::Rename { path: path.to_owned(), source: errno.into() })
+        }
+    }
+}
+
+/// Puts the new file at `temporary` where there must not be a file yet.
+pub(super) fn into_nothing(temporary: TempPath, target: &Path, path: &Path) -> Result<(), FileError> {
+    temporary.persist_noclobber(target).map_err(|failed| match failed.error.kind() {
+        io::ErrorKind::AlreadyExists => FileError::Appeared { path: path.to_owned() },
+        _ => FileError::Rename { path: path.to_owned(), source: failed.error },
+    })
+}
+
+/// Removes old files that have been replaced.
+pub(super) fn free(mut old: Vec<TempPath>) {
+    let share = old.len().div_ceil(THREADS).max(WORTHWHILE);
+    std::thread::scope(|scope| {
+        while old.len() > share {
+            let some = old.split_off(old.len() - share);
+            scope.spawn(move || drop(some));
+        }
+        drop(old);
+    });
+}
+
+/// The directories that hold them, each once.
+pub(super) fn directories<'a>(
+    targets: impl Iterator<Item = (Device, &'a Path)>,
+) -> impl Iterator<Item = (Device, &'a Path)> {
+    targets.map(|(device, target)| (device, directory_of(target))).collect::<HashSet<_>>().into_iter()
+}
+
+fn exchange(temporary: &Path, target: &Path) -> Result<(), Errno> {
+    renameat_with(CWD, temporary, CWD, target, RenameFlags::EXCHANGE)
+}
+
+fn rename(temporary: TempPath, target: &Path, path: &Path) -> Result<(), FileError> {
+    temporary.persist(target).map_err(|failed| FileError::Rename { path: path.to_owned(), source: failed.error })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::temporary;
+    use super::*;
+
+    fn pair(directory: &Path) -> (TempPath, PathBuf, Stamp) {
+        let target = directory.join("vm.xml");
+        fs::write(&target, "old").unwrap();
+        let new = temporary::create(&target, 0o600, &target).unwrap();
+        temporary::write(new.as_file(), b"new", &target).unwrap();
+        let stamp = look(&target).unwrap();
+        (new.into_temp_path(), target, stamp)
+    }
+
+    #[test]
+    fn a_change_after_the_last_look_is_put_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let (new, target, stamp) = pair(directory.path());
+        fs::write(&target, "theirs").unwrap();
+        let fault = over(new, &target, &stamp, &target).unwrap_err();
+        assert!(matches!(fault, FileError::Changed { .. }), "{fault}");
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_placed_can_be_taken_back_as_the_very_file_that_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let (new, target, stamp) = pair(directory.path());
+        let old = over(new, &target, &stamp, &target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        let placed = Placed { path: target.clone(), target: target.clone(), device: stamp.dev, backup: None, old };
+        placed.take_back().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert!(look(&target).unwrap().same_file(&stamp));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_system_that_cannot_exchange_renames() {
+        let directory = tempfile::tempdir().unwrap();
+        let (new, target, _) = pair(directory.path());
+        rename(new, &target, &target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn old_files_are_freed_however_many_there_are() {
+        let directory = tempfile::tempdir().unwrap();
+        for count in [0, 1, WORTHWHILE + 1, THREADS * WORTHWHILE + 7] {
+            let old =
+                (0..count).map(|_| temporary::create(&directory.path().join("x"), 0o600, Path::new("x")).unwrap());
+            free(old.map(tempfile::NamedTempFile::into_temp_path).collect());
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "{count}");
+        }
+    }
+}
