@@ -134,13 +134,13 @@ fn carries_record(document: &Document) -> bool {
 }
 
 fn judge_unrecorded(settings: &HookSettings, devices: usize) -> Judgement {
-    let what =
+    let are =
         if devices == 1 { "its mediated device is".to_owned() } else { format!("its {devices} mediated devices are") };
-    let how = "record it on the host that it comes from: virt-mdev fill --into metadata";
+    let remedy = "record what it is where it comes from: virt-mdev fill --into metadata";
     if settings.require {
-        Judgement::Refused(vec![format!("what {what} is not recorded, and {} requires it; {how}", host_name())])
+        Judgement::Refused(vec![format!("{are} not recorded, which {} requires; {remedy}", host_name())])
     } else {
-        Judgement::PassesWith(format!("what {what} is not recorded, so that nothing was compared; {how}"))
+        Judgement::PassesWith(format!("{are} not recorded, so nothing was compared; {remedy}"))
     }
 }
 
