@@ -42,9 +42,13 @@ pub fn with_lead(text: &str, span: Span) -> Span {
     Span::new(start, span.end)
 }
 
-/// What an element indented by `inner` is deeper than one indented by `outer`; both are leads or indentations.
-fn deeper(inner: &str, outer: &str) -> String {
-    inner.trim_start_matches(['\r', '\n']).strip_prefix(outer).unwrap_or_default().to_owned()
+/// What an element with this lead is indented by beyond the line on which its parent begins; nothing without a lead.
+fn deeper(text: &str, lead: &str, parent: usize) -> String {
+    // To look for the beginning of a line that is the whole document, for each element on it, would take forever.
+    if lead.is_empty() {
+        return String::new();
+    }
+    lead.trim_start_matches(['\r', '\n']).strip_prefix(indentation(text, parent)).unwrap_or_default().to_owned()
 }
 
 /// The blanks at the beginning of the line that holds `offset`.
@@ -67,7 +71,7 @@ impl Slot {
             behind,
             head: String::new(),
             lead: lead.to_owned(),
-            unit: deeper(lead, indentation(text, parent)),
+            unit: deeper(text, lead, parent),
             tail: String::new(),
         }
     }
@@ -80,7 +84,7 @@ impl Slot {
             behind: 0,
             head: String::new(),
             lead: lead.to_owned(),
-            unit: deeper(lead, indentation(text, parent.span.start)),
+            unit: deeper(text, lead, parent.span.start),
             tail: String::new(),
         }
     }
@@ -90,7 +94,7 @@ impl Slot {
     /// What is new is deeper by what `element` itself is deeper than its parent, which begins at `parent`.
     pub fn inside(text: &str, element: &Element, parent: usize) -> Self {
         let outer = lead_of(text, element.span.start).unwrap_or_default();
-        let unit = deeper(outer, indentation(text, parent));
+        let unit = deeper(text, outer, parent);
         let lead = if outer.is_empty() { String::new() } else { format!("{outer}{unit}") };
         let name = element.name.of(text);
         let (span, head, tail) = match element.content {
