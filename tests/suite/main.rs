@@ -1,7 +1,8 @@
 //! Runs the built program on files, as a user would.
 //!
 //! [`support`] runs it in a scratch directory and compares everything that it left; [`cases`] runs the folders of
-//! `testdata/cases`; the other modules hold it to its command line and to the files that libvirt writes.
+//! `testdata/cases`; the other modules hold it to its command line, to its manual pages and to the files that
+//! libvirt writes.
 
 #[cfg(test)]
 mod cases;
@@ -13,6 +14,8 @@ mod documents;
 mod fill;
 #[cfg(test)]
 mod libvirt_files;
+#[cfg(test)]
+mod man_pages;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
