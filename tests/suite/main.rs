@@ -1,7 +1,7 @@
 //! Runs the built program on files, as a user would.
 //!
 //! [`support`] runs it in a scratch directory and compares everything that it left; [`cases`] runs the folders of
-//! `testdata/cases`; the other modules hold it to its command line, to its manual pages and to the files that
+//! `testdata/cases`; the other modules hold it to its command line, its manual pages, the README, and the files that
 //! libvirt writes.
 
 #[cfg(test)]
@@ -16,6 +16,8 @@ mod fill;
 mod libvirt_files;
 #[cfg(test)]
 mod man_pages;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
