@@ -29,12 +29,13 @@ const LONG_ABOUT: &str = "\
 Write into libvirt domain XML what its mediated devices are.
 
 A mediated device (mdev) stands in a libvirt domain as a bare UUID. virt-mdev looks each one up in sysfs and writes down \
-what it is: vendor and product id of its parent PCI device, and its type.";
+what it is: vendor and product id of its parent PCI device, and its type. Then one domain can be held against another, or \
+against a host, and a host can refuse a guest whose devices it does not have.";
 
 const EXIT_STATUS: &str = "\
 Exit status:
   0    done, or nothing to do
-  1    a difference was found where one was asked for
+  1    a difference was found (--dry-run, compare, check)
   2    an error; nothing was written
   128+ a signal ended it";
 
@@ -48,7 +49,7 @@ is. FILE is a domain, domstatus, domainsnapshot, domaincheckpoint or hostdev doc
 with -, the document comes from standard input and goes to standard output.
 
 libvirt as released drops these elements when a domain is defined. They serve files that stay files, and programs that \
-read them.";
+read them. What is written --into metadata libvirt keeps.";
 
 const ABOUT_STRIP: &str = "Take out again what fill has written";
 
@@ -219,7 +220,7 @@ struct RewriteArgs {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<OsString>,
 
-    /// Rewrite each FILE, keeping the old one under SUFFIX if that is given
+    /// Rewrite each FILE; with a SUFFIX, as in -i=.bak, keep the old one as FILE.bak
     #[arg(short, long, value_name = "SUFFIX", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     #[arg(requires = "files", conflicts_with_all = ["output", "diff"])]
     in_place: Option<OsString>,
