@@ -1,6 +1,7 @@
 //! Errors and remarks of the other modules, as diagnostics.
 
 use std::error::Error;
+use std::sync::OnceLock;
 
 use super::{Diagnostic, Excerpt, escape};
 use crate::domain::ReadError;
@@ -13,13 +14,14 @@ use crate::text::{Lines, Place, Span};
 pub struct Origin<'a> {
     name: String,
     text: &'a str,
-    lines: Lines<'a>,
+    /// Found when a place is first asked for: of nearly every document there is nothing to say.
+    lines: OnceLock<Lines<'a>>,
 }
 
 impl<'a> Origin<'a> {
     /// A document of this name.
     pub fn new(name: impl Into<String>, text: &'a str) -> Self {
-        Self { name: name.into(), text, lines: Lines::new(text) }
+        Self { name: name.into(), text, lines: OnceLock::new() }
     }
 
     /// The document's name.
@@ -32,14 +34,18 @@ impl<'a> Origin<'a> {
         format!("{}:{}", self.name, self.place(span))
     }
 
+    fn lines(&self) -> &Lines<'a> {
+        self.lines.get_or_init(|| Lines::new(self.text))
+    }
+
     /// Where `span` begins.
     pub fn place(&self, span: Span) -> Place {
-        self.lines.place(span.start)
+        self.lines().place(span.start)
     }
 
     /// The line around `span`, marked.
     pub fn excerpt(&self, span: Span, label: impl Into<String>) -> Excerpt {
-        Excerpt::new(&self.name, self.text, &self.lines, span, label)
+        Excerpt::new(&self.name, self.text, self.lines(), span, label)
     }
 
     /// What keeps a plan from being made.
