@@ -36,6 +36,11 @@ impl Span {
         self.start == self.end
     }
 
+    /// Whether `other` lies in it, or at one of its ends.
+    pub fn covers(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
     /// The bytes of `text` that it covers.
     pub fn of(self, text: &str) -> &str {
         &text[self.start..self.end]

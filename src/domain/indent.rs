@@ -1,7 +1,7 @@
 //! White space: how the neighbours are laid out, and how something new is laid out like them.
 
 use super::element::Element;
-use crate::text::Span;
+use crate::text::{Span, is_xml_space};
 
 /// A place for new elements, and the white space that makes them look like what stands around them.
 ///
@@ -89,24 +89,33 @@ impl Slot {
         }
     }
 
-    /// The place in an element that holds nothing but text: `<x/>` is opened, and text stays before what is new.
+    /// The place in an element that holds nothing but text.
     ///
-    /// What is new is deeper by what `element` itself is deeper than its parent, which begins at `parent`.
+    /// `<x/>` is opened, and where there is only white space what is new begins its lines, deeper by what `element` itself is
+    /// deeper than its parent, which begins at `parent`. Words are followed directly: their layout is their own.
     pub fn inside(text: &str, element: &Element, parent: usize) -> Self {
         let outer = lead_of(text, element.span.start).unwrap_or_default();
         let unit = deeper(text, outer, parent);
         let lead = if outer.is_empty() { String::new() } else { format!("{outer}{unit}") };
-        let name = element.name.of(text);
-        let (span, head, tail) = match element.content {
-            None => (Span::new(element.span.end - 2, element.span.end), ">", format!("{outer}</{name}>")),
-            Some(content) => {
-                let words = content.of(text).trim_end_matches([' ', '\t', '\r', '\n']);
-                let at = content.start + words.len();
-                let closes_its_line = words.is_empty() && content.of(text).contains('\n');
-                (Span::at(at), "", if closes_its_line { String::new() } else { outer.to_owned() })
-            }
+        let opened = |span: Span, head: &str, tail: String| Self {
+            span,
+            behind: 0,
+            head: head.to_owned(),
+            lead: lead.clone(),
+            unit: unit.clone(),
+            tail,
         };
-        Self { span, behind: 0, head: head.to_owned(), lead, unit, tail }
+        let Some(content) = element.content else {
+            let name = element.name.of(text);
+            return opened(Span::new(element.span.end - 2, element.span.end), ">", format!("{outer}</{name}>"));
+        };
+        let words = content.of(text).trim_end_matches(is_xml_space);
+        let place = Span::at(content.start + words.len());
+        if !words.is_empty() {
+            return Self { lead: String::new(), ..opened(place, "", String::new()) };
+        }
+        let closes_its_line = content.of(text).contains('\n');
+        opened(place, "", if closes_its_line { String::new() } else { outer.to_owned() })
     }
 }
 

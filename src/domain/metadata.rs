@@ -22,7 +22,7 @@ use super::indent::Slot;
 use super::tree::Node;
 use super::written::{Twice, Written};
 use crate::device::Part;
-use crate::text::Span;
+use crate::text::{Span, is_xml_space};
 
 /// The namespace of our element: libvirt keeps one element for each namespace.
 pub const NAMESPACE: &str = "urn:virt-mdev:1";
@@ -62,7 +62,10 @@ pub struct Identities {
     pub element: Element,
     /// The `metadata` that it stands in.
     pub metadata: Holder,
-    /// The domain, and the `metadata` in it, where that holds nothing else.
+    /// The other elements of our namespace beside it, which do not count.
+    pub further: Vec<Element>,
+    /// The domain, and the `metadata` in it, where that holds nothing but ours and is the only one: without it another
+    /// would be the first and count.
     pub alone: Option<(Holder, Element)>,
     /// Where a new record goes.
     pub slot: Slot,
@@ -77,6 +80,8 @@ pub struct Record {
     pub element: Element,
     /// The UUID that the hostdev had when it was recorded.
     pub uuid: Option<Spelling>,
+    /// Whether it has an attribute `uuid` of another namespace too: readers that know no namespaces take one for the other.
+    pub has_other_uuid: bool,
     /// The identity.
     pub written: Written,
 }
@@ -100,13 +105,19 @@ pub enum MetadataError {
         /// The second one's start tag.
         span: Span,
     },
+    /// Its UUID cannot be corrected, since not every reader would find the right one of the two.
+    #[error("this record has an attribute uuid of another namespace")]
+    OtherUuid {
+        /// The record's start tag.
+        span: Span,
+    },
 }
 
 impl MetadataError {
     /// Where it is.
     pub fn span(&self) -> Span {
         match self {
-            Self::OtherElement { span, .. } | Self::Twice { span, .. } => *span,
+            Self::OtherElement { span, .. } | Self::Twice { span, .. } | Self::OtherUuid { span } => *span,
         }
     }
 }
@@ -122,19 +133,28 @@ impl Metadata {
 
     pub(super) fn read(text: &str, domain: Node<'_>) -> Self {
         // Of several libvirt takes the first.
-        let Some(metadata) = domain.children_named("metadata").next() else {
+        let mut all = domain.children_named("metadata");
+        let Some(metadata) = all.next() else {
             return Self::Missing { holder: domain.holder(), slot: place_for_metadata(text, domain) };
         };
-        let Some(ours) = metadata.children().find(|child| child.namespace() == Some(NAMESPACE)) else {
+        let mut of_our_namespace = metadata.children().filter(|child| child.namespace() == Some(NAMESPACE));
+        let Some(ours) = of_our_namespace.next() else {
             let slot = place_for_last_child(text, metadata, domain);
             return Self::WithoutOurs { holder: metadata.holder(), slot };
         };
-        Identities::read(text, domain, metadata, ours).map_or_else(Self::Unreadable, |ours| Self::Ours(Box::new(ours)))
+        let further: Vec<_> = of_our_namespace.map(|node| node.element()).collect();
+        match Identities::read(text, metadata, ours, further) {
+            Ok(identities) if all.next().is_none() && identities.fill(text, &metadata.element()) => {
+                Self::Ours(Box::new(Identities { alone: Some((domain.holder(), metadata.element())), ..identities }))
+            }
+            Ok(identities) => Self::Ours(Box::new(identities)),
+            Err(error) => Self::Unreadable(error),
+        }
     }
 }
 
 impl Identities {
-    fn read(text: &str, domain: Node<'_>, metadata: Node<'_>, ours: Node<'_>) -> Result<Self, MetadataError> {
+    fn read(text: &str, metadata: Node<'_>, ours: Node<'_>, further: Vec<Element>) -> Result<Self, MetadataError> {
         let element = ours.element();
         if ours.local_name() != "identities" {
             let name = ours.local_name().to_owned();
@@ -143,20 +163,24 @@ impl Identities {
         let records =
             ours.children().filter(|child| child.namespace() == Some(NAMESPACE) && child.local_name() == "hostdev");
         let records = records.map(|record| Record::read(text, ours, record)).collect::<Result<_, _>>()?;
-        let around = metadata.element();
-        let is_alone = around.content.is_some_and(|content| {
-            let before = Span::new(content.start, element.span.start).of(text);
-            let behind = Span::new(element.span.end, content.end).of(text);
-            before.trim().is_empty() && behind.trim().is_empty()
-        });
         Ok(Self {
             holder: ours.holder(),
             metadata: metadata.holder(),
-            alone: is_alone.then(|| (domain.holder(), around)),
+            further,
+            alone: None,
             slot: place_for_last_child(text, ours, metadata),
             element,
             records,
         })
+    }
+
+    /// Whether nothing but white space is between the elements of ours in `metadata`.
+    fn fill(&self, text: &str, metadata: &Element) -> bool {
+        let content = metadata.content.unwrap_or(Span::at(metadata.span.end));
+        let ours = std::iter::once(&self.element).chain(&self.further).map(|element| element.span);
+        let starts = std::iter::once(content.start).chain(ours.clone().map(|span| span.end));
+        let ends = ours.map(|span| span.start).chain(std::iter::once(content.end));
+        starts.zip(ends).all(|(start, end)| text[start..end].trim_matches(is_xml_space).is_empty())
     }
 }
 
@@ -166,7 +190,8 @@ impl Record {
         let slot = place_for_last_child(text, node, ours);
         let written = Written::read(text, node, Some(NAMESPACE), element.prefix(text), slot)
             .map_err(|Twice { part, span }| MetadataError::Twice { part, span })?;
-        Ok(Self { uuid: node.attribute("uuid").map(Spelling::from), element, written })
+        let has_other_uuid = node.has_attribute_elsewhere("uuid");
+        Ok(Self { uuid: node.attribute("uuid").map(Spelling::from), has_other_uuid, element, written })
     }
 }
 

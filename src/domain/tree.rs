@@ -175,6 +175,11 @@ impl<'t> Node<'t> {
         })
     }
 
+    /// Whether it has an attribute of this name in a namespace.
+    pub fn has_attribute_elsewhere(&self, name: &str) -> bool {
+        self.node.attributes().any(|attribute| attribute.namespace().is_some() && attribute.name() == name)
+    }
+
     /// Its text, comments left out, white space at both ends too.
     pub fn words(&self) -> String {
         let pieces = self.node.children().filter(roxmltree::Node::is_text).filter_map(|node| node.text());

@@ -4,23 +4,34 @@
 //! places, reads each element that holds edits, before and after, and must find the planned elements and values and no other
 //! difference. All outside those elements is the original's own bytes, so this is as strong as reading both documents whole.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 use xmltree::{ParserConfig, XMLNode};
 
 use super::new_element::{NewContent, NewElement, escape_attribute};
-use super::{Change, Edits, splice};
+use super::{Change, Edits, Placed, splice};
 use crate::domain::Holder;
 use crate::text::{Span, is_xml_space};
 
-/// Why an edited text is not handed on. It is always a fault of this program.
+/// Why an edited text is not handed on. But for [`ProofError::Refused`] it is a fault of this program.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProofError {
     /// Something other than the edits has changed.
     #[error("the edits undone do not give the original")]
     NotUndone,
-    /// The second parser refuses the element.
+    /// The second parser refuses the element as it came: the first is more lenient in some corner of XML.
+    #[error("a second parser refuses the element: {reason}")]
+    Refused {
+        /// The element in the original.
+        span: Span,
+        /// What the parser says.
+        reason: String,
+    },
+    /// The second parser refuses the edited element.
     #[error("a second parser cannot read the edited element: {reason}")]
     Unreadable {
         /// The element in the original.
@@ -44,6 +55,12 @@ pub fn prove(original: &str, edits: &Edits, edited: &str) -> Result<(), ProofErr
     if edits.undo(edited).as_deref() != Some(original) {
         return Err(ProofError::NotUndone);
     }
+    // An edit outside the element that is said to hold it would be read nowhere.
+    let holder_of = |placed: &Placed| edits.holders[placed.holder].span;
+    let is_held = |placed: &&Placed| holder_of(placed).covers(placed.edit.span);
+    if let Some(stray) = edits.placed.iter().find(|placed| !is_held(placed)) {
+        return Err(ProofError::Different { span: holder_of(stray) });
+    }
     edits.holders.iter().enumerate().try_for_each(|(number, holder)| prove_holder(original, edits, number, holder))
 }
 
@@ -52,7 +69,12 @@ pub fn prove(original: &str, edits: &Edits, edited: &str) -> Result<(), ProofErr
 fn prove_holder(original: &str, edits: &Edits, number: usize, holder: &Holder) -> Result<(), ProofError> {
     let span = holder.span;
     let inside = edits.inside(span);
-    let read = |text: String| Reading::of(&text, holder).map_err(|reason| ProofError::Unreadable { span, reason });
+    let read = |text: String| {
+        Reading::of(&text, holder).map_err(|reason| match Reading::of(span.of(original), holder) {
+            Ok(_) => ProofError::Unreadable { span, reason },
+            Err(reason) => ProofError::Refused { span, reason },
+        })
+    };
     let mut planned = read(splice(original, span, inside, |placed| placed.holder != number))?;
     let found = read(splice(original, span, inside, |_| true))?;
     // From the last to the first, since each counts the elements of the original.
@@ -61,13 +83,15 @@ fn prove_holder(original: &str, edits: &Edits, number: usize, holder: &Holder) -
     if all_applied && planned.means_the_same(&found) { Ok(()) } else { Err(ProofError::Different { span }) }
 }
 
-/// What the second parser makes of an element; comments and layout are not part of it.
+/// What the second parser makes of an element; layout is not part of it.
 #[derive(Clone, Debug, Default)]
 struct Reading {
     namespace: Option<String>,
     name: String,
     attributes: BTreeMap<String, String>,
     content: Vec<Piece>,
+    /// Whether a planned change adds elements to it or removes some, with the white space that belongs to them.
+    gains_or_loses: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +99,7 @@ enum Piece {
     Element(Reading),
     Text(String),
     Instruction(String, Option<String>),
+    Comment(String),
 }
 
 impl Reading {
@@ -85,7 +110,7 @@ impl Reading {
             format!(" xmlns{prefix}='{}'", escape_attribute(uri))
         });
         let wrapped = format!("<wrapper{}>{text}</wrapper>", declared.collect::<String>());
-        let config = ParserConfig::new().ignore_comments(true).cdata_to_characters(true);
+        let config = ParserConfig::new().ignore_comments(false).cdata_to_characters(true);
         let wrapper =
             xmltree::Element::parse_with_config(wrapped.as_bytes(), config).map_err(|error| error.to_string())?;
         match <[Piece; 1]>::try_from(Self::from(wrapper).content) {
@@ -97,7 +122,7 @@ impl Reading {
     fn elements(&self) -> impl Iterator<Item = &Reading> {
         self.content.iter().filter_map(|piece| match piece {
             Piece::Element(element) => Some(element),
-            Piece::Text(_) | Piece::Instruction(..) => None,
+            Piece::Text(_) | Piece::Instruction(..) | Piece::Comment(_) => None,
         })
     }
 
@@ -113,7 +138,7 @@ impl Reading {
         let position = self.position(*first)?;
         match self.content.get_mut(position)? {
             Piece::Element(element) => element.at(rest),
-            Piece::Text(_) | Piece::Instruction(..) => None,
+            Piece::Text(_) | Piece::Instruction(..) | Piece::Comment(_) => None,
         }
     }
 
@@ -127,6 +152,7 @@ impl Reading {
                     Some(last) => parent.position(last).filter(|at| *at < parent.content.len())? + 1,
                     None => 0,
                 };
+                parent.gains_or_loses = true;
                 parent.content.splice(position..position, elements.iter().map(|new| Piece::Element(new.into())));
             }
             Change::SetText { element, value } => self.at(element)?.content = vec![Piece::Text(value.clone())],
@@ -137,19 +163,22 @@ impl Reading {
                 let (number, parent) = element.split_last()?;
                 let parent = self.at(parent)?;
                 let position = parent.position(*number).filter(|at| *at < parent.content.len())?;
+                parent.gains_or_loses = true;
                 parent.content.remove(position);
             }
         }
         Some(())
     }
 
-    /// Whether both say the same, layout apart.
+    /// Whether both say the same, layout apart; `self` is what was planned.
     fn means_the_same(&self, other: &Self) -> bool {
+        let is_spaced = self.gains_or_loses || self.elements().next().is_some();
         self.namespace == other.namespace
             && self.name == other.name
             && self.attributes == other.attributes
-            && self.words() == other.words()
+            && self.words(is_spaced) == other.words(is_spaced)
             && self.instructions().eq(other.instructions())
+            && self.comments().eq(other.comments())
             && self.elements().count() == other.elements().count()
             && self.elements().zip(other.elements()).all(|(one, other)| one.means_the_same(other))
     }
@@ -157,19 +186,26 @@ impl Reading {
     fn instructions(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.content.iter().filter_map(|piece| match piece {
             Piece::Instruction(target, data) => Some((target.as_str(), data.as_deref())),
-            Piece::Element(_) | Piece::Text(_) => None,
+            Piece::Element(_) | Piece::Text(_) | Piece::Comment(_) => None,
         })
     }
 
-    /// Its own text: of an element with elements in it, where white space is layout, without any; else what stands between
+    fn comments(&self) -> impl Iterator<Item = &str> {
+        self.content.iter().filter_map(|piece| match piece {
+            Piece::Comment(comment) => Some(comment.as_str()),
+            Piece::Element(_) | Piece::Text(_) | Piece::Instruction(..) => None,
+        })
+    }
+
+    /// Its own text: where elements are or were in it, so that white space is layout, without any; else what stands between
     /// the white space at both ends.
-    fn words(&self) -> String {
+    fn words(&self, is_spaced: bool) -> String {
         let pieces = self.content.iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(text.as_str()),
-            Piece::Element(_) | Piece::Instruction(..) => None,
+            Piece::Element(_) | Piece::Instruction(..) | Piece::Comment(_) => None,
         });
         let words: String = pieces.collect();
-        if self.elements().next().is_some() {
+        if is_spaced {
             words.chars().filter(|character| !is_xml_space(*character)).collect()
         } else {
             words.trim_matches(is_xml_space).to_owned()
@@ -179,17 +215,18 @@ impl Reading {
 
 impl From<xmltree::Element> for Reading {
     fn from(element: xmltree::Element) -> Self {
-        let content = element.children.into_iter().filter_map(|node| match node {
-            XMLNode::Element(element) => Some(Piece::Element(element.into())),
-            XMLNode::Text(text) | XMLNode::CData(text) => Some(Piece::Text(text)),
-            XMLNode::ProcessingInstruction(target, data) => Some(Piece::Instruction(target, data)),
-            XMLNode::Comment(_) => None,
+        let content = element.children.into_iter().map(|node| match node {
+            XMLNode::Element(element) => Piece::Element(element.into()),
+            XMLNode::Text(text) | XMLNode::CData(text) => Piece::Text(text),
+            XMLNode::ProcessingInstruction(target, data) => Piece::Instruction(target, data),
+            XMLNode::Comment(comment) => Piece::Comment(comment),
         });
         Self {
             namespace: element.namespace,
             name: element.name,
             attributes: element.attributes.into_iter().collect(),
             content: content.collect(),
+            gains_or_loses: false,
         }
     }
 }
@@ -205,6 +242,7 @@ impl From<&NewElement> for Reading {
             name: new.name.to_owned(),
             attributes: new.attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
             content,
+            gains_or_loses: false,
         }
     }
 }

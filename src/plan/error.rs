@@ -136,6 +136,7 @@ impl PlanError {
                 "the second one".to_owned()
             }
             Self::Metadata(MetadataError::OtherElement { .. }) => "libvirt keeps the first alone".to_owned(),
+            Self::Metadata(MetadataError::OtherUuid { .. }) => "it belongs to another device now".to_owned(),
             Self::NotAUuid { .. } => "a uuid has 32 hexadecimal digits".to_owned(),
             Self::Missing(missing) => missing.label(),
             Self::Host { .. } => String::new(),
@@ -156,6 +157,9 @@ impl PlanError {
             Self::Hostdev(_) => "a mediated device is named by <source><address uuid='…'/></source>".to_owned(),
             Self::Metadata(MetadataError::OtherElement { .. }) => {
                 "remove it: virsh metadata DOMAIN --uri urn:virt-mdev:1 --remove --config".to_owned()
+            }
+            Self::Metadata(MetadataError::OtherUuid { .. }) => {
+                "remove that attribute, or the record: fill writes a new one".to_owned()
             }
             Self::NotAUuid { .. } => {
                 "put the UUID of the device there; mdevctl list shows those of this host".to_owned()

@@ -8,7 +8,9 @@ use super::recorded::pair;
 use super::write::{complete, identities_element, record_element, rename};
 use super::{Decision, Place, Places, Plan, Step, span_of};
 use crate::device::{Identity, Part, Uuid};
-use crate::domain::{Document, Domain, Holder, Hostdev, Identities, Metadata, Model, Record, Source, with_lead};
+use crate::domain::{
+    Document, Domain, Holder, Hostdev, Identities, Metadata, MetadataError, Model, Record, Source, with_lead,
+};
 use crate::edit::{Change, Edit, NewElement};
 use crate::host::Host;
 use crate::text::Span;
@@ -49,7 +51,8 @@ pub enum OnConflict {
 /// # Errors
 /// All that keeps it from being done, in the order of the places.
 pub fn fill(document: &Document, host: &Host, policy: &Policy) -> Result<Plan, Vec<Fault>> {
-    let mut filling = Filling { document, host, policy, plan: Plan::default(), faults: Vec::new() };
+    let mut filling =
+        Filling { document, host, policy, plan: Plan::default(), faults: Vec::new(), kept: HashSet::new() };
     document.domains.iter().for_each(|domain| filling.fill_domain(domain));
     let Filling { mut plan, mut faults, .. } = filling;
     plan.decisions.sort_by_key(|decision| decision.span);
@@ -88,6 +91,8 @@ struct Filling<'a> {
     policy: &'a Policy,
     plan: Plan,
     faults: Vec<Fault>,
+    /// The devices of the domain in hand that are kept.
+    kept: HashSet<Uuid>,
 }
 
 /// A hostdev whose device was found, with nothing against filling it.
@@ -116,6 +121,7 @@ impl<'a> Filling<'a> {
         }
         let (records, stale) = pair(domain);
         let mut fillable = Vec::new();
+        self.kept.clear();
         for (hostdev, record) in domain.hostdevs.iter().zip(records) {
             match self.judge(hostdev, record) {
                 Ok(Some(found)) => fillable.push(found),
@@ -125,6 +131,13 @@ impl<'a> Filling<'a> {
                 }
                 Err(faults) => self.faults.extend(faults),
             }
+        }
+        // Of one device that stands twice neither is filled: the record of one would be taken for the other's.
+        let (kept, mut fillable): (Vec<_>, Vec<_>) =
+            fillable.into_iter().partition(|found| self.kept.contains(&found.uuid));
+        for found in kept {
+            self.keep(found.source, found.uuid);
+            self.decide(Some(found.source.uuid.text.clone()), found.source.uuid.span, Vec::new());
         }
         stale.iter().for_each(|record| self.remark(record.element.start_tag, RemarkKind::Stale));
         if self.policy.into.include(Place::Source) {
@@ -193,10 +206,15 @@ impl<'a> Filling<'a> {
                 Err(conflicts.into_iter().map(|conflict| fillable.fault_of_conflict(conflict)).collect())
             }
             OnConflict::Keep => {
-                self.remark(span, RemarkKind::Kept(uuid));
+                self.keep(source, uuid);
                 Ok(None)
             }
         }
+    }
+
+    fn keep(&mut self, source: &Source, uuid: Uuid) {
+        self.kept.insert(uuid);
+        self.remark(source.uuid.span, RemarkKind::Kept(uuid));
     }
 
     fn fill_source(&mut self, found: &mut Fillable<'_>) {
@@ -228,6 +246,10 @@ impl<'a> Filling<'a> {
         let (mut edits, steps) = complete(&record.written, &found.identity, Place::Metadata, &path);
         found.steps.extend(steps);
         if record.uuid.as_ref().is_none_or(|spelling| spelling.uuid != Ok(found.uuid)) {
+            if record.has_other_uuid {
+                let error = MetadataError::OtherUuid { span: record.element.start_tag };
+                self.faults.push(Fault { span: error.span(), error: PlanError::Metadata(error) });
+            }
             edits.push(rename(record, found.uuid));
             found.steps.push(Step::Rename(found.uuid));
         }

@@ -75,7 +75,10 @@ impl Stripping<'_> {
     fn strip_identities(&mut self, identities: &Identities) {
         match &identities.alone {
             Some((domain, metadata)) => self.remove(domain, metadata.span, metadata.index),
-            None => self.remove(&identities.metadata, identities.element.span, identities.element.index),
+            // Those that do not count would, if they were left.
+            None => std::iter::once(&identities.element)
+                .chain(&identities.further)
+                .for_each(|element| self.remove(&identities.metadata, element.span, element.index)),
         }
         let span = identities.element.start_tag;
         self.plan.decisions.push(Decision { uuid: None, span, steps: vec![Step::RemoveIdentities] });

@@ -64,10 +64,16 @@ impl<'a> Origin<'a> {
 
     /// A result that was not proven, which is a fault of this program.
     pub fn unproven(&self, error: &ProofError) -> Diagnostic {
-        let told = Diagnostic::error(format!("internal error, nothing was written: {error}"));
+        let internal = || Diagnostic::error(format!("internal error, nothing was written: {error}"));
         let told = match error {
-            ProofError::NotUndone => told,
-            ProofError::Unreadable { span, .. } | ProofError::Different { span } => told.at(self.excerpt(*span, "")),
+            ProofError::Refused { span, reason } => {
+                let told = Diagnostic::error(format!("the document is not well-formed XML: {reason}"));
+                return told.at(self.excerpt(*span, "in this element"));
+            }
+            ProofError::NotUndone => internal(),
+            ProofError::Unreadable { span, .. } | ProofError::Different { span } => {
+                internal().at(self.excerpt(*span, ""))
+            }
         };
         told.help("please report it, with the document if you can")
     }

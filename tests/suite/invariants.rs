@@ -1,0 +1,355 @@
+//! What must hold whatever the document and whatever the host: generated ones, the corpus, a fuzzer's bytes.
+//!
+//! `fuzz/` takes this file in by its path, so it knows nothing of the test crate. Each function panics where something does
+//! not hold, and gives nothing where a document is refused, which is always allowed.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use virt_mdev::device::{MdevType, PciId, Uuid};
+use virt_mdev::domain::{Document, Metadata, Model};
+use virt_mdev::edit::{self, Edits, ProofError};
+use virt_mdev::host::{Device, DeviceApi, Host, Lookup, Parent, Sysfs, SysfsError};
+use virt_mdev::plan::fill::{OnConflict, OnMissing, Policy};
+use virt_mdev::plan::{Place, Places, Plan, check, compare, fill, strip};
+
+/// All that `--into` and `--from` can say.
+pub const PLACES: [Places; 3] = [Places::Only(Place::Source), Places::Only(Place::Metadata), Places::Both];
+
+/// What `fill` can be told of devices that are missing, and of what conflicts.
+pub const ANSWERS: [(OnMissing, OnConflict); 6] = [
+    (OnMissing::Skip, OnConflict::Replace),
+    (OnMissing::Skip, OnConflict::Keep),
+    (OnMissing::Skip, OnConflict::Error),
+    (OnMissing::Error, OnConflict::Replace),
+    (OnMissing::Error, OnConflict::Keep),
+    (OnMissing::Error, OnConflict::Error),
+];
+
+/// The policies that answer so, one for each place.
+pub fn policies((on_missing, on_conflict): (OnMissing, OnConflict)) -> impl Iterator<Item = Policy> {
+    PLACES.into_iter().map(move |into| Policy { into, on_missing, on_conflict })
+}
+
+/// The device of the fuzzers' documents that has the most usual identity.
+const UUID: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
+
+/// The host of the fuzzers' documents: each kind of answer, and type names that XML finds hard.
+fn host() -> Host {
+    let other = || Parent::Other { name: "mtty".to_owned(), subsystem: None };
+    let mut host = Host::new("/sys");
+    for (uuid, answer) in [
+        (UUID, found("i915-GVTg_V5_4", "vfio-pci", pci(0x8086, 0x591d))),
+        ("c0ffee01-0000-4000-8000-000000000001", found("a>b]]>&<c", "vfio-pci", pci(0x10de, 0))),
+        ("c0ffee02-0000-4000-8000-000000000002", found("--> \r\n\té\u{85}'\"/", "vfio-pci", pci(0, 0xffff))),
+        ("c0ffee03-0000-4000-8000-000000000003", found("mtty-1", "vfio-pci", other())),
+        ("c0ffee04-0000-4000-8000-000000000004", found("io", "vfio-ccw", other())),
+        ("c0ffee05-0000-4000-8000-000000000005", Ok(Lookup::Absent)),
+    ] {
+        host.insert(uuid_of(uuid), answer);
+    }
+    host
+}
+
+fn uuid_of(text: &str) -> Uuid {
+    text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
+}
+
+/// The fuzzers' host, with whatever else a document asks for: most of what a fuzzer makes up should be filled.
+fn host_for(document: &Document) -> Host {
+    let mut host = host();
+    for uuid in document.uuids() {
+        if matches!(host.lookup(&uuid).as_ref().map_err(Arc::as_ref), Err(SysfsError::NotAsked(_))) {
+            host.insert(uuid, found("nvidia-474", DeviceApi::VFIO_PCI, pci(0x10de, 0x20b0)));
+        }
+    }
+    host
+}
+
+fn pci(vendor: u16, product: u16) -> Parent {
+    Parent::Pci { vendor: PciId::from(vendor), product: PciId::from(product) }
+}
+
+fn found(name: &str, device_api: &str, parent: Parent) -> Result<Lookup, Arc<SysfsError>> {
+    let mdev_type = name.parse::<MdevType>().unwrap_or_else(|error| panic!("{name:?}: {error}"));
+    Ok(Lookup::Found(Device { mdev_type, device_api: DeviceApi(device_api.to_owned()), parent }))
+}
+
+/// Reads what this program wrote: it must be a document.
+pub fn reread(text: &str) -> Document {
+    Document::read(text.as_bytes().to_vec()).unwrap_or_else(|error| panic!("cannot be read again: {error}\n{text}"))
+}
+
+/// Fills a document; what comes out is proven, is the original outside the edits, and is not changed by filling it again.
+pub fn filled(document: &Document, host: &Host, policy: &Policy) -> Option<String> {
+    let plan = fill::fill(document, host, policy).ok()?;
+    let text = carried_out(&document.text, &plan)?;
+    let again = fill::fill(&reread(&text), host, policy);
+    let again = again.unwrap_or_else(|faults| panic!("{policy:?}: not filled again: {faults:?}\n{text}"));
+    let twice = again.edits.apply(&text);
+    assert_eq!(twice, text, "{policy:?}: filling twice is not filling once");
+    assert!(again.edits.is_empty(), "{policy:?}: filling again has edits: {:?}", again.edits);
+    Some(text)
+}
+
+/// Strips a document; what comes out is proven, is the original outside the edits, and is not changed by stripping it again.
+pub fn stripped(document: &Document, from: Places) -> Option<String> {
+    let plan = strip::strip(document, from).ok()?;
+    let text = carried_out(&document.text, &plan)?;
+    let again = strip::strip(&reread(&text), from);
+    let again = again.unwrap_or_else(|faults| panic!("{from:?}: not stripped again: {faults:?}\n{text}"));
+    assert_eq!(again.edits.apply(&text), text, "{from:?}: stripping twice is not stripping once");
+    Some(text)
+}
+
+/// The text with a plan's edits: proven, and outside them byte for byte as it was.
+///
+/// Nothing where the parser that proves refuses the document as it came.
+fn carried_out(original: &str, plan: &Plan) -> Option<String> {
+    let text = plan.edits.apply(original);
+    match edit::prove(original, &plan.edits, &text) {
+        Ok(()) => {}
+        Err(ProofError::Refused { .. }) if is_refused(original) => return None,
+        Err(error) => panic!("the proof fires: {error:?}\n{original}\n---\n{text}"),
+    }
+    assert_eq!(undone(original, &plan.edits, &text), original, "the edits undone do not give the original");
+    Some(text)
+}
+
+/// Whether xmltree refuses a whole document; a declared encoding does not count, as for libvirt.
+fn is_refused(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}');
+    let declaration = if text.starts_with("<?xml ") { text.find("?>").map_or(0, |at| at + 2) } else { 0 };
+    xmltree::Element::parse(&text.as_bytes()[declaration..]).is_err()
+}
+
+/// What the edits made `text` of, as far as their spans and lengths tell; a byte out of place panics.
+fn undone(original: &str, edits: &Edits, text: &str) -> String {
+    let (mut undone, mut at, mut from) = (String::new(), 0, 0);
+    for edit in edits.iter() {
+        let kept = edit.span.start - from;
+        undone += &text[at..at + kept];
+        assert_eq!(&text[at + kept..at + kept + edit.text.len()], edit.text);
+        undone += edit.span.of(original);
+        (at, from) = (at + kept + edit.text.len(), edit.span.end);
+    }
+    undone + &text[at..]
+}
+
+/// Whether stripping must give the document back after filling: nothing of ours is in it, and no `metadata` is empty.
+pub fn is_given_back(document: &Document) -> bool {
+    document.domains.iter().all(|domain| {
+        let is_bare = domain.hostdevs.iter().all(|hostdev| match &hostdev.model {
+            Model::VfioPci(Ok(source)) => source.written.is_empty(),
+            Model::VfioPci(Err(_)) | Model::Other(_) => true,
+        });
+        is_bare
+            && match &domain.metadata {
+                None | Some(Metadata::Missing { .. }) => true,
+                Some(Metadata::WithoutOurs { holder, .. }) => !is_blank(holder.span.of(&document.text)),
+                Some(Metadata::Ours(_) | Metadata::Unreadable(_)) => false,
+            }
+    })
+}
+
+/// Whether an element holds nothing, or nothing but white space.
+fn is_blank(element: &str) -> bool {
+    let mut quote = None;
+    let end_of_tag = element.find(|character| match quote {
+        Some(open) => {
+            quote = quote.filter(|_| character != open);
+            false
+        }
+        None if matches!(character, '\'' | '"') => {
+            quote = Some(character);
+            false
+        }
+        None => character == '>',
+    });
+    let content = &element[end_of_tag.map_or(element.len(), |at| at + 1)..];
+    content.trim_start_matches([' ', '\t', '\r', '\n']).starts_with("</") || content.is_empty()
+}
+
+/// Where each device was filled: the document is equal to itself, and each device is what was recorded.
+pub fn vouches_for_itself(text: &str, host: &Host) {
+    let document = reread(text);
+    if document.main_domain().is_some() {
+        let differences = compare::compare(&document, &document);
+        assert_eq!(differences.unwrap_or_else(|faults| panic!("not compared: {faults:?}\n{text}")), [], "\n{text}");
+    }
+    let checked = check::check(&document, host).unwrap_or_else(|faults| panic!("not checked: {faults:?}\n{text}"));
+    for device in checked {
+        assert_eq!(device.verdict(), check::Verdict::Same, "{device:?}\n{text}");
+    }
+}
+
+/// Fills a document into each place; where that fills each device, what is recorded is what the host has.
+pub fn hold_for_filling(document: &Document, host: &Host, answers: (OnMissing, OnConflict)) {
+    for policy in policies(answers) {
+        let Some(text) = filled(document, host, &policy) else { continue };
+        if policy.on_missing == OnMissing::Error && policy.on_conflict != OnConflict::Keep {
+            vouches_for_itself(&text, host);
+        }
+    }
+}
+
+/// Strips a document from each place; without anything of ours it is given back when it is filled and stripped again.
+pub fn hold_for_stripping(document: &Document, host: &Host) {
+    for from in PLACES {
+        let text = stripped(document, from);
+        if let Some(text) = text.filter(|_| from == Places::Both) {
+            hold_for_giving_back(&reread(&text), host);
+        }
+    }
+    hold_for_giving_back(document, host);
+}
+
+/// Fills a document into each place and strips it from each place, which gives it back where there was nothing of ours.
+pub fn hold_for_giving_back(document: &Document, host: &Host) {
+    let is_given_back = is_given_back(document);
+    for policy in policies((OnMissing::Skip, OnConflict::Replace)) {
+        let Some(filled) = filled(document, host, &policy) else { continue };
+        for from in PLACES {
+            let text = stripped(&reread(&filled), from);
+            // What could be proven while it was filled can be while it is stripped.
+            if is_given_back && (from == policy.into || from == Places::Both) {
+                let text = text.unwrap_or_else(|| panic!("{policy:?}: what was filled is not stripped\n{filled}"));
+                assert_eq!(text, document.text, "{policy:?}, from {from:?}: strip(fill(x)) is not x");
+            }
+        }
+    }
+}
+
+/// Bytes as a document, filled in each way that there is.
+pub fn bytes_as_document(bytes: &[u8]) {
+    if let Ok(document) = Document::read(bytes.to_vec()) {
+        let host = host_for(&document);
+        ANSWERS.into_iter().for_each(|answers| hold_for_filling(&document, &host, answers));
+    }
+}
+
+/// Bytes as a document, stripped before and after it is filled.
+pub fn bytes_as_document_to_strip(bytes: &[u8]) {
+    if let Ok(document) = Document::read(bytes.to_vec()) {
+        hold_for_stripping(&document, &host_for(&document));
+    }
+}
+
+/// What stands outside the tree that is read: whoever follows a link to it comes back with these.
+const CANARY: (&str, u16) = ("canary", 0xdead);
+
+/// Bytes as what a host's sysfs holds: the texts of links, contents of files, the name of a type.
+///
+/// The bytes are eight fields with a NUL between: first a digit for each [`entry`](ENTRIES), then their contents in the same
+/// order, then the name of the type's directory. The digits: 0 what the kernel has there, 1 a link instead of a file or a
+/// file instead of a link, 2 a directory, 3 nothing. What is missing at the end is as the kernel has it.
+pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
+    let top = tempfile::tempdir_in(scratch).unwrap_or_else(|error| panic!("no scratch directory: {error}"));
+    let Some(Built { ids, type_name }) = build(top.path(), bytes) else { return };
+    let Ok(sysfs) = Sysfs::open(&top.path().join("sys")) else { return };
+    let uuid = uuid_of(UUID);
+    let answer = sysfs.lookup(&uuid);
+    if let Ok(Lookup::Found(device)) = &answer {
+        assert_eq!(device.mdev_type.as_str().as_bytes(), type_name.as_bytes(), "a type that is not in the tree");
+        if let Parent::Pci { vendor, product } = device.parent {
+            assert_eq!([Some(vendor), Some(product)], ids, "ids that are not in the tree");
+        }
+    }
+    assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(&uuid)), "asked again, it answers something else");
+    let xml = format!(
+        "<hostdev mode='subsystem' type='mdev' model='vfio-pci'>\n  <source>\n    \
+         <address uuid='{UUID}'/>\n  </source>\n</hostdev>\n"
+    );
+    hold_for_stripping(&reread(&xml), &sysfs.ask([uuid]));
+}
+
+/// What a tree holds: all that an answer may say.
+struct Built {
+    /// In the files `vendor` and `device`, where these are files and hold one.
+    ids: [Option<PciId>; 2],
+    type_name: OsString,
+}
+
+/// Something in the tree, with its usual content.
+struct Entry {
+    /// In it PARENT, UUID and TYPE stand for those.
+    path: &'static str,
+    is_link: bool,
+    usual: &'static str,
+}
+
+const PARENT: &str = "devices/pci0000:00/0000:00:02.0";
+
+const ENTRIES: [Entry; 6] = [
+    Entry {
+        path: "bus/mdev/devices/UUID",
+        is_link: true,
+        usual: "../../../devices/pci0000:00/0000:00:02.0/c2177883-f1bb-47f0-914d-32a22e3a8804",
+    },
+    Entry { path: "PARENT/UUID/mdev_type", is_link: true, usual: "../mdev_supported_types/i915-GVTg_V5_4" },
+    Entry { path: "PARENT/subsystem", is_link: true, usual: "../../../bus/pci" },
+    Entry { path: "PARENT/vendor", is_link: false, usual: "0x8086\n" },
+    Entry { path: "PARENT/device", is_link: false, usual: "0x591d\n" },
+    Entry { path: "PARENT/mdev_supported_types/TYPE/device_api", is_link: false, usual: "vfio-pci\n" },
+];
+
+/// Builds `sys`, and beside it a parent of the same layout that no link may lead to; nothing where no file can have such a name.
+fn build(top: &Path, bytes: &[u8]) -> Option<Built> {
+    let fields: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
+    let type_name = OsStr::from_bytes(fields.get(7).copied().unwrap_or(b"i915-GVTg_V5_4"));
+    let mut names = Path::new(type_name).components();
+    if !matches!((names.next(), names.next()), (Some(Component::Normal(only)), None) if only == type_name)
+        || type_name == CANARY.0
+    {
+        return None;
+    }
+    let outside = top.join("outside");
+    parent_at(&outside, OsStr::new(CANARY.0))?;
+    for (path, content) in [("vendor", CANARY.1), ("device", CANARY.1)] {
+        fs::write(outside.join(path), format!("0x{content:04x}\n")).ok()?;
+    }
+    symlink(Path::new("../mdev_supported_types").join(CANARY.0), outside.join(UUID).join("mdev_type")).ok()?;
+    symlink("../sys/bus/pci", outside.join("subsystem")).ok()?;
+    fs::write(outside.join("mdev_supported_types").join(CANARY.0).join("device_api"), "vfio-pci\n").ok()?;
+
+    let sys = top.join("sys");
+    fs::create_dir_all(sys.join("bus/mdev/devices")).ok()?;
+    parent_at(&sys.join(PARENT), type_name)?;
+    let kinds = fields.first().copied().unwrap_or_default();
+    let mut ids = [None, None];
+    for (number, entry) in ENTRIES.iter().enumerate() {
+        let mut path = sys.clone();
+        for name in entry.path.split('/') {
+            match name {
+                "PARENT" => path.push(PARENT),
+                "UUID" => path.push(UUID),
+                "TYPE" => path.push(type_name),
+                name => path.push(name),
+            }
+        }
+        let content = fields.get(number + 1).copied().unwrap_or(entry.usual.as_bytes());
+        match (kinds.get(number), entry.is_link) {
+            (Some(b'3'), _) => {}
+            (Some(b'2'), _) => fs::create_dir(path).ok()?,
+            // No link has an empty text, nor a very long one.
+            (Some(b'1'), false) => symlink(OsStr::from_bytes(content), path).ok()?,
+            (kind, true) if kind != Some(&b'1') => symlink(OsStr::from_bytes(content), path).ok()?,
+            _ => {
+                fs::write(path, content).ok()?;
+                if let Some(id) = number.checked_sub(3).and_then(|id| ids.get_mut(id)) {
+                    *id = String::from_utf8_lossy(content).parse().ok();
+                }
+            }
+        }
+    }
+    Some(Built { ids, type_name: type_name.to_owned() })
+}
+
+fn parent_at(path: &Path, type_name: &OsStr) -> Option<()> {
+    fs::create_dir_all(path.join(UUID)).ok()?;
+    fs::create_dir_all(path.join("mdev_supported_types").join(type_name)).ok()
+}

@@ -1,0 +1,194 @@
+//! Properties of filling and stripping, over documents and hosts that are made up.
+//!
+//! A document is made in two steps: what it says ([`content`]) and how it is laid out ([`layout`]), each from a row of bytes,
+//! so that proptest makes a failing one small. `PROPTEST_CASES` says how many are tried. proptest keeps no files of what it
+//! found: a row of bytes means another document as soon as the generators change, so what it finds becomes a document in
+//! `testdata/fuzz/document`, which says for itself what it is about.
+
+mod content;
+mod layout;
+mod seen;
+mod tape;
+
+use std::collections::BTreeSet;
+
+use content::{Author, Element, Ours, identity};
+use layout::lay_out;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::FileFailurePersistence;
+use seen::{Parts, Seen, SeenDomain, agree, see};
+use tape::Tape;
+use virt_mdev::domain::Document;
+use virt_mdev::host::Host;
+use virt_mdev::plan::fill::{OnConflict, OnMissing, Policy};
+use virt_mdev::plan::{Place, Places};
+
+use super::invariants;
+
+/// A document and the host that it is filled from.
+struct Case {
+    text: String,
+    host: Host,
+    content: Element,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for uuid in read(&self.text).uuids().collect::<BTreeSet<_>>() {
+            writeln!(f, "{uuid}: {:?}", self.host.lookup(&uuid))?;
+        }
+        write!(f, "{:?}\n{}", self.text, self.text)
+    }
+}
+
+fn cases(ours: Ours) -> impl Strategy<Value = Case> {
+    let rows = (vec(any::<u8>(), 0..24), vec(any::<u8>(), 0..160), vec(any::<u8>(), 0..240));
+    rows.prop_map(move |(host, content, layout)| {
+        let host = content::host(&mut Tape::new(&host));
+        let content = Author { tape: Tape::new(&content), host: &host, ours }.document();
+        Case { text: lay_out(&content, &layout), host, content }
+    })
+}
+
+fn settings() -> ProptestConfig {
+    let failure_persistence = Some(Box::new(FileFailurePersistence::Off) as _);
+    ProptestConfig { failure_persistence, max_shrink_iters: 20_000, ..ProptestConfig::default() }
+}
+
+fn read(text: &str) -> Document {
+    Document::read(text.as_bytes().to_vec()).unwrap_or_else(|error| panic!("not read: {error}\n{text}"))
+}
+
+proptest! {
+    #![proptest_config(settings())]
+
+    /// Proven, undone to the byte, filled twice as filled once; and comparing and checking agree with it.
+    #[test]
+    fn filling_changes_nothing_but_its_edits_and_nothing_the_second_time(
+        case in cases(Ours::Anything),
+        answers in select(&invariants::ANSWERS[..]),
+    ) {
+        invariants::hold_for_filling(&read(&case.text), &case.host, answers);
+    }
+
+    #[test]
+    fn another_parser_reads_the_document_as_before_with_the_identities_added(
+        case in cases(Ours::Anything),
+        answers in select(&invariants::ANSWERS[..]),
+    ) {
+        let before = see(&case.text);
+        for policy in invariants::policies(answers) {
+            if let Some(text) = invariants::filled(&read(&case.text), &case.host, &policy) {
+                only_identities_came(&before, &see(&text), &case.host, &policy);
+            }
+        }
+    }
+
+    #[test]
+    fn another_layout_gains_the_same_elements(
+        case in cases(Ours::Anything),
+        layout in vec(any::<u8>(), 0..240),
+        answers in select(&invariants::ANSWERS[..]),
+    ) {
+        let other = lay_out(&case.content, &layout);
+        for policy in invariants::policies(answers) {
+            let fill = |text: &str| invariants::filled(&read(text), &case.host, &policy).map(|text| see(&text));
+            prop_assert_eq!(fill(&case.text), fill(&other), "{:?}\n{}", policy, other);
+        }
+    }
+
+    #[test]
+    fn stripping_gives_back_what_was_filled(case in cases(Ours::Nothing)) {
+        let document = read(&case.text);
+        prop_assert!(invariants::is_given_back(&document), "the generator made something of ours");
+        invariants::hold_for_giving_back(&document, &case.host);
+    }
+
+    #[test]
+    fn stripping_takes_everything_of_ours_and_nothing_the_second_time(case in cases(Ours::Anything)) {
+        invariants::hold_for_stripping(&read(&case.text), &case.host);
+        for from in invariants::PLACES {
+            if let Some(text) = invariants::stripped(&read(&case.text), from) {
+                only_identities_went(&see(&case.text), &see(&text), from);
+            }
+        }
+    }
+}
+
+/// That the generators make what the properties are about, often enough to mean something.
+#[test]
+fn most_generated_documents_are_filled() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let policy = Policy { into: Places::Both, on_missing: OnMissing::Skip, on_conflict: OnConflict::Replace };
+    let (mut filled, mut changed, total) = (0, 0, 400);
+    for _ in 0..total {
+        let case = cases(Ours::Anything).new_tree(&mut runner).unwrap().current();
+        if let Some(text) = invariants::filled(&read(&case.text), &case.host, &policy) {
+            filled += 1;
+            changed += usize::from(text != case.text);
+        }
+    }
+    assert!(filled > total / 2 && changed > total / 3, "{filled} filled, {changed} changed, of {total}");
+}
+
+/// Holds what another parser saw before and after filling against the host.
+fn only_identities_came(before: &Seen, after: &Seen, host: &Host, policy: &Policy) {
+    assert_eq!(before.rest, after.rest, "{policy:?}: something else has changed");
+    assert_eq!(before.domains.len(), after.domains.len());
+    for (before, after) in before.domains.iter().zip(&after.domains) {
+        assert_eq!(before.hostdevs.len(), after.hostdevs.len());
+        let mut recorded = after.records.clone();
+        for ((uuid, old), (same, new)) in before.hostdevs.iter().zip(&after.hostdevs) {
+            assert_eq!(uuid, same);
+            let identity = identity(host, uuid);
+            let is_right = |parts: &Parts| identity.as_ref().is_some_and(|identity| agree(parts, identity));
+            let must_be_filled = identity.is_some() && policy.on_conflict != OnConflict::Keep;
+            if policy.into.include(Place::Source) && must_be_filled {
+                assert!(is_right(new), "{policy:?}: {uuid} is not filled: {new:?}");
+            } else if !policy.into.include(Place::Source) || !is_right(new) {
+                assert_eq!(old, new, "{policy:?}: {uuid} is half filled");
+            }
+            for (name, part) in old {
+                let is_kept = seen::value(old, name).is_some() && seen::value(old, name) == seen::value(new, name);
+                assert!(!is_kept || new.get(name) == Some(part), "{policy:?}: {name} of {uuid} was written anew");
+            }
+            if policy.into.include(Place::Metadata) && must_be_filled {
+                let record = recorded.iter().position(|(of, parts)| *of == Some(*uuid) && is_right(parts));
+                recorded.remove(record.unwrap_or_else(|| panic!("{policy:?}: {uuid} is not recorded")));
+            }
+        }
+        records_are_not_lost(before, after, policy);
+    }
+}
+
+fn records_are_not_lost(before: &SeenDomain, after: &SeenDomain, policy: &Policy) {
+    if !policy.into.include(Place::Metadata) {
+        assert_eq!(before.records, after.records, "{policy:?}");
+    } else if policy.on_conflict != OnConflict::Replace {
+        let kept = after.records.iter().take(before.records.len());
+        assert_eq!(kept.len(), before.records.len(), "{policy:?}: a record is lost");
+        for ((_, old), (_, new)) in before.records.iter().zip(kept) {
+            for (name, part) in old {
+                assert_eq!(Some(part), new.get(name), "{policy:?}: a record has lost its {name}");
+            }
+        }
+    }
+}
+
+/// Holds what another parser saw before and after stripping against each other.
+fn only_identities_went(before: &Seen, after: &Seen, from: Places) {
+    for (before, after) in before.domains.iter().zip(&after.domains) {
+        for ((uuid, old), (same, new)) in before.hostdevs.iter().zip(&after.hostdevs) {
+            assert_eq!(uuid, same);
+            let stays = if from.include(Place::Source) { &Parts::new() } else { old };
+            assert_eq!(new, stays, "{from:?}");
+        }
+        let stay = if from.include(Place::Metadata) { &Vec::new() } else { &before.records };
+        assert_eq!(&after.records, stay, "{from:?}");
+    }
+    let has_unknown = format!("{:?}", before.rest).contains("urn:virt-mdev:1");
+    assert!(has_unknown || before.rest == after.rest, "{from:?}: something else has changed");
+}
