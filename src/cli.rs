@@ -154,8 +154,7 @@ impl Request {
             Some((subcommand.settings)(matches, sysfs))
         });
         let no_subcommand = || clap::Error::new(ErrorKind::MissingSubcommand);
-        let settings = chosen.ok_or_else(no_subcommand)?.map_err(|error| error.format(&mut command))?;
-        Ok(Self { settings })
+        Ok(Self { settings: chosen.ok_or_else(no_subcommand)?? })
     }
 }
 
@@ -210,7 +209,7 @@ fn explain(error: clap::Error, arguments: &[OsString]) -> clap::Error {
 }
 
 fn usage_error(message: impl std::fmt::Display) -> clap::Error {
-    clap::Error::raw(ErrorKind::ArgumentConflict, format!("{message}\n"))
+    clap::Error::raw(ErrorKind::ArgumentConflict, format!("{message}\n\nFor more information, try '--help'.\n"))
 }
 
 /// The options of what rewrites documents.
