@@ -431,3 +431,16 @@ fn an_element_that_the_second_parser_refuses_as_it_came_is_told_apart() {
     let result = prove(original, &edits, &edits.apply(original));
     assert!(matches!(result, Err(ProofError::Refused { .. })), "{result:?}");
 }
+
+#[test]
+fn white_space_around_the_last_element_that_goes_is_layout_and_words_are_not() {
+    let original = "<metadata>\n  words\n  <x/>\n  more\n</metadata>";
+    let removing = |from: &str| {
+        let span = Span::new(original.find(from).unwrap(), original.find("<x/>").unwrap() + 4);
+        let mut edits = Edits::default();
+        edits.add(original, &holder(Span::new(0, original.len())), self::removing(span, &[0])).unwrap();
+        prove(original, &edits, &edits.apply(original))
+    };
+    assert_eq!(removing("\n  <x/>"), Ok(()));
+    assert!(matches!(removing("s\n  <x/>"), Err(ProofError::Different { .. })));
+}
