@@ -49,15 +49,11 @@ pub fn run(
     let mut command = Command::new(program);
     command.args(arguments).current_dir(dir).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(environment.iter().cloned());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(standard_output(reader)).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.to_string_lossy()));
     let mut input = child.stdin.take().unwrap();
-    let mut output = child.stdout.take();
+    let output = child.stdout.take();
     let mut complaints = child.stderr.take().unwrap();
-    if reader == Reader::Gone {
-        // Before the input is given, so that the program cannot have written yet.
-        output = None;
-    }
     thread::scope(|scope| {
         // A program need not read its input: then writing it fails, which is no fault of the program.
         scope.spawn(move || input.write_all(stdin).ok());
@@ -77,6 +73,14 @@ fn read_all(mut stream: impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
     bytes
+}
+
+/// A pipe whose reader reads, or is gone before the program starts, which may write at once.
+fn standard_output(reader: Reader) -> Stdio {
+    match reader {
+        Reader::Patient => Stdio::piped(),
+        Reader::Gone => std::io::pipe().expect("a pipe").1.into(),
+    }
 }
 
 /// Nothing where it had to be ended.
