@@ -24,8 +24,8 @@ pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<
 
 /// Prints our metadata element alone, as `virsh metadata --set` wants it: without a prefix.
 fn print_metadata(settings: &FillSettings, sysfs: &Sysfs, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let element =
-        read_one(&settings.rewrite, |document| identities(document, &sysfs.ask(document.uuids()), &settings.policy))?;
+    let make = |document: &Document| identities(document, &sysfs.ask(document.uuids()), &settings.policy);
+    let element = read_one(&settings.rewrite, make, streams)?;
     let mut text = String::new();
     element.write("\n", "  ", &mut text);
     streams.print(&format!("{}\n", text.trim_start()))?;

@@ -74,16 +74,29 @@ pub(super) fn rewrite(
     Ok(if settings.dry_run && is_changed { Outcome::Differs } else { Outcome::Done })
 }
 
-/// Reads one document and makes something of it that is not a document.
+/// Reads one document and makes something of it that is not a document; what is worth saying beside it is said.
 pub(super) fn read_one<T>(
     settings: &RewriteSettings,
-    make: impl Fn(&Document) -> Result<T, Vec<Fault>>,
+    make: impl Fn(&Document) -> Result<(T, Vec<Remark>), Vec<Fault>>,
+    streams: &mut Streams<'_>,
 ) -> Result<T, Failure> {
     let inputs = inputs(settings)?;
     let [input] = inputs.as_slice() else { return Err(too_many(inputs.len())) };
     let (original, document) = read_document(input, purpose(settings)).map_err(Failure::of)?;
     let origin = Origin::new(name_of(&original.input), &document.text);
-    make(&document).map_err(|faults| Failure::Told(faults.iter().map(|fault| origin.fault(fault)).collect()))
+    let (made, remarks) =
+        make(&document).map_err(|faults| Failure::Told(faults.iter().map(|fault| origin.fault(fault)).collect()))?;
+    wanted(&remarks, settings.verbosity).for_each(|remark| streams.tell(&origin.remark(remark)));
+    Ok(made)
+}
+
+/// The remarks that are to be said.
+fn wanted(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Remark> {
+    remarks.iter().filter(move |remark| match verbosity {
+        Verbosity::Quiet => false,
+        Verbosity::Normal => remark.kind.is_warning(),
+        Verbosity::Verbose => true,
+    })
 }
 
 fn inputs(settings: &RewriteSettings) -> Result<Vec<Input>, Failure> {
@@ -114,12 +127,7 @@ fn prepare(input: &Input, settings: &RewriteSettings, planner: &Planner<'_>) -> 
     if !plan.edits.is_empty() {
         prove(&document.text, &plan.edits, &edited).map_err(|error| vec![origin.unproven(&error)])?;
     }
-    let is_wanted = |remark: &&Remark| match settings.verbosity {
-        Verbosity::Quiet => false,
-        Verbosity::Normal => remark.kind.is_warning(),
-        Verbosity::Verbose => true,
-    };
-    let remarks = plan.remarks.iter().filter(is_wanted).map(|remark| origin.remark(remark)).collect();
+    let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin.remark(remark)).collect();
     Ok(Prepared { remarks, original, plan, edited, document })
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::device::{Found, find};
 use super::error::{Fault, PlanError, Remark, RemarkKind, fault_of_metadata};
-use super::recorded::pair;
-use super::write::{complete, identities_element, record_element, rename};
+use super::recorded::{pair, recorded};
+use super::write::{complete, identities_element, record_element, rename, same_record};
 use super::{Decision, Place, Places, Plan, Step, span_of};
 use crate::device::{Identity, Part, Uuid};
 use crate::domain::{
@@ -61,28 +61,29 @@ pub fn fill(document: &Document, host: &Host, policy: &Policy) -> Result<Plan, V
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 
-/// Our metadata element for a document's domain, as `virsh metadata --set` takes it: without a prefix, since libvirt gives it one.
+/// Our metadata element for a document's domain, as `virsh metadata --set` takes it: without a prefix, since libvirt gives it
+/// one; and what is worth saying beside it.
 ///
-/// What is recorded of a device that the policy leaves alone stays in it.
+/// It takes the place of the one that stands there, so what is recorded of a device that the policy leaves alone stays in it.
 ///
 /// # Errors
 /// As [`fill`], and where there is no domain.
-pub fn identities(document: &Document, host: &Host, policy: &Policy) -> Result<NewElement, Vec<Fault>> {
-    fill(document, host, policy)?;
+pub fn identities(document: &Document, host: &Host, policy: &Policy) -> Result<(NewElement, Vec<Remark>), Vec<Fault>> {
+    let Plan { remarks, .. } = fill(document, host, policy)?;
     let domain = document.main_domain();
     let domain = domain.ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
-    let (records, _) = pair(domain);
-    let known = domain.hostdevs.iter().zip(records).filter_map(|(hostdev, record)| {
+    let (records, stale) = pair(domain);
+    let of_hostdevs = domain.hostdevs.iter().zip(records).filter_map(|(hostdev, record)| {
         let source = hostdev.source()?;
-        let on_host = match find(source, host) {
-            Ok((_, Found::Device(identity))) => Some(identity),
-            Ok((_, Found::Missing(_))) | Err(_) => None,
-        };
-        let recorded = record.and_then(|record| record.written.identity());
-        let identity = if policy.on_conflict == OnConflict::Keep { recorded.or(on_host) } else { on_host.or(recorded) };
-        Some(record_element("", source.uuid.uuid.clone().ok()?, &identity?))
+        let kept = || record.map(|record| same_record("", record));
+        let Ok((uuid, Found::Device(identity))) = find(source, host) else { return kept() };
+        let fillable = Fillable { source, record, uuid, identity, steps: Vec::new() };
+        let is_kept = policy.on_conflict == OnConflict::Keep && !fillable.conflicts().is_empty();
+        if is_kept { kept() } else { Some(record_element("", uuid, &fillable.identity)) }
     });
-    Ok(identities_element("", known.collect()))
+    let is_stale_kept = policy.on_conflict != OnConflict::Replace;
+    let of_none = stale.into_iter().filter(|_| is_stale_kept).map(|record| same_record("", record));
+    Ok((identities_element("", of_hostdevs.chain(of_none).collect()), remarks))
 }
 
 struct Filling<'a> {
@@ -187,6 +188,7 @@ impl<'a> Filling<'a> {
             (Found::Device(identity), _) => identity,
             (Found::Missing(missing), OnMissing::Error) => return Err(fault(PlanError::Missing(missing))),
             (Found::Missing(missing), OnMissing::Skip) => {
+                recorded(source, record).map_err(|fault| vec![fault])?;
                 self.remark(span, RemarkKind::Skipped(missing));
                 return Ok(None);
             }
@@ -206,6 +208,7 @@ impl<'a> Filling<'a> {
                 Err(conflicts.into_iter().map(|conflict| fillable.fault_of_conflict(conflict)).collect())
             }
             OnConflict::Keep => {
+                recorded(source, record).map_err(|fault| vec![fault])?;
                 self.keep(source, uuid);
                 Ok(None)
             }

@@ -55,6 +55,8 @@ pub(super) fn recorded<'a>(source: &'a Source, record: Option<&'a Record>) -> Re
     for part in in_source.parts() {
         if let Some(other) = in_metadata.get(part.part)
             && !part.says_what(other)
+            // What cannot be read, and stands in both, is no disagreement: it agrees with no device.
+            && part.text != other.text
         {
             let (source_value, metadata_value) = (part.text.clone(), other.text.clone());
             let error = PlanError::Disagree { part: part.part, source_value, metadata_value };

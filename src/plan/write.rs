@@ -2,7 +2,7 @@
 
 use super::{Place, Step};
 use crate::device::{Identity, Part, Uuid};
-use crate::domain::{Content, NAMESPACE, Record, Written};
+use crate::domain::{Content, NAMESPACE, Record, Written, WrittenPart};
 use crate::edit::{Change, Edit, NewContent, NewElement, escape_attribute, escape_text};
 use crate::text::Span;
 
@@ -60,6 +60,14 @@ pub(super) fn record_element(prefix: &str, uuid: Uuid, identity: &Identity) -> N
     let parts = Part::ALL.map(|part| part_element(prefix, Place::Metadata, part, identity));
     let record = in_our_namespace(prefix, "hostdev", NewContent::Elements(parts.into()));
     NewElement { attributes: vec![("uuid", uuid.to_string())], ..record }
+}
+
+/// A record as it stands, as far as it is known.
+pub(super) fn same_record(prefix: &str, record: &Record) -> NewElement {
+    let text = |part: &WrittenPart| in_our_namespace(prefix, part.part.element(), NewContent::Text(part.text.clone()));
+    let parts = record.written.parts().map(text).collect();
+    let uuid = record.uuid.iter().map(|spelling| ("uuid", spelling.text.clone()));
+    NewElement { attributes: uuid.collect(), ..in_our_namespace(prefix, "hostdev", NewContent::Elements(parts)) }
 }
 
 fn part_element(prefix: &str, place: Place, part: Part, identity: &Identity) -> NewElement {

@@ -24,6 +24,8 @@ mod libvirt_files;
 #[cfg(test)]
 mod man_pages;
 #[cfg(test)]
+mod metadata;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod readme;

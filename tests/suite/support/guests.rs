@@ -57,6 +57,34 @@ pub fn domain(devices: &str) -> String {
     format!("<domain type='kvm'>\n  <name>vm</name>\n  <devices>\n{devices}  </devices>\n</domain>\n")
 }
 
+/// What a device of host-a is, 1 to 5: vendor, product and type.
+pub fn identity(device: usize) -> [&'static str; 3] {
+    IDENTITIES[device - 1]
+}
+
+/// A record as it stands in the metadata.
+pub fn record(uuid: &str, [vendor, product, mdev_type]: [&str; 3]) -> String {
+    format!(
+        "      <mdev:hostdev uuid='{uuid}'>\n        <mdev:vendorid>{vendor}</mdev:vendorid>\n        \
+         <mdev:productid>{product}</mdev:productid>\n        <mdev:mdevtype>{mdev_type}</mdev:mdevtype>\n      \
+         </mdev:hostdev>\n"
+    )
+}
+
+/// A domain with the given records and devices.
+pub fn recorded(records: &str, devices: &str) -> String {
+    let metadata = format!(
+        "</name>\n  <metadata>\n    <mdev:identities xmlns:mdev='urn:virt-mdev:1'>\n{records}    </mdev:identities>\n  \
+         </metadata>\n"
+    );
+    domain(devices).replace("</name>\n", &metadata)
+}
+
+/// A domain with one device, and what is recorded of it.
+pub fn guest_recorded(uuid: &str, identity: [&str; 3]) -> String {
+    recorded(&record(uuid, identity), &hostdev(uuid, &[""; 0]))
+}
+
 /// A domain with one hostdev, with lines behind its address.
 pub fn guest(uuid: &str, lines: &[impl AsRef<str>]) -> String {
     domain(&hostdev(uuid, lines))

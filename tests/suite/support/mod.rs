@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use compare::first_difference;
 pub use files::{Entry, Files};
-use process::{Finished, Reader};
+use process::{Finished, Reader, Writer};
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -106,6 +106,7 @@ impl Scratch {
             arguments: arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect(),
             environment: Vec::new(),
             stdin: Vec::new(),
+            writer: Writer::Closes,
             reader: Reader::Patient,
             limit: LIMIT,
             status: 0,
@@ -140,6 +141,7 @@ pub struct Run<'a> {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     stdin: Vec<u8>,
+    writer: Writer,
     reader: Reader,
     limit: Duration,
     status: i32,
@@ -155,6 +157,11 @@ impl Run<'_> {
         self
     }
 
+    /// More arguments, split as in a shell.
+    pub fn args(self, words: &str) -> Self {
+        shell_words::split(words).unwrap().into_iter().fold(self, Run::arg)
+    }
+
     /// Sets a variable; the environment has none but PATH.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
@@ -167,13 +174,19 @@ impl Run<'_> {
         self
     }
 
+    /// Its standard input never ends.
+    pub fn stdin_stays_open(mut self) -> Self {
+        self.writer = Writer::Stays;
+        self
+    }
+
     /// Whoever reads its standard output has gone before the first byte.
     pub fn reader_gone(mut self) -> Self {
         self.reader = Reader::Gone;
         self
     }
 
-    /// Less time than a run has otherwise.
+    /// Another time than a run has otherwise.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -244,7 +257,7 @@ impl Run<'_> {
             &self.arguments,
             &self.environment,
             &self.scratch.dir(),
-            &self.stdin,
+            (&self.stdin, self.writer),
             self.reader,
             self.limit,
         );
@@ -384,6 +397,14 @@ mod tests {
     fn a_run_that_hangs_is_ended() {
         let (faults, finished) = shell(&Scratch::new(), "exec sleep 60").limit(Duration::from_millis(100)).faults();
         assert!(finished.timed_out && faults[0].starts_with("it ran longer than"), "{faults:?}");
+    }
+
+    #[test]
+    fn an_input_that_stays_open_does_not_end() {
+        let scratch = Scratch::new();
+        let run = shell(&scratch, "read a; echo $a; exec cat").stdin("x\n").stdin_stays_open().stdout("x\n");
+        let (faults, finished) = run.limit(Duration::from_millis(300)).faults();
+        assert!(finished.timed_out && faults.len() == 1, "{faults:?}");
     }
 
     #[test]

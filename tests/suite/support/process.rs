@@ -17,6 +17,15 @@ pub enum Reader {
     Gone,
 }
 
+/// What comes of the program's standard input once all that was to be written is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// It ends.
+    Closes,
+    /// It stays open, and no more comes.
+    Stays,
+}
+
 /// What a run came to.
 pub struct Finished {
     /// The exit status; 128 and more for a signal, as the shell has it.
@@ -42,7 +51,7 @@ pub fn run(
     arguments: &[OsString],
     environment: &[(OsString, OsString)],
     dir: &Path,
-    stdin: &[u8],
+    (stdin, writer): (&[u8], Writer),
     reader: Reader,
     limit: Duration,
 ) -> Finished {
@@ -56,10 +65,14 @@ pub fn run(
     let mut complaints = child.stderr.take().unwrap();
     thread::scope(|scope| {
         // A program need not read its input: then writing it fails, which is no fault of the program.
-        scope.spawn(move || input.write_all(stdin).ok());
+        let held = scope.spawn(move || {
+            input.write_all(stdin).ok();
+            (writer == Writer::Stays).then_some(input)
+        });
         let stdout = scope.spawn(move || output.map(read_all).unwrap_or_default());
         let stderr = scope.spawn(move || read_all(&mut complaints));
         let status = wait(&mut child, limit);
+        drop(held.join());
         Finished {
             status: status.map(|status| status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1)),
             timed_out: status.is_none(),
