@@ -4,7 +4,7 @@ use super::error::{Fault, PlanError, fault_of_metadata};
 use super::recorded::{pair, recorded};
 use super::span_of;
 use crate::device::Part;
-use crate::domain::{Document, Model, Written};
+use crate::domain::{Document, Model, Written, WrittenPart};
 use crate::host::DeviceApi;
 use crate::text::Span;
 
@@ -26,7 +26,7 @@ pub struct Difference {
 pub struct Side {
     /// The value; nothing where there is none.
     pub value: Option<String>,
-    /// Where; nothing where there is no hostdev at all.
+    /// Where: the value, or the hostdev that lacks it; nothing where it is the number of hostdevs.
     pub span: Option<Span>,
 }
 
@@ -113,21 +113,28 @@ fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<Fault>> {
 }
 
 impl Compared<'_> {
+    fn part(&self, part: Part) -> Option<&WrittenPart> {
+        self.recorded?.get(part)
+    }
+
+    /// What a part says and where, which may be the metadata; where it is missing, the hostdev that lacks it.
+    fn side(&self, part: Option<&WrittenPart>) -> Side {
+        Side { value: part.map(|part| part.text.clone()), span: Some(part.map_or(self.span, WrittenPart::span)) }
+    }
+
     fn differences(&self, other: &Self, ordinal: usize, differences: &mut Vec<Difference>) {
-        let mut differ = |what, one: Option<String>, two: Option<String>| {
-            let (source, destination) =
-                (Side { value: one, span: Some(self.span) }, Side { value: two, span: Some(other.span) });
+        let mut differ = |what, source, destination| {
             differences.push(Difference { ordinal: Some(ordinal), what, source, destination });
         };
         if self.model != other.model {
-            differ(What::Model, self.model.map(str::to_owned), other.model.map(str::to_owned));
+            let side = |side: &Self| Side { value: side.model.map(str::to_owned), span: Some(side.span) };
+            differ(What::Model, side(self), side(other));
         } else if self.model == Some(DeviceApi::VFIO_PCI) {
             for part in Part::ALL {
-                let said = |side: &Self| side.recorded.and_then(|written| written.get(part)).cloned();
-                let (one, two) = (said(self), said(other));
+                let (one, two) = (self.part(part), other.part(part));
                 // What stands on neither side is a difference too: nothing says that the devices are the same.
-                if !one.as_ref().zip(two.as_ref()).is_some_and(|(one, two)| one.says_what(two)) {
-                    differ(What::Part(part), one.map(|part| part.text), two.map(|part| part.text));
+                if !one.zip(two).is_some_and(|(one, two)| one.says_what(two)) {
+                    differ(What::Part(part), self.side(one), other.side(two));
                 }
             }
         }

@@ -12,6 +12,8 @@ mod cases;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod compare;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod fill;
