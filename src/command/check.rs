@@ -8,7 +8,7 @@ use crate::device::{Identity, Part};
 use crate::domain::{Document, Written};
 use crate::file::Purpose;
 use crate::host::Sysfs;
-use crate::plan::check::{Checked, Verdict, check};
+use crate::plan::check::{Checked, Verdict, check, stale};
 use crate::report::{Diagnostic, Origin, escape};
 
 /// One device, as JSON and as a row of the table.
@@ -46,7 +46,7 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
         let name = name_of(&input);
         let judged = read_document(&input, Purpose::Reading)
             .map_err(|error| vec![error])
-            .and_then(|(_, document)| judge(&name, &document, &sysfs));
+            .and_then(|(_, document)| judge(&name, &document, &sysfs, settings, streams));
         match judged {
             Ok(found) => rows.extend(found),
             Err(found) => faults.extend(found),
@@ -64,8 +64,17 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
     Ok(if is_same { Outcome::Done } else { Outcome::Differs })
 }
 
-fn judge(name: &str, document: &Document, sysfs: &Sysfs) -> Result<Vec<Row>, Vec<Diagnostic>> {
+fn judge(
+    name: &str,
+    document: &Document,
+    sysfs: &Sysfs,
+    settings: &CheckSettings,
+    streams: &mut Streams<'_>,
+) -> Result<Vec<Row>, Vec<Diagnostic>> {
     let origin = Origin::new(name, &document.text);
+    if settings.format != CheckFormat::Status {
+        stale(document).iter().for_each(|remark| streams.tell(&origin.remark(remark)));
+    }
     let checked = check(document, &sysfs.ask(document.uuids()))
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     Ok(checked.iter().map(|checked| Row::new(name, checked)).collect())
@@ -112,8 +121,20 @@ impl Parts {
 
 fn json(rows: &[Row]) -> Result<String, Failure> {
     serde_json::to_string_pretty(rows)
-        .map(|text| text + "\n")
+        .map(|text| without_controls(&text) + "\n")
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
+}
+
+/// JSON lets U+007F to U+009F stand as they are, and a terminal obeys them.
+fn without_controls(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}' => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
+            plain => shown.push(plain),
+        }
+    }
+    shown
 }
 
 /// A table for people; nothing where there is no device.

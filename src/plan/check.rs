@@ -1,7 +1,7 @@
 //! Holding what a document recorded of its devices against a host.
 
 use super::device::{Found, Missing, find};
-use super::error::{Fault, PlanError, fault_of_metadata};
+use super::error::{Fault, PlanError, Remark, RemarkKind, fault_of_metadata};
 use super::recorded::{pair, recorded};
 use super::span_of;
 use crate::device::{Identity, Uuid};
@@ -94,6 +94,12 @@ pub fn check<'a>(document: &'a Document, host: &Host) -> Result<Vec<Checked<'a>>
     }
     faults.sort_by_key(|fault| fault.span);
     if faults.is_empty() { Ok(checked) } else { Err(faults) }
+}
+
+/// The records that belong to no hostdev, which are not judged.
+pub fn stale(document: &Document) -> Vec<Remark> {
+    let records = document.domains.iter().flat_map(|domain| pair(domain).1);
+    records.map(|record| Remark { span: record.element.start_tag, kind: RemarkKind::Stale }).collect()
 }
 
 fn check_source<'a>(

@@ -226,7 +226,7 @@ impl RemarkKind {
         match self {
             Self::Skipped(missing) => missing.label(),
             Self::OtherModel(_) => "only vfio-pci has an identity".to_owned(),
-            Self::Stale => "--on-conflict replace removes it".to_owned(),
+            Self::Stale => "fill --into metadata --on-conflict replace removes it".to_owned(),
             Self::Kept(_) | Self::Twice(_) | Self::Complete(_) => String::new(),
         }
     }

@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod compare;

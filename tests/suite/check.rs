@@ -1,0 +1,162 @@
+//! Recorded identities held against host-a.
+
+use std::ffi::OsStr;
+
+use crate::support::guests::{
+    ABSENT, AP, NO_PCI, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
+    recorded, uuid,
+};
+use crate::support::{Run, Scratch};
+
+const NONE: [&str; 0] = [];
+
+fn check<'a>(scratch: &'a Scratch, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'a> {
+    let run = scratch.virt_mdev(["check", "--sysfs"]).arg(host_a());
+    arguments.into_iter().fold(run, Run::arg)
+}
+
+/// The verdict that the table gives for the only device.
+fn verdict(document: &str, status: i32) -> String {
+    let table = check(&Scratch::new(), NONE).stdin(document).status(status).stdout_any().check().stdout;
+    let table = String::from_utf8(table).unwrap();
+    assert_eq!(table.lines().count(), 2, "{table}");
+    table.lines().nth(1).unwrap().split_whitespace().nth(2).unwrap().to_owned()
+}
+
+#[test]
+fn each_device_is_same_different_missing_or_unrecorded() {
+    let none = |uuid: &str| guest(uuid, &NONE);
+    let record = |uuid: &str| record(uuid, identity(1));
+    let lacking = record(&uuid(1)).replace("        <mdev:productid>0x11e8</mdev:productid>\n", "");
+    let half_recorded = recorded(&lacking, &hostdev(&uuid(1), &elements(1)));
+    for (document, word, status) in [
+        (filled(1), "same", 0),
+        (guest_recorded(&uuid(1), identity(1)), "same", 0),
+        (recorded(&record(ABSENT), &hostdev(&uuid(1), &NONE)), "same", 0),
+        (
+            guest(
+                &uuid(3),
+                &["<vendorid>32902</vendorid>", "<productid>0X10D3</productid>", "<mdevtype> i915-V5_4</mdevtype>"],
+            ),
+            "same",
+            0,
+        ),
+        // A record that lacks a part, beside a source that lacks none and says nothing else.
+        (half_recorded.clone(), "same", 0),
+        (half_recorded.replace("0x11e8</product", "0x11e9</product"), "different", 1),
+        (guest(&uuid(1), &elements(2)), "different", 1),
+        (guest_recorded(&uuid(1), identity(5)), "different", 1),
+        (guest(&uuid(1), &elements(2)[2..]), "different", 1),
+        (guest(&uuid(1), &["<vendorid>1234</vendorid>"]), "different", 1),
+        (guest(ABSENT, &elements(1)), "missing", 1),
+        (none(ABSENT), "missing", 1),
+        (none(&uuid(NO_PCI)), "missing", 1),
+        (bare(1), "unrecorded", 1),
+        (guest(&uuid(1), &elements(1)[..2]), "unrecorded", 1),
+    ] {
+        assert_eq!(verdict(&document, status), word, "{document}");
+    }
+}
+
+#[test]
+fn the_table_tells_what_was_recorded_and_what_is_there() {
+    let document = domain(&[hostdev(&uuid(1), &elements(2)), hostdev(ABSENT, &elements(1)[..1])].concat());
+    let run = Scratch::new();
+    let run = check(&run, NONE).stdin(document).status(1).stdout(
+        "DOMAIN  MDEV                                  VERDICT    RECORDED                 ON THIS HOST\n\
+         vm      c0ffee01-0000-4000-8000-000000000001  different  0x1234 0x11e8 i915-V5_8  0x1234 0x11e8 i915-V5_4\n\
+         vm      c2177883-f1bb-47f0-914d-32a22e3a8804  missing    0x1234 - -               -\n",
+    );
+    run.check();
+}
+
+#[test]
+fn json_is_for_programs() {
+    let scratch = Scratch::with("vm.xml", guest(&uuid(1), &elements(2)));
+    let run = check(&scratch, ["--json", "vm.xml"]).status(1).stdout(
+        "[\n  {\n    \"file\": \"vm.xml\",\n    \"domain\": \"vm\",\n    \
+         \"uuid\": \"c0ffee01-0000-4000-8000-000000000001\",\n    \"verdict\": \"different\",\n    \"recorded\": {\n      \
+         \"vendorid\": \"0x1234\",\n      \"productid\": \"0x11e8\",\n      \"mdevtype\": \"i915-V5_8\"\n    },\n    \
+         \"found\": {\n      \"vendorid\": \"0x1234\",\n      \"productid\": \"0x11e8\",\n      \
+         \"mdevtype\": \"i915-V5_4\"\n    }\n  }\n]\n",
+    );
+    run.check();
+    check(&scratch, ["--json"]).stdin(domain("")).stdout("[]\n").check();
+    check(&scratch, ["--json"]).stdin(guest(ABSENT, &NONE)).status(1).stdout_has("\"reason\"").check();
+}
+
+#[test]
+fn quiet_leaves_the_status() {
+    let scratch = Scratch::new();
+    check(&scratch, ["-q"]).stdin(filled(1)).check();
+    check(&scratch, ["-q"]).stdin(bare(1)).status(1).check();
+    check(&scratch, ["-q"]).stdin("<domain>").status(2).stderr_has("<stdin>").check();
+    check(&scratch, ["-q", "--json"]).stdin(filled(1)).status(2).stderr_has("--json").check();
+}
+
+#[test]
+fn a_domain_without_devices_of_model_vfio_pci_is_all_same() {
+    let scratch = Scratch::new();
+    check(&scratch, NONE).stdin(domain("")).check();
+    for model in ["vfio-ap", "vfio-ccw"] {
+        check(&scratch, NONE).stdin(guest(ABSENT, &elements(1)).replace("vfio-pci", model)).check();
+    }
+}
+
+#[test]
+fn every_domain_of_a_snapshot_is_judged() {
+    let inactive = guest(&uuid(2), &elements(1)).replace("domain", "inactiveDomain");
+    let snapshot = format!("<domainsnapshot>\n{}{inactive}</domainsnapshot>", filled(1));
+    let run = Scratch::new();
+    check(&run, NONE).stdin(snapshot).status(1).stdout_has("same").stdout_has("different").check();
+}
+
+#[test]
+fn several_documents_patterns_and_standard_input_are_judged_together() {
+    let scratch = Scratch::with("a.xml", filled(1));
+    scratch.file("b.xml", filled(2));
+    check(&scratch, ["*.xml", "-"])
+        .stdin(filled(3))
+        .stdout_has(&uuid(1))
+        .stdout_has(&uuid(2))
+        .stdout_has(&uuid(3))
+        .check();
+    scratch.file("b.xml", bare(2));
+    check(&scratch, ["a.xml", "b.xml"]).status(1).stdout_has("same").stdout_has("unrecorded").check();
+    // An error of one is an error of all, and nothing is half told.
+    scratch.file("c.xml", "<domain>");
+    check(&scratch, ["a.xml", "b.xml", "c.xml"]).status(2).stderr_has("c.xml:1:").check();
+    check(&scratch, ["d.xml"]).status(2).stderr_has("d.xml").check();
+}
+
+#[test]
+fn what_keeps_a_device_from_being_judged_is_an_error() {
+    let scratch = Scratch::new();
+    let both = recorded(&record(&uuid(1), identity(1)), &hostdev(&uuid(1), &elements(2)));
+    check(&scratch, NONE).stdin(both).status(2).stderr_has("metadata").check();
+    check(&scratch, NONE).stdin(bare(AP)).status(2).stderr_has("vfio-ap").check();
+    check(&scratch, NONE).stdin(guest("../../..", &NONE)).status(2).stderr_has("UUID").check();
+    check(&scratch, NONE).stdin(filled(1).replace("<address uuid", "<address id")).status(2).stderr_has("uuid").check();
+    check(&scratch, NONE).stdin("").status(2).stderr_has("empty").check();
+    scratch.file("no-sysfs/x", "");
+    scratch.virt_mdev(["check", "--sysfs", "no-sysfs"]).stdin(filled(1)).status(2).stderr_has("no-sysfs").check();
+    scratch.virt_mdev(["check"]).env("VIRT_MDEV_SYSFS", host_a()).stdin(filled(1)).stdout_has("same").check();
+}
+
+#[test]
+fn a_stale_record_is_said_and_ignored() {
+    let stale =
+        recorded(&[record(&uuid(1), identity(1)), record(ABSENT, identity(2))].concat(), &hostdev(&uuid(1), &NONE));
+    let scratch = Scratch::new();
+    check(&scratch, NONE).stdin(&stale).stdout_has("same").stderr_has("warning: ").stderr_has(ABSENT).check();
+    check(&scratch, ["-q"]).stdin(&stale).check();
+}
+
+#[test]
+fn control_characters_reach_neither_table_nor_json() {
+    let evil = guest(&uuid(1), &[&elements(1)[0], &elements(1)[1], "<mdevtype>a\u{9b}31mb</mdevtype>"]);
+    let evil = evil.replace("<name>vm<", "<name>v\u{85}m&#10;x<");
+    let scratch = Scratch::new();
+    check(&scratch, NONE).stdin(&evil).status(1).stdout_has("v\\u{85}m\\nx").stdout_has("a\\u{9b}31mb").check();
+    check(&scratch, ["--json"]).stdin(evil).status(1).stdout_has("v\\u0085m\\nx").stdout_has("a\\u009b31mb").check();
+}
