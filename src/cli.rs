@@ -165,20 +165,20 @@ fn is_called_as_hook(arguments: &[OsString]) -> bool {
     subcommand == "hook" && !asks_for_help
 }
 
-/// A call as a hook whose command line is wrong, with the operation as far as it can be told.
+/// A call as a hook whose command line is wrong: one that is judged wherever an operation that is judged stands in it.
 fn misused_hook(error: &clap::Error, arguments: &[OsString]) -> Settings {
     let words: Vec<_> = arguments.iter().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
-    // libvirt's own words are the last four.
-    let own = words.len().saturating_sub(4);
-    let word = |at: usize| words.get(own + at).cloned().unwrap_or_default();
-    Settings::Hook(HookSettings {
+    let misuse = error.to_string().lines().next().map(str::to_owned);
+    let called = |guest: &str, operation: &str, suboperation: &str| HookSettings {
         sysfs: PathBuf::new(),
         require: false,
         check_start: words.iter().any(|word| word == "--check-start"),
-        guest: word(0),
-        operation: (word(1), word(2)),
-        misuse: error.to_string().lines().next().map(str::to_owned),
-    })
+        guest: guest.to_owned(),
+        operation: (operation.to_owned(), suboperation.to_owned()),
+        misuse: misuse.clone(),
+    };
+    let mut calls = words.windows(3).map(|words| called(&words[0], &words[1], &words[2]));
+    Settings::Hook(calls.find(HookSettings::is_judged).unwrap_or_else(|| called("", "", "")))
 }
 
 fn root() -> Command {

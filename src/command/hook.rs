@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::settings::HookSettings;
 use super::{Failure, Outcome, Streams};
-use crate::domain::{Document, MAX_BYTES, Metadata, Model};
+use crate::domain::{Document, HostdevError, MAX_BYTES, Metadata, Model};
 use crate::host::Sysfs;
 use crate::plan::check::{Checked, Verdict, check};
 use crate::report::{Diagnostic, Origin, escape};
@@ -32,7 +32,7 @@ enum Judgement {
 
 pub(super) fn run(settings: &HookSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     // Anything else passes whatever happens: a failure at `reconnect begin` would kill the running guest.
-    if !is_judged(settings) {
+    if !settings.is_judged() {
         return Ok(Outcome::Done);
     }
     let judgement = match &settings.misuse {
@@ -50,14 +50,6 @@ pub(super) fn run(settings: &HookSettings, streams: &mut Streams<'_>) -> Result<
             Outcome::Differs
         }
     })
-}
-
-fn is_judged(settings: &HookSettings) -> bool {
-    match (settings.operation.0.as_str(), settings.operation.1.as_str()) {
-        ("migrate" | "restore", "begin") => true,
-        ("prepare", "begin") => settings.check_start,
-        _ => false,
-    }
 }
 
 /// Judges on another thread, which the end of the process ends, as far as the kernel lets it.
@@ -128,8 +120,12 @@ fn carries_record(document: &Document) -> bool {
             Some(Metadata::Unreadable(_)) => true,
             Some(Metadata::Missing { .. } | Metadata::WithoutOurs { .. }) | None => false,
         };
-        let mut sources = domain.hostdevs.iter().filter_map(|hostdev| hostdev.source());
-        in_metadata || sources.any(|source| !source.written.is_empty())
+        let in_source = domain.hostdevs.iter().any(|hostdev| match &hostdev.model {
+            Model::VfioPci(Ok(source)) => !source.written.is_empty(),
+            Model::VfioPci(Err(error)) => matches!(error, HostdevError::Twice { .. }),
+            Model::Other(_) => false,
+        });
+        in_metadata || in_source
     })
 }
 

@@ -147,6 +147,17 @@ pub struct HookSettings {
     pub misuse: Option<String>,
 }
 
+impl HookSettings {
+    /// Whether this operation is one that is judged; every other passes.
+    pub fn is_judged(&self) -> bool {
+        match (self.operation.0.as_str(), self.operation.1.as_str()) {
+            ("migrate" | "restore", "begin") => true,
+            ("prepare", "begin") => self.check_start,
+            _ => false,
+        }
+    }
+}
+
 /// What `completions` is told.
 #[derive(Debug)]
 pub struct CompletionSettings {

@@ -22,6 +22,8 @@ mod fill;
 #[cfg(test)]
 mod fuzz_corpus;
 #[cfg(test)]
+mod hook;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod libvirt_files;
