@@ -52,14 +52,11 @@ pub(super) fn recorded<'a>(source: &'a Source, record: Option<&'a Record>) -> Re
     let Some(Record { written: in_metadata, .. }) = record else {
         return Ok(Some(in_source).filter(|w| !w.is_empty()));
     };
-    for part in in_source.parts() {
-        if let Some(other) = in_metadata.get(part.part)
-            && !part.says_what(other)
-        {
-            let (source_value, metadata_value) = (part.text.clone(), other.text.clone());
-            let error = PlanError::Disagree { part: part.part, source_value, metadata_value };
-            return Err(Fault { span: part.span(), error });
-        }
+    let in_both = in_source.parts().filter_map(|part| Some((part, in_metadata.get(part.part)?)));
+    if let Some((part, other)) = { in_both }.find(|(part, other)| !part.says_what(other)) {
+        let (source_value, metadata_value) = (part.text.clone(), other.text.clone());
+        let error = PlanError::Disagree { part: part.part, source_value, metadata_value };
+        return Err(Fault { span: part.span(), error });
     }
     let places = [in_metadata, in_source];
     let whole = places.into_iter().find(|written| written.identity().is_some());
