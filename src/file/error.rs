@@ -166,7 +166,7 @@ pub enum FileError {
     },
     /// The new file could not be given an extended attribute of the old one, or could not be rid of one; ACLs are such
     /// attributes.
-    #[error("cannot keep the extended attribute {} of {}", name.display(), path.display())]
+    #[error("cannot keep the extended attribute {} of {}", name.to_string_lossy(), path.display())]
     Attribute {
         /// The file that was to be replaced.
         path: PathBuf,

@@ -113,7 +113,7 @@ fn open(path: &Path) -> Result<(File, Metadata, bool), FileError> {
 /// Opens for reading: never the controlling terminal, never waiting for the other end of a FIFO.
 pub(super) fn open_with(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
-    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+    OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)
 }
 
 fn not_opened(path: &Path, source: io::Error) -> FileError {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::error::{Fault, PlanError};
 use crate::device::Uuid;
-use crate::domain::{Domain, Metadata, Record, Source, Written};
+use crate::domain::{Domain, Metadata, Record, Source, Written, WrittenPart};
 
 /// Pairs the hostdevs of a domain with the records in its metadata.
 ///
@@ -52,16 +52,13 @@ pub(super) fn recorded<'a>(source: &'a Source, record: Option<&'a Record>) -> Re
     let Some(Record { written: in_metadata, .. }) = record else {
         return Ok(Some(in_source).filter(|w| !w.is_empty()));
     };
-    for part in in_source.parts() {
-        if let Some(other) = in_metadata.get(part.part)
-            && !part.says_what(other)
-            // What cannot be read, and stands in both, is no disagreement: it agrees with no device.
-            && part.text != other.text
-        {
-            let (source_value, metadata_value) = (part.text.clone(), other.text.clone());
-            let error = PlanError::Disagree { part: part.part, source_value, metadata_value };
-            return Err(Fault { span: part.span(), error });
-        }
+    // What cannot be read, and stands in both, is no disagreement: it agrees with no device.
+    let disagrees = |(part, other): &(&WrittenPart, &WrittenPart)| !part.says_what(other) && part.text != other.text;
+    let in_both = in_source.parts().filter_map(|part| Some((part, in_metadata.get(part.part)?)));
+    if let Some((part, other)) = { in_both }.find(disagrees) {
+        let (source_value, metadata_value) = (part.text.clone(), other.text.clone());
+        let error = PlanError::Disagree { part: part.part, source_value, metadata_value };
+        return Err(Fault { span: part.span(), error });
     }
     let places = [in_metadata, in_source];
     let whole = places.into_iter().find(|written| written.identity().is_some());

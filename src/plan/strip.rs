@@ -18,10 +18,8 @@ pub fn strip(document: &Document, from: Places) -> Result<Plan, Vec<Fault>> {
         if from.include(Place::Source) {
             domain.hostdevs.iter().for_each(|hostdev| stripping.strip_hostdev(hostdev));
         }
-        if from.include(Place::Metadata)
-            && let Some(metadata) = &domain.metadata
-        {
-            stripping.strip_metadata(metadata);
+        if from.include(Place::Metadata) {
+            domain.metadata.iter().for_each(|metadata| stripping.strip_metadata(metadata));
         }
     }
     let Stripping { mut plan, mut faults, .. } = stripping;

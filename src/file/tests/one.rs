@@ -218,7 +218,7 @@ fn a_symlink_that_leads_nowhere_is_an_error_that_says_where() {
     let scratch = Scratch::new();
     symlink("gone.xml", scratch.path("vm.xml")).unwrap();
     let fault = only_fault(replace(&scratch.path("vm.xml"), None));
-    assert!(matches!(&fault, FileError::DanglingLink { missing, .. } if missing == "gone.xml"), "{fault}");
+    assert!(matches!(&fault, FileError::DanglingLink { missing, .. } if missing.as_os_str() == "gone.xml"), "{fault}");
     symlink("loop.xml", scratch.path("loop.xml")).unwrap();
     let fault = only_fault(replace(&scratch.path("loop.xml"), None));
     assert!(matches!(fault, FileError::Read { .. }), "{fault}");

@@ -1,6 +1,7 @@
 //! Which files are meant, and reading them.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
@@ -203,9 +204,8 @@ fn a_pipe_may_be_read_however_late_its_writer_comes() {
 
 #[test]
 fn process_substitution_may_be_read_even_when_its_writer_has_gone() {
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(OLD).unwrap();
-    drop(writer);
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    File::from(writer).write_all(OLD).unwrap();
     use std::os::fd::AsRawFd;
     let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
     let read = read(&Input::File(path), Purpose::Reading).unwrap();

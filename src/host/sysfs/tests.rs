@@ -210,7 +210,10 @@ fn what_is_no_directory_or_has_no_bus_is_no_sysfs() {
         assert_eq!((dir, path), (&given, &around.path().join(at)));
         assert_eq!(
             without(&error.to_string(), around.path()),
-            format!("/sys/{} is no sysfs: cannot open the directory /sys/{at}", given.file_name().unwrap().display())
+            format!(
+                "/sys/{} is no sysfs: cannot open the directory /sys/{at}",
+                given.file_name().unwrap().to_string_lossy()
+            )
         );
     }
 }
