@@ -47,14 +47,12 @@ fn colour_adds_colour_and_nothing_else() {
 fn without_a_place_there_is_one_line_and_the_help() {
     assert_eq!(Diagnostic::error("the input is empty").render(false), "error: the input is empty\n");
     let warning = Diagnostic::warning("libvirt will overwrite this file").help("use virsh edit").help("or leave it");
+    // How far the help is indented where there is no line number differs between versions of the library.
+    let text = warning.render(false);
+    let lines: Vec<_> = text.lines().map(str::trim_start).collect();
     assert_eq!(
-        warning.render(false),
-        "\
-warning: libvirt will overwrite this file
- |
- = help: use virsh edit
- = help: or leave it
-"
+        lines,
+        ["warning: libvirt will overwrite this file", "|", "= help: use virsh edit", "= help: or leave it"]
     );
     assert_eq!(Diagnostic::note("left alone").render(false), "note: left alone\n");
 }
