@@ -3,7 +3,9 @@
 //! The doc comments of the options are the text of `--help`.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Command, FromArgMatches, ValueEnum, ValueHint};
@@ -36,7 +38,7 @@ const EXIT_STATUS: &str = "\
 Exit status:
   0    done, or nothing to do
   1    a difference was found (--dry-run, compare, check)
-  2    an error; nothing was written
+  2    an error; nothing was written, but with --keep-going what could be
   128+ a signal ended it";
 
 const ABOUT_FILL: &str = "Write down what each mediated device of a domain is";
@@ -236,6 +238,14 @@ struct RewriteArgs {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
+    /// Rewrite what can be rewritten, though others fail; the exit status is 2 all the same
+    #[arg(short, long)]
+    keep_going: bool,
+
+    /// Work on N files at once; as many as there are processors if not given
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+
     /// No warnings and no messages
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -263,7 +273,14 @@ impl RewriteArgs {
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
-        Ok(RewriteSettings { inputs: Inputs::new(self.files), output, dry_run: self.dry_run, verbosity })
+        Ok(RewriteSettings {
+            inputs: Inputs::new(self.files),
+            output,
+            dry_run: self.dry_run,
+            keep_going: self.keep_going,
+            jobs: self.jobs.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+            verbosity,
+        })
     }
 }
 

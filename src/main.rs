@@ -16,8 +16,9 @@ fn main() -> ExitCode {
         }
     };
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = io::stderr().is_terminal() && !is_plain && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-    let mut streams = Streams { stdout: &mut io::stdout().lock(), stderr: &mut io::stderr(), colour };
+    let has_bar = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let colour = has_bar && !is_plain;
+    let mut streams = Streams { stdout: &mut io::stdout().lock(), stderr: &mut io::stderr(), colour, has_bar };
     match command::run(&request, &mut streams) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),

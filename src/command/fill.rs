@@ -19,7 +19,8 @@ pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<
         Places::Both => "virt-mdev fill -i --into both",
     };
     let planner = |document: &Document| fill(document, &sysfs.ask(document.uuids()), &settings.policy);
-    rewrite(&settings.rewrite, &Rewrite { done: "filled", again, planner: &planner }, streams)
+    let as_fill = Rewrite { done: "filled", nothing_to_do: "already complete", again, planner: &planner };
+    rewrite(&settings.rewrite, &as_fill, streams)
 }
 
 /// Prints our metadata element alone, as `virsh metadata --set` wants it: without a prefix.

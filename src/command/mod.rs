@@ -8,6 +8,8 @@ mod completions;
 mod diff;
 mod fill;
 mod hook;
+mod parallel;
+mod progress;
 mod rewrite;
 pub mod settings;
 mod strip;
@@ -36,6 +38,8 @@ pub enum Outcome {
 pub enum Failure {
     /// For the reasons told here, at least one: exit status 2.
     Told(Vec<Diagnostic>),
+    /// For reasons that were told already: exit status 2, and nothing to add.
+    AlreadyTold,
     /// The reader of standard output went away, which it knows itself: exit status 2, in silence.
     BrokenPipe,
     /// A signal: exit status 128 and its number.
@@ -52,14 +56,14 @@ impl Failure {
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
             Self::Told(diagnostics) | Self::Interrupted(_, diagnostics) => diagnostics,
-            Self::BrokenPipe => &[],
+            Self::AlreadyTold | Self::BrokenPipe => &[],
         }
     }
 
     /// The exit status that it becomes.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Told(_) | Self::BrokenPipe => 2,
+            Self::Told(_) | Self::AlreadyTold | Self::BrokenPipe => 2,
             Self::Interrupted(signal, _) => signal.exit_status(),
         }
     }
@@ -73,6 +77,8 @@ pub struct Streams<'a> {
     pub stderr: &'a mut dyn Write,
     /// Whether standard error shows colour.
     pub colour: bool,
+    /// Whether standard error is a terminal that can show a progress bar.
+    pub has_bar: bool,
 }
 
 impl Streams<'_> {
@@ -129,6 +135,12 @@ fn name_of(input: &Input) -> String {
 /// The inputs that are meant.
 fn expand(inputs: &Inputs) -> Result<Vec<Input>, Failure> {
     file::expand(&inputs.arguments).map_err(|faults| Failure::Told(faults.iter().map(Diagnostic::of_file).collect()))
+}
+
+/// The inputs that are meant, and what is wrong with those that cannot be had.
+fn expand_each(inputs: &Inputs) -> (Vec<Input>, Vec<Diagnostic>) {
+    let (inputs, faults) = file::expand_each(&inputs.arguments);
+    (inputs, faults.iter().map(Diagnostic::of_file).collect())
 }
 
 /// Does what was asked.

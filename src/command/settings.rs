@@ -1,6 +1,7 @@
 //! What each command is asked to do: values without contradictions, free of the command line they came from.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::file::Suffix;
@@ -71,6 +72,10 @@ pub struct RewriteSettings {
     pub output: Output,
     /// Whether only to say what would change.
     pub dry_run: bool,
+    /// Whether each document stands for itself; else one that fails keeps all from being written.
+    pub keep_going: bool,
+    /// How many are worked on at once.
+    pub jobs: NonZeroUsize,
     /// How much is said.
     pub verbosity: Verbosity,
 }

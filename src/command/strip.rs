@@ -7,5 +7,11 @@ use crate::plan::strip::strip;
 
 pub(super) fn run(settings: &StripSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     let planner = |document: &_| strip(document, settings.from);
-    rewrite(&settings.rewrite, &Rewrite { done: "stripped", again: "virt-mdev strip -i", planner: &planner }, streams)
+    let as_strip = Rewrite {
+        done: "stripped",
+        nothing_to_do: "without identities",
+        again: "virt-mdev strip -i",
+        planner: &planner,
+    };
+    rewrite(&settings.rewrite, &as_strip, streams)
 }

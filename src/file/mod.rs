@@ -25,6 +25,7 @@
 //! ```
 
 mod backup;
+mod commit;
 mod durability;
 mod error;
 mod input;
@@ -41,8 +42,8 @@ pub use backup::Suffix;
 pub use error::{BadSuffix, CommitError, FileError, FileKind};
 pub use input::{Input, LIMIT, Original, Purpose, read};
 pub use interrupt::{Interrupt, Signal};
-pub use pattern::expand;
-pub use replace::{Batch, Replaced, Staged, Warning};
+pub use pattern::{expand, expand_each};
+pub use replace::{Batch, Replaced, Staged, Warning, foresee};
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,12 @@ use super::temporary::is_temporary;
 /// # Errors
 /// Each argument that means no file, and each directory that could not be searched.
 pub fn expand<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Vec<Input>, Vec<FileError>> {
+    let (inputs, faults) = expand_each(arguments);
+    if faults.is_empty() { Ok(inputs) } else { Err(faults) }
+}
+
+/// The same, with what is wrong with some arguments beside the inputs that the others mean.
+pub fn expand_each<A: AsRef<OsStr>>(arguments: &[A]) -> (Vec<Input>, Vec<FileError>) {
     let mut inputs = Vec::new();
     let mut faults = Vec::new();
     for argument in arguments {
@@ -41,7 +47,7 @@ pub fn expand<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Vec<Input>, Vec<FileEr
     if inputs.len() > 1 {
         inputs = without_doubles(inputs, &mut faults);
     }
-    if faults.is_empty() { Ok(inputs) } else { Err(faults) }
+    (inputs, faults)
 }
 
 fn expand_one(argument: &OsStr) -> Result<Vec<Input>, Vec<FileError>> {

@@ -7,12 +7,11 @@ use tempfile::TempPath;
 
 use super::backup::{Backup, Suffix};
 use super::durability::{Device, Durability};
-use super::error::{CommitError, FileError};
+use super::error::FileError;
 use super::input::{Original, missing};
 use super::interrupt::Interrupt;
 use super::stamp::Stamp;
-use super::swap::{self, Placed};
-use super::target::{look, may_replace, resolve};
+use super::target::{look, may_create_beside, may_replace, resolve};
 use super::{protection, temporary};
 
 /// Files that are replaced together: all, or as far as it can be known before, none.
@@ -21,8 +20,8 @@ use super::{protection, temporary};
 /// when it is dropped.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    interrupt: &'a Interrupt,
-    durability: Durability,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) durability: Durability,
 }
 
 /// A new file that lies beside the one that it will replace.
@@ -30,15 +29,15 @@ pub struct Batch<'a> {
 #[must_use = "dropping it discards the new contents"]
 pub struct Staged {
     /// As the user named it.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// Where it really is.
-    target: PathBuf,
-    temporary: TempPath,
-    device: Device,
+    pub(super) target: PathBuf,
+    pub(super) temporary: TempPath,
+    pub(super) device: Device,
     /// The state in which the target must still be; none where it must not be there.
-    expected: Option<Stamp>,
-    backup: Option<Backup>,
-    warnings: Vec<Warning>,
+    pub(super) expected: Option<Stamp>,
+    pub(super) backup: Option<Backup>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// A file that has been replaced.
@@ -96,13 +95,8 @@ impl<'a> Batch<'a> {
     /// Where the file must not, or cannot, be replaced with all of that kept. Nothing is left behind.
     pub fn stage(&self, original: &Original, new: &[u8], backup: Option<&Suffix>) -> Result<Staged, FileError> {
         self.interrupt.check()?;
-        let Some(path) = original.input.path() else { return Err(FileError::StandardInput) };
-        let target = match original.found {
-            Some(found) if !found.through_link => path.to_owned(),
-            _ => resolve(path)?,
-        };
-        let Some(found) = original.found else { return Err(not_regular(path)) };
-        self.stage_over(path, target, found.stamp, new, backup)
+        let (path, target, stamp) = place_of(original)?;
+        self.stage_over(path, target, stamp, new, backup)
     }
 
     /// Writes what is to be the contents of the file at `path`, whether or not there is one.
@@ -136,15 +130,7 @@ impl<'a> Batch<'a> {
         new: &[u8],
         backup: Option<&Suffix>,
     ) -> Result<Staged, FileError> {
-        if !stamp.is_regular() {
-            return Err(not_regular(path));
-        }
-        let backup = backup.map(|suffix| Backup::plan(&target, &stamp, suffix, path)).transpose()?;
-        let allowed = if backup.as_ref().is_some_and(Backup::is_found) { 2 } else { 1 };
-        if stamp.links > allowed {
-            return Err(FileError::HardLinks { path: path.to_owned(), links: stamp.links });
-        }
-        may_replace(&target, path)?;
+        let backup = plan(path, &target, &stamp, backup)?;
         let mut warnings = Vec::new();
         if stamp.permissions() & 0o222 == 0 {
             warnings.push(Warning::WriteProtected { path: path.to_owned() });
@@ -192,127 +178,48 @@ impl<'a> Batch<'a> {
         // Thousands of files may be staged: none stays open.
         Ok((temporary.into_temp_path(), created.dev))
     }
-
-    /// Replaces all the files of `staged`, in that order.
-    ///
-    /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and
-    /// brought to disk; then, and only then, each new file takes its place, and the directories are brought to disk.
-    /// If one cannot, those before it are put back. A signal that arrives before the first of them gives it all up; one
-    /// that arrives later lets it come to its end, which takes no time. [`Interrupt::caught`] tells of both.
-    ///
-    /// # Errors
-    /// With every fault that was found. Nothing is replaced then, except as [`CommitError::replaced`] says.
-    pub fn commit(&self, mut staged: Vec<Staged>) -> Result<Vec<Replaced>, CommitError> {
-        self.bring_to_disk(&staged)?;
-        self.interrupt.check()?;
-        all(staged.iter().map(Staged::last_look))?;
-        all(staged.iter_mut().map(Staged::make_backup))?;
-        let backed_up = staged.iter().filter(|staged| staged.backup.is_some());
-        self.sync_directories(backed_up.map(|staged| (staged.device, &*staged.target)))?;
-        self.interrupt.check()?;
-
-        let mut placed = Vec::with_capacity(staged.len());
-        for staged in staged {
-            match staged.place() {
-                Ok(done) => placed.push(done),
-                Err(fault) => return Err(self.take_back(placed, fault)),
-            }
-        }
-        let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
-        let (replaced, old): (Vec<_>, Vec<_>) = placed.into_iter().map(Placed::keep).unzip();
-        swap::free(old.into_iter().flatten().collect());
-        match synced {
-            Ok(()) => Ok(replaced),
-            Err(fault) => Err(CommitError { faults: vec![fault], replaced }),
-        }
-    }
-
-    /// Puts back what was placed before `fault` was met.
-    fn take_back(&self, placed: Vec<Placed>, fault: FileError) -> CommitError {
-        let targets: Vec<_> = placed.iter().map(|placed| (placed.device, placed.target.clone())).collect();
-        let mut replaced: Vec<_> = placed.into_iter().rev().map(Placed::take_back).filter_map(Result::err).collect();
-        replaced.reverse();
-        let synced = self.sync_directories(targets.iter().map(|(device, target)| (*device, &**target)));
-        let faults = std::iter::once(fault).chain(synced.err()).collect();
-        CommitError { faults, replaced }
-    }
-
-    /// Brings the new files to disk, and of those that are backed up the old ones.
-    fn bring_to_disk(&self, staged: &[Staged]) -> Result<(), FileError> {
-        let new =
-            staged.iter().filter(|_| self.durability.is_pending()).map(|staged| (staged.device, &*staged.temporary));
-        let old = staged.iter().filter(|staged| staged.backup.is_some()).map(|staged| (staged.device, &*staged.target));
-        self.durability.finish(new.chain(old)).map_err(|(path, source)| not_synced(staged, path, source))
-    }
-
-    /// Brings the directories of `targets` to disk.
-    fn sync_directories<'p>(&self, targets: impl Iterator<Item = (Device, &'p Path)>) -> Result<(), FileError> {
-        self.durability
-            .finish(swap::directories(targets))
-            .map_err(|(path, source)| FileError::NotDurable { directory: path.to_owned(), source })
-    }
 }
 
-impl Staged {
-    /// Sees whether the target is still what was read.
-    fn last_look(&self) -> Result<(), FileError> {
-        match (look(&self.target), &self.expected) {
-            (Ok(now), Some(expected)) if now == *expected => Ok(()),
-            (Ok(_), None) => Err(FileError::Appeared { path: self.path.clone() }),
-            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            (Err(source), _) if source.kind() != io::ErrorKind::NotFound => {
-                Err(FileError::Look { path: self.path.clone(), source })
-            }
-            _ => Err(FileError::Changed { path: self.path.clone() }),
-        }
-    }
-
-    fn make_backup(&mut self) -> Result<(), FileError> {
-        match (&mut self.backup, &mut self.expected) {
-            (Some(backup), Some(expected)) => backup.make(&self.target, expected, &self.path),
-            _ => Ok(()),
-        }
-    }
-
-    /// Puts the new file in its place.
-    fn place(self) -> Result<Placed, FileError> {
-        self.last_look()?;
-        let Self { path, target, temporary, device, expected, backup, .. } = self;
-        let old = match expected {
-            Some(expected) => swap::over(temporary, &target, &expected, &path)?,
-            None => swap::into_nothing(temporary, &target, &path).map(|()| None)?,
-        };
-        Ok(Placed { path, target, device, backup, old })
-    }
+/// Says what would keep the file that `original` was read from from being replaced, without writing anything.
+///
+/// What only writing shows, a full disk or an owner that cannot be kept, it does not foresee.
+///
+/// # Errors
+/// Those of [`Batch::stage`], as far as they can be known before.
+pub fn foresee(original: &Original, backup: Option<&Suffix>) -> Result<(), FileError> {
+    let (path, target, stamp) = place_of(original)?;
+    plan(path, &target, &stamp, backup)?;
+    may_create_beside(&target, path)
 }
 
-/// Runs all of them, and gathers what failed.
-fn all(results: impl Iterator<Item = Result<(), FileError>>) -> Result<(), CommitError> {
-    let faults: Vec<_> = results.filter_map(Result::err).collect();
-    if faults.is_empty() { Ok(()) } else { Err(CommitError { faults, replaced: Vec::new() }) }
+/// The file that was read: as the user named it, where it really is, and its state.
+fn place_of(original: &Original) -> Result<(&Path, PathBuf, Stamp), FileError> {
+    let Some(path) = original.input.path() else { return Err(FileError::StandardInput) };
+    let target = match original.found {
+        Some(found) if !found.through_link => path.to_owned(),
+        _ => resolve(path)?,
+    };
+    let Some(found) = original.found else { return Err(not_regular(path)) };
+    Ok((path, target, found.stamp))
 }
 
-/// The error for `path`, a temporary file or a target, that could not be brought to disk, in the user's own terms.
-fn not_synced(staged: &[Staged], path: &Path, source: io::Error) -> FileError {
-    let owner = staged.iter().find(|staged| &*staged.temporary == path || staged.target == path);
-    let named = owner.map_or(path, |staged| &staged.path).to_owned();
-    // Only the file itself can have been removed by someone who knows nothing of us.
-    if source.kind() == io::ErrorKind::NotFound && owner.is_some_and(|staged| staged.target == path) {
-        return FileError::Changed { path: named };
+/// Refuses what must not be replaced, and plans the backup.
+fn plan(path: &Path, target: &Path, stamp: &Stamp, backup: Option<&Suffix>) -> Result<Option<Backup>, FileError> {
+    if !stamp.is_regular() {
+        return Err(not_regular(path));
     }
-    FileError::Sync { path: named, source }
+    let backup = backup.map(|suffix| Backup::plan(target, stamp, suffix, path)).transpose()?;
+    let allowed = if backup.as_ref().is_some_and(Backup::is_found) { 2 } else { 1 };
+    if stamp.links > allowed {
+        return Err(FileError::HardLinks { path: path.to_owned(), links: stamp.links });
+    }
+    may_replace(target, path)?;
+    Ok(backup)
 }
 
 fn not_regular(path: &Path) -> FileError {
     match path.metadata() {
         Ok(found) => FileError::NotRegular { path: path.to_owned(), kind: found.file_type().into() },
         Err(_) => missing(path),
-    }
-}
-
-/// A fault that stopped a batch before anything was replaced.
-impl From<FileError> for CommitError {
-    fn from(fault: FileError) -> Self {
-        Self { faults: vec![fault], replaced: Vec::new() }
     }
 }

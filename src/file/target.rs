@@ -77,6 +77,16 @@ pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
+/// Refuses a directory that takes no new file beside `target`. `path` is for messages.
+pub(super) fn may_create_beside(target: &Path, path: &Path) -> Result<(), FileError> {
+    let directory = directory_of(target);
+    accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| FileError::Create {
+        path: path.to_owned(),
+        directory: directory.to_owned(),
+        source: errno.into(),
+    })
+}
+
 /// What statx(2) says of `path`; nothing where the kernel or a sandbox does not know it.
 fn attributes(path: &Path, flags: AtFlags) -> StatxAttributes {
     statx(CWD, path, flags, StatxFlags::empty())

@@ -1,0 +1,65 @@
+//! The same for each of many, by several threads, with the results in their order.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// What `work` makes of each of `items`, in their order, whoever is done first.
+///
+/// One item, or one job, is worked on here and now: a thread costs more than many a document.
+pub(super) fn map<I: Sync, R: Send>(items: &[I], jobs: NonZeroUsize, work: impl Fn(&I) -> R + Sync) -> Vec<R> {
+    let threads = jobs.get().min(items.len());
+    if threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut done = Vec::with_capacity(items.len() / threads);
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(number) else { return done };
+            done.push((number, work(item)));
+        }
+    };
+    let mut done = thread::scope(|scope| {
+        // A thread that cannot be had is done without.
+        let others: Vec<_> =
+            (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, take).ok()).collect();
+        let mut done = take();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items_whoever_is_done_first() {
+        let items: Vec<u64> = (0..50).collect();
+        for jobs in [1, 2, 7, 50, 1000] {
+            let work = |item: &u64| {
+                thread::sleep(Duration::from_micros((50 - item) * 20));
+                item * 2
+            };
+            let results = map(&items, NonZeroUsize::new(jobs).unwrap(), work);
+            assert!(results.into_iter().eq(items.iter().map(|item| item * 2)), "{jobs} jobs");
+        }
+        assert!(map(&[], NonZeroUsize::MIN, |item: &u64| *item).is_empty());
+    }
+
+    #[test]
+    fn a_panic_is_not_lost() {
+        let result = std::panic::catch_unwind(|| {
+            map(&[1, 2, 3, 4], NonZeroUsize::new(4).unwrap(), |item| assert_ne!(*item, 3));
+        });
+        assert!(result.is_err());
+    }
+}

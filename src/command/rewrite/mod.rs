@@ -1,0 +1,151 @@
+//! Rewriting documents: all are read, planned and proven before the first is written.
+
+mod prepare;
+mod summary;
+mod write;
+
+use super::progress::Progress;
+use super::settings::{Output, RewriteSettings, Verbosity};
+use super::{Failure, Outcome, Streams, expand, expand_each, name_of, parallel, read_document};
+use crate::domain::Document;
+use crate::file::{Input, Purpose, Signal};
+use crate::plan::{Fault, Plan, Remark};
+use crate::report::{Diagnostic, Origin};
+use prepare::{Prepared, prepare};
+use summary::Summary;
+use write::write;
+
+/// What distinguishes one command that rewrites from another.
+pub(super) struct Rewrite<'a> {
+    /// What was done to a document, in one word.
+    pub done: &'a str,
+    /// What is said of a document with mdevs to which nothing had to be done.
+    pub nothing_to_do: &'a str,
+    /// The command that does the same as an editor for `virsh edit`.
+    pub again: &'a str,
+    /// Decides. Several threads ask at once.
+    pub planner: &'a Planner<'a>,
+}
+
+/// Decides what is to be done with a document.
+pub(super) type Planner<'a> = dyn Fn(&Document) -> Result<Plan, Vec<Fault>> + Sync + 'a;
+
+/// Rewrites documents as `rewrite` decides.
+///
+/// One that cannot be rewritten keeps all others from being written, unless each is to stand for itself (`--keep-going`).
+/// What is said, and in which order, does not depend on which thread was done first.
+pub(super) fn rewrite(
+    settings: &RewriteSettings,
+    rewrite: &Rewrite<'_>,
+    streams: &mut Streams<'_>,
+) -> Result<Outcome, Failure> {
+    let (inputs, unfound) = inputs(settings)?;
+    let is_one = inputs.len() + unfound.len() == 1;
+    let progress = Progress::new(streams.has_bar && !is_one && settings.verbosity != Verbosity::Quiet);
+
+    progress.begin("reading", inputs.len());
+    let purpose = purpose(settings, inputs.len());
+    let results = parallel::map(&inputs, settings.jobs, |input| {
+        let result = prepare(input, purpose, settings, rewrite);
+        progress.step();
+        result
+    });
+    let mut summary = Summary::default();
+    summary.fail(unfound.len());
+    let mut faults = unfound;
+    let mut prepared = Vec::with_capacity(results.len());
+    for result in results {
+        match result {
+            Ok(document) => {
+                summary.count(document.standing);
+                prepared.push(document);
+            }
+            Err(found) => {
+                summary.fail(1);
+                faults.extend(found);
+            }
+        }
+    }
+    progress.pause(|| prepared.iter().flat_map(|document| &document.remarks).for_each(|remark| streams.tell(remark)));
+
+    let mut signal = None;
+    if faults.is_empty() || settings.keep_going {
+        match &settings.output {
+            Output::File(_) | Output::InPlace(_) if !settings.dry_run => {
+                let written = write(settings, rewrite, &prepared, &progress, streams)?;
+                summary.write(written.replaced, written.failed);
+                faults.extend(written.faults);
+                signal = written.signal;
+            }
+            _ => progress.pause(|| prepared.iter().try_for_each(|document| streams.print(&document.result)))?,
+        }
+    }
+    drop(progress);
+    let is_told = matches!(settings.output, Output::InPlace(_)) && !settings.dry_run && !is_one;
+    if is_told {
+        // Behind all that went wrong, since it is what stays on the screen.
+        faults.drain(..).for_each(|fault| streams.tell(&fault));
+        streams.note(settings.verbosity, &summary.line(rewrite));
+    }
+    end(settings, &summary, faults, signal)
+}
+
+fn end(
+    settings: &RewriteSettings,
+    summary: &Summary,
+    faults: Vec<Diagnostic>,
+    signal: Option<Signal>,
+) -> Result<Outcome, Failure> {
+    match signal {
+        Some(signal) => Err(Failure::Interrupted(signal, faults)),
+        None if !faults.is_empty() => Err(Failure::Told(faults)),
+        None if summary.has_failed() => Err(Failure::AlreadyTold),
+        None if settings.dry_run && summary.changes() => Ok(Outcome::Differs),
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// Reads one document and makes something of it that is not a document; what is worth saying beside it is said.
+pub(super) fn read_one<T>(
+    settings: &RewriteSettings,
+    make: impl Fn(&Document) -> Result<(T, Vec<Remark>), Vec<Fault>>,
+    streams: &mut Streams<'_>,
+) -> Result<T, Failure> {
+    let inputs = expand(&settings.inputs)?;
+    let [input] = inputs.as_slice() else { return Err(too_many(inputs.len())) };
+    let (original, document) = read_document(input, purpose(settings, 1)).map_err(Failure::of)?;
+    let origin = Origin::new(name_of(&original.input), &document.text);
+    let (made, remarks) =
+        make(&document).map_err(|faults| Failure::Told(faults.iter().map(|fault| origin.fault(fault)).collect()))?;
+    wanted(&remarks, settings.verbosity).for_each(|remark| streams.tell(&origin.remark(remark)));
+    Ok(made)
+}
+
+/// The remarks that are to be said.
+fn wanted(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Remark> {
+    remarks.iter().filter(move |remark| match verbosity {
+        Verbosity::Quiet => false,
+        Verbosity::Normal => remark.kind.is_warning(),
+        Verbosity::Verbose => true,
+    })
+}
+
+/// The inputs that are meant; what is wrong with others is only handed on where each stands for itself.
+fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
+    let (inputs, faults) =
+        if settings.keep_going { expand_each(&settings.inputs) } else { (expand(&settings.inputs)?, Vec::new()) };
+    let takes_many = matches!(settings.output, Output::InPlace(_) | Output::Diff) || settings.dry_run;
+    if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, faults)) }
+}
+
+fn too_many(count: usize) -> Failure {
+    let error = Diagnostic::error(format!("{count} documents one after the other are no XML document"));
+    Failure::of(error.help("rewrite them with --in-place, or look at them with --diff or --dry-run"))
+}
+
+/// What the documents are read for.
+///
+/// Of many, a pattern may have found some that nobody had in mind: a FIFO among them is not waited for.
+fn purpose(settings: &RewriteSettings, count: usize) -> Purpose {
+    if matches!(settings.output, Output::InPlace(_)) || count > 1 { Purpose::Replacing } else { Purpose::Reading }
+}

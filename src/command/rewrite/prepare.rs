@@ -1,0 +1,95 @@
+//! One document, up to the moment before it is written: read, planned and proven.
+
+use std::fmt::Write as _;
+
+use super::super::diff::unified;
+use super::super::settings::{Output, RewriteSettings};
+use super::super::{name_of, read_document};
+use super::summary::Standing;
+use super::{Rewrite, wanted};
+use crate::domain::Document;
+use crate::edit::prove;
+use crate::file::{self, Input, Original, Purpose};
+use crate::plan::Plan;
+use crate::report::{Diagnostic, Origin, escape};
+
+/// A document that may be written.
+///
+/// Of ten thousand documents, nothing is kept that is not needed any more.
+pub(super) struct Prepared {
+    pub original: Original,
+    pub standing: Standing,
+    /// What is to be written, or of `--diff` and `--dry-run` what is to be printed; empty where that is nothing.
+    pub result: String,
+    /// What is to be told whatever becomes of it.
+    pub remarks: Vec<Diagnostic>,
+    /// What is to be told where it is rewritten in place.
+    pub warning: Option<Diagnostic>,
+}
+
+/// Reads one document, and finds what is to be done with it.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(super) fn prepare(
+    input: &Input,
+    purpose: Purpose,
+    settings: &RewriteSettings,
+    rewrite: &Rewrite<'_>,
+) -> Result<Prepared, Vec<Diagnostic>> {
+    let (original, document) = read_document(input, purpose).map_err(|error| vec![error])?;
+    // Made only for those that have something to tell.
+    let origin = || Origin::new(name_of(input), &document.text);
+    let plan = (rewrite.planner)(&document).map_err(|faults| {
+        let origin = origin();
+        faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>()
+    })?;
+    let changes = !plan.edits.is_empty();
+    let edited = changes.then(|| plan.edits.apply(&document.text));
+    if let Some(edited) = &edited {
+        prove(&document.text, &plan.edits, edited).map_err(|error| vec![origin().unproven(&error)])?;
+    }
+    let standing = Standing::of(&document, &plan);
+    let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin().remark(remark)).collect();
+    let mut warning = None;
+    if let (Output::InPlace(suffix), true) = (&settings.output, changes) {
+        if settings.dry_run {
+            file::foresee(&original, suffix.as_ref()).map_err(|error| vec![Diagnostic::of_file(&error)])?;
+        } else if document.is_generated {
+            warning = Some(overwritten_by_libvirt(input, &document, rewrite.again));
+        }
+    }
+    let result = match (&settings.output, edited) {
+        (Output::Diff, Some(edited)) => unified(&name_of(input), &document.text, &edited),
+        (Output::Diff, None) => String::new(),
+        _ if settings.dry_run => steps(&name_of(input), &document, &plan),
+        (_, Some(edited)) => edited,
+        (Output::InPlace(_), None) => String::new(),
+        (Output::Stdout | Output::File(_), None) => document.text,
+    };
+    Ok(Prepared { original, standing, result, remarks, warning })
+}
+
+/// What would be done, a line for each device.
+fn steps(name: &str, document: &Document, plan: &Plan) -> String {
+    let mut decisions = plan.decisions.iter().filter(|decision| !decision.steps.is_empty()).peekable();
+    let mut text = String::new();
+    if decisions.peek().is_none() {
+        return text;
+    }
+    let origin = Origin::new(name, &document.text);
+    for decision in decisions {
+        let steps: Vec<_> = decision.steps.iter().map(|step| escape(&step.to_string())).collect();
+        let device = decision.uuid.as_ref().map(|uuid| format!("mdev {}: ", escape(uuid))).unwrap_or_default();
+        let _ = writeln!(text, "{name}:{}: {device}{}", origin.place(decision.span), steps.join(", "));
+    }
+    text
+}
+
+/// libvirt holds the domain in memory and writes the file anew when it likes.
+fn overwritten_by_libvirt(input: &Input, document: &Document, again: &str) -> Diagnostic {
+    let guest = document.domains.first().and_then(|domain| domain.name.as_deref()).unwrap_or("DOMAIN");
+    Diagnostic::warning(format!("{} is libvirt's own file: libvirt will overwrite it", name_of(input)))
+        .help(format!("change the domain itself: EDITOR='{again}' virsh edit {guest}"))
+        .help("libvirt drops elements in a source when it defines a domain; it keeps --into metadata")
+}

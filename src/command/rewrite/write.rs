@@ -1,0 +1,104 @@
+//! Writing what was prepared: all of it beside the files first, then each in its place.
+
+use super::super::progress::Progress;
+use super::super::settings::{Output, RewriteSettings};
+use super::super::{Failure, Streams, parallel};
+use super::summary::Standing;
+use super::{Prepared, Rewrite};
+use crate::file::{Batch, CommitError, FileError, Interrupt, Replaced, Signal, Staged};
+use crate::report::{Diagnostic, escape};
+
+/// How writing ended.
+pub(super) struct Written {
+    /// How many files were replaced.
+    pub replaced: usize,
+    /// How many could not be.
+    pub failed: usize,
+    /// What is wrong, in the order of the files.
+    pub faults: Vec<Diagnostic>,
+    /// The signal that came meanwhile.
+    pub signal: Option<Signal>,
+}
+
+/// Writes what changes, and says of each file that it did.
+pub(super) fn write(
+    settings: &RewriteSettings,
+    rewrite: &Rewrite<'_>,
+    prepared: &[Prepared],
+    progress: &Progress,
+    streams: &mut Streams<'_>,
+) -> Result<Written, Failure> {
+    // Not before: until now a signal leaves nothing behind, and standard input may be waited for.
+    let interrupt = Interrupt::listen().map_err(|error| Failure::of(Diagnostic::of_file(&error)))?;
+    let batch = Batch::new(&interrupt);
+    let is_in_place = matches!(settings.output, Output::InPlace(_));
+    let wanted: Vec<_> =
+        prepared.iter().filter(|document| !is_in_place || document.standing == Standing::Changes).collect();
+
+    progress.begin("writing", wanted.len());
+    let results = parallel::map(&wanted, settings.jobs, |document| {
+        let staged = stage(&settings.output, document, &batch);
+        progress.step();
+        staged
+    });
+    let (staged, mut faults) = split(results);
+
+    let mut replaced = Vec::new();
+    if faults.is_empty() || settings.keep_going {
+        progress.pause(|| {
+            let warnings = staged.iter().flat_map(Staged::warnings).map(Diagnostic::of_file_warning);
+            warnings.for_each(|warning| streams.warn(settings.verbosity, &warning));
+            let warnings = wanted.iter().filter_map(|document| document.warning.as_ref());
+            warnings.for_each(|warning| streams.warn(settings.verbosity, warning));
+        });
+        progress.begin("replacing", 0);
+        let (done, more) = commit(&batch, staged, settings.keep_going);
+        replaced = done;
+        faults.extend(more);
+    }
+    if is_in_place {
+        progress.pause(|| replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite))));
+    }
+    // A signal is told by the exit status; what else went wrong is told all the same.
+    faults.retain(|fault| !matches!(fault, FileError::Interrupted { .. }));
+    let failed = faults.iter().filter(|fault| !matches!(fault, FileError::NotDurable { .. })).count();
+    let faults = faults.iter().map(Diagnostic::of_file).collect();
+    Ok(Written { replaced: replaced.len(), failed, faults, signal: interrupt.caught() })
+}
+
+/// Writes a document beside the file that it is for.
+fn stage(output: &Output, document: &Prepared, batch: &Batch<'_>) -> Result<Staged, FileError> {
+    let new = document.result.as_bytes();
+    match output {
+        Output::File(path) => batch.stage_output(path, new),
+        Output::InPlace(suffix) => batch.stage(&document.original, new, suffix.as_ref()),
+        Output::Stdout | Output::Diff => unreachable!("neither is written to a file"),
+    }
+}
+
+fn split(results: Vec<Result<Staged, FileError>>) -> (Vec<Staged>, Vec<FileError>) {
+    let mut staged = Vec::with_capacity(results.len());
+    let mut faults = Vec::new();
+    for result in results {
+        match result {
+            Ok(file) => staged.push(file),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    (staged, faults)
+}
+
+fn commit(batch: &Batch<'_>, staged: Vec<Staged>, keep_going: bool) -> (Vec<Replaced>, Vec<FileError>) {
+    if keep_going {
+        return batch.commit_each(staged);
+    }
+    match batch.commit(staged) {
+        Ok(replaced) => (replaced, Vec::new()),
+        Err(CommitError { faults, replaced }) => (replaced, faults),
+    }
+}
+
+fn line(Replaced { path, backup }: &Replaced, rewrite: &Rewrite<'_>) -> String {
+    let backup = backup.as_ref().map(|backup| format!(" (backup: {})", escape::path(backup))).unwrap_or_default();
+    format!("{}: {}{backup}", escape::path(path), rewrite.done)
+}

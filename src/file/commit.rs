@@ -1,0 +1,196 @@
+//! Putting new files in their place, once all of them are written.
+
+use std::io;
+use std::path::Path;
+use std::slice;
+
+use super::durability::Device;
+use super::error::{CommitError, FileError};
+use super::replace::{Batch, Replaced, Staged};
+use super::swap::{self, Placed};
+use super::target::look;
+
+impl Batch<'_> {
+    /// Replaces all the files of `staged`, in that order.
+    ///
+    /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and
+    /// brought to disk; then, and only then, each new file takes its place, and the directories are brought to disk.
+    /// If one cannot, those before it are put back. A signal that arrives before the first of them gives it all up; one
+    /// that arrives later lets it come to its end, which takes no time. [`Interrupt::caught`] tells of both.
+    ///
+    /// # Errors
+    /// With every fault that was found. Nothing is replaced then, except as [`CommitError::replaced`] says.
+    pub fn commit(&self, mut staged: Vec<Staged>) -> Result<Vec<Replaced>, CommitError> {
+        self.bring_to_disk(&staged)?;
+        self.interrupt.check()?;
+        all(staged.iter().map(Staged::last_look))?;
+        all(staged.iter_mut().map(Staged::make_backup))?;
+        self.sync_backups(&staged)?;
+        self.interrupt.check()?;
+
+        let mut placed = Vec::with_capacity(staged.len());
+        for staged in staged {
+            match staged.place() {
+                Ok(done) => placed.push(done),
+                Err(fault) => return Err(self.take_back(placed, fault)),
+            }
+        }
+        let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
+        let replaced = keep(placed);
+        match synced {
+            Ok(()) => Ok(replaced),
+            Err(fault) => Err(CommitError { faults: vec![fault], replaced }),
+        }
+    }
+
+    /// Replaces each file of `staged` that can be, in that order, whatever becomes of the others; and says what is wrong
+    /// with those that cannot.
+    ///
+    /// For each of them the order of things is that of [`commit`](Self::commit). A signal that arrives before the first
+    /// takes its place gives up all.
+    pub fn commit_each(&self, staged: Vec<Staged>) -> (Vec<Replaced>, Vec<FileError>) {
+        let mut faults = Vec::new();
+        let staged = those_that(staged, &mut faults, |all| self.bring_to_disk(all));
+        let staged = each_that(staged, &mut faults, |staged| staged.last_look());
+        let staged = each_that(staged, &mut faults, Staged::make_backup);
+        let staged = those_that(staged, &mut faults, |all| self.sync_backups(all));
+        if let Err(interrupted) = self.interrupt.check() {
+            faults.push(interrupted);
+            return (Vec::new(), faults);
+        }
+        let mut placed = Vec::with_capacity(staged.len());
+        for staged in staged {
+            match staged.place() {
+                Ok(done) => placed.push(done),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
+        faults.extend(synced.err());
+        (keep(placed), faults)
+    }
+
+    /// Puts back what was placed before `fault` was met.
+    fn take_back(&self, placed: Vec<Placed>, fault: FileError) -> CommitError {
+        let targets: Vec<_> = placed.iter().map(|placed| (placed.device, placed.target.clone())).collect();
+        let mut replaced: Vec<_> = placed.into_iter().rev().map(Placed::take_back).filter_map(Result::err).collect();
+        replaced.reverse();
+        let synced = self.sync_directories(targets.iter().map(|(device, target)| (*device, &**target)));
+        let faults = std::iter::once(fault).chain(synced.err()).collect();
+        CommitError { faults, replaced }
+    }
+
+    /// Brings the new files to disk, and of those that are backed up the old ones.
+    fn bring_to_disk(&self, staged: &[Staged]) -> Result<(), FileError> {
+        let new =
+            staged.iter().filter(|_| self.durability.is_pending()).map(|staged| (staged.device, &*staged.temporary));
+        let old = staged.iter().filter(|staged| staged.backup.is_some()).map(|staged| (staged.device, &*staged.target));
+        self.durability.finish(new.chain(old)).map_err(|(path, source)| not_synced(staged, path, source))
+    }
+
+    /// Brings the names of the backups to disk.
+    fn sync_backups(&self, staged: &[Staged]) -> Result<(), FileError> {
+        let backed_up = staged.iter().filter(|staged| staged.backup.is_some());
+        let directories = swap::directories(backed_up.map(|staged| (staged.device, &*staged.target)));
+        self.durability.finish(directories).map_err(|(path, source)| FileError::Sync { path: path.to_owned(), source })
+    }
+
+    /// Brings the directories of `targets` to disk.
+    fn sync_directories<'p>(&self, targets: impl Iterator<Item = (Device, &'p Path)>) -> Result<(), FileError> {
+        self.durability
+            .finish(swap::directories(targets))
+            .map_err(|(path, source)| FileError::NotDurable { directory: path.to_owned(), source })
+    }
+}
+
+impl Staged {
+    /// Sees whether the target is still what was read.
+    fn last_look(&self) -> Result<(), FileError> {
+        match (look(&self.target), &self.expected) {
+            (Ok(now), Some(expected)) if now == *expected => Ok(()),
+            (Ok(_), None) => Err(FileError::Appeared { path: self.path.clone() }),
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            (Err(source), _) if source.kind() != io::ErrorKind::NotFound => {
+                Err(FileError::Look { path: self.path.clone(), source })
+            }
+            _ => Err(FileError::Changed { path: self.path.clone() }),
+        }
+    }
+
+    fn make_backup(&mut self) -> Result<(), FileError> {
+        match (&mut self.backup, &mut self.expected) {
+            (Some(backup), Some(expected)) => backup.make(&self.target, expected, &self.path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the new file in its place.
+    fn place(self) -> Result<Placed, FileError> {
+        self.last_look()?;
+        let Self { path, target, temporary, device, expected, backup, .. } = self;
+        let old = match expected {
+            Some(expected) => swap::over(temporary, &target, &expected, &path)?,
+            None => swap::into_nothing(temporary, &target, &path).map(|()| None)?,
+        };
+        Ok(Placed { path, target, device, backup, old })
+    }
+}
+
+/// Leaves all that was placed where it is, and frees what was there before.
+fn keep(placed: Vec<Placed>) -> Vec<Replaced> {
+    let (replaced, old): (Vec<_>, Vec<_>) = placed.into_iter().map(Placed::keep).unzip();
+    swap::free(old.into_iter().flatten().collect());
+    replaced
+}
+
+/// Those with which `work` succeeds, tried one by one.
+fn each_that(
+    staged: Vec<Staged>,
+    faults: &mut Vec<FileError>,
+    work: impl Fn(&mut Staged) -> Result<(), FileError>,
+) -> Vec<Staged> {
+    let tried = staged.into_iter().filter_map(|mut staged| match work(&mut staged) {
+        Ok(()) => Some(staged),
+        Err(fault) => {
+            faults.push(fault);
+            None
+        }
+    });
+    tried.collect()
+}
+
+/// Those with which `work` succeeds, tried all at once, which is cheap, and one by one only where that fails.
+fn those_that(
+    staged: Vec<Staged>,
+    faults: &mut Vec<FileError>,
+    work: impl Fn(&[Staged]) -> Result<(), FileError>,
+) -> Vec<Staged> {
+    match work(&staged) {
+        Ok(()) => staged,
+        Err(_) => each_that(staged, faults, |staged| work(slice::from_ref(staged))),
+    }
+}
+
+/// Runs all of them, and gathers what failed.
+fn all(results: impl Iterator<Item = Result<(), FileError>>) -> Result<(), CommitError> {
+    let faults: Vec<_> = results.filter_map(Result::err).collect();
+    if faults.is_empty() { Ok(()) } else { Err(CommitError { faults, replaced: Vec::new() }) }
+}
+
+/// The error for `path`, a temporary file or a target, that could not be brought to disk, in the user's own terms.
+fn not_synced(staged: &[Staged], path: &Path, source: io::Error) -> FileError {
+    let owner = staged.iter().find(|staged| &*staged.temporary == path || staged.target == path);
+    let named = owner.map_or(path, |staged| &staged.path).to_owned();
+    // Only the file itself can have been removed by someone who knows nothing of us.
+    if source.kind() == io::ErrorKind::NotFound && owner.is_some_and(|staged| staged.target == path) {
+        return FileError::Changed { path: named };
+    }
+    FileError::Sync { path: named, source }
+}
+
+/// A fault that stopped a batch before anything was replaced.
+impl From<FileError> for CommitError {
+    fn from(fault: FileError) -> Self {
+        Self { faults: vec![fault], replaced: Vec::new() }
+    }
+}
