@@ -54,9 +54,18 @@ impl Progress {
 
     /// Begins the next part of the work: `count` times `what`.
     pub fn begin(&self, what: &'static str, count: usize) {
-        let mut screen = self.shared.screen();
-        (screen.what, screen.count) = (what, count);
+        self.shared.screen().count = count;
         self.shared.done.store(0, Ordering::Relaxed);
+        self.say(what);
+    }
+
+    /// Says what is done now, where it cannot be counted.
+    pub fn say(&self, what: &'static str) {
+        let mut screen = self.shared.screen();
+        screen.what = what;
+        if let Some(bar) = &screen.bar {
+            bar.set_message(what);
+        }
     }
 
     /// One more is done.
@@ -88,13 +97,13 @@ impl Shared {
             let (what, count) = (screen.what, screen.count);
             let bar = screen.bar.get_or_insert_with(|| {
                 let style = ProgressStyle::with_template(STYLE).unwrap_or_else(|_| ProgressStyle::default_bar());
-                ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-                    .with_style(style.progress_chars("=> "))
+                let bar = ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::stderr());
+                bar.with_style(style.progress_chars("=> ")).with_message(what)
             });
-            bar.set_message(what);
-            bar.set_length(count as u64);
-            bar.set_position(self.done.load(Ordering::Relaxed) as u64);
-            bar.tick();
+            bar.update(|state| {
+                state.set_len(count as u64);
+                state.set_pos(self.done.load(Ordering::Relaxed) as u64);
+            });
         }
         if let Some(bar) = &self.screen().bar {
             bar.finish_and_clear();

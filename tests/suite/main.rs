@@ -18,6 +18,8 @@ mod compare;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod fill;
 #[cfg(test)]
 mod fuzz_corpus;

@@ -51,7 +51,7 @@ pub(super) fn write(
             let warnings = wanted.iter().filter_map(|document| document.warning.as_ref());
             warnings.for_each(|warning| streams.warn(settings.verbosity, warning));
         });
-        progress.begin("replacing", 0);
+        progress.say("replacing");
         let (done, more) = commit(&batch, staged, settings.keep_going);
         replaced = done;
         faults.extend(more);

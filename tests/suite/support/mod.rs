@@ -10,6 +10,7 @@ pub mod sysfs_tree;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use regex::Regex;
 use tempfile::TempDir;
 
 /// The program under test.
-const BINARY: &str = env!("CARGO_BIN_EXE_virt-mdev");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_virt-mdev");
 
 /// How long a run may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -160,6 +161,29 @@ impl Run<'_> {
     /// More arguments, split as in a shell.
     pub fn args(self, words: &str) -> Self {
         shell_words::split(words).unwrap().into_iter().fold(self, Run::arg)
+    }
+
+    /// The same, run by another program that takes it as its last arguments.
+    pub fn under(mut self, wrapper: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let mut words = wrapper.into_iter().map(|word| word.as_ref().to_owned());
+        let wrapper = words.next().expect("a program");
+        let inner = std::mem::replace(&mut self.program, wrapper);
+        let arguments = std::mem::take(&mut self.arguments);
+        self.arguments = words.chain([inner]).chain(arguments).collect();
+        self
+    }
+
+    /// The same as nobody, who may come into the scratch directory; only root can ask for it.
+    pub fn by_nobody(mut self) -> Self {
+        let top = self.scratch.top.path();
+        fs::set_permissions(top, fs::Permissions::from_mode(0o755)).unwrap();
+        // The build directory may be closed to nobody.
+        let binary = top.join("virt-mdev");
+        if !binary.exists() {
+            fs::hard_link(BINARY, &binary).or_else(|_| fs::copy(BINARY, &binary).map(|_| ())).unwrap();
+        }
+        self.program = binary.into();
+        self.under(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"])
     }
 
     /// Sets a variable; the environment has none but PATH.

@@ -1,0 +1,198 @@
+//! A full disk, no permission, a kill at any moment: after each, every file is old or new, whole, and nothing else lies about.
+
+use std::collections::hash_map::RandomState;
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{have, host_of_one, is_temporary_of, is_thorough, root_can};
+use crate::command_line::skipped;
+use crate::support::guests::{bare, filled, host_a};
+use crate::support::{BINARY, Scratch};
+
+const NOBODY: u32 = 65534;
+
+#[test]
+fn over_the_limit_of_a_file_s_size_nothing_is_changed() {
+    if !have("prlimit") {
+        return;
+    }
+    let scratch = Scratch::with("a.xml", bare(1));
+    scratch.file("b.xml", bare(2));
+    for files in [&["a.xml"][..], &["a.xml", "b.xml"]] {
+        let run = scratch.fill(["-i"]).status(2).stderr_has("cannot write the new contents of a.xml: File too large");
+        files.iter().fold(run, |run, file| run.arg(file)).under(["prlimit", "--fsize=100"]).check();
+    }
+}
+
+#[test]
+fn a_full_disk_changes_nothing_and_leaves_no_temporary_file() {
+    if !root_can("mount a small disk") || !have("unshare") {
+        return;
+    }
+    let scratch = Scratch::new();
+    for number in 0..10 {
+        scratch.file(format!("vm{number}.xml"), bare(1));
+    }
+    // 16 pages: ten files fit, and not ten more.
+    let script = r#"mkdir ../full && mount -t tmpfs -o size=64k tmpfs ../full || exit 99
+        cp vm*.xml ../full && cd ../full && "$@"; echo "status $?"
+        ls -A | wc -l; for file in vm*; do cmp "$file" "../scratch/$file"; done"#;
+    let run = scratch.fill(["-i", "*.xml"]).under(["unshare", "-m", "sh", "-c", script, "sh"]);
+    let (faults, finished) = run.stdout("status 2\n10\n").stderr_has("No space left on device").faults();
+    if finished.status == Some(99) || finished.stderr_text().contains("unshare") {
+        skipped("no disk can be mounted here");
+        return;
+    }
+    assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+}
+
+#[test]
+fn a_directory_without_permission_to_write_is_left_as_it_is() {
+    if !root_can("be nobody") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    chown(scratch.path("vm.xml"), Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::set_permissions(scratch.dir(), fs::Permissions::from_mode(0o555)).unwrap();
+    let host = host_of_one();
+    let run = scratch.fill_on(&host, ["-i", "vm.xml"]).as_nobody();
+    run.status(2).stderr_has("cannot create a temporary file").stderr_has("vm.xml").check();
+    // A dry run foresees it.
+    let run = scratch.virt_mdev(["fill", "-n", "-i", "vm.xml", "--sysfs"]).arg(scratch.path("../sys")).as_nobody();
+    run.status(2).stderr_has("cannot create a temporary file").check();
+}
+
+#[test]
+fn a_file_without_permission_to_read_is_an_error_that_names_it() {
+    if !root_can("be nobody") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    fs::set_permissions(scratch.path("vm.xml"), fs::Permissions::from_mode(0o600)).unwrap();
+    let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).as_nobody();
+    run.status(2).stderr_has("cannot read vm.xml: Permission denied").check();
+}
+
+#[test]
+fn a_read_only_file_system_changes_nothing() {
+    if !root_can("mount") || !have("unshare") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let script = r#"mount --bind . . && mount -o remount,bind,ro . || exit 99; cd "$PWD" && exec "$@""#;
+    let run = scratch.fill(["-i", "vm.xml"]).under(["unshare", "-m", "sh", "-c", script, "sh"]);
+    let (faults, finished) = run.status(2).stderr_has("Read-only file system").faults();
+    if finished.status == Some(99) || finished.stderr_text().contains("unshare") {
+        skipped("nothing can be mounted here");
+        return;
+    }
+    assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+}
+
+const FILES: usize = 500;
+
+/// How a run ended that was sent a signal.
+struct Struck {
+    status: i32,
+    new: usize,
+    temporaries: usize,
+}
+
+/// 500 guests, and runs on them that are sent a signal.
+struct Target {
+    scratch: Scratch,
+    old: String,
+    new: String,
+    /// How long a run takes that nobody disturbs.
+    undisturbed: Duration,
+}
+
+impl Target {
+    fn new() -> Self {
+        let mut target = Self { scratch: Scratch::new(), old: bare(1), new: filled(1), undisturbed: Duration::ZERO };
+        target.reset();
+        let start = Instant::now();
+        assert!(target.start().wait().unwrap().success());
+        target.undisturbed = start.elapsed();
+        target
+    }
+
+    fn reset(&self) {
+        for number in 0..FILES {
+            let name = format!("vm{number}.xml");
+            if fs::read_to_string(self.scratch.path(&name)).ok().as_ref() != Some(&self.old) {
+                self.scratch.file(&name, &self.old);
+            }
+        }
+    }
+
+    fn start(&self) -> Child {
+        let mut run = Command::new(BINARY);
+        run.args(["fill", "-i", "*.xml", "--sysfs"]).arg(host_a()).current_dir(self.scratch.dir());
+        run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Starts a run and sends it `signal` at a random moment. Every file must be old or new afterwards, and whole;
+    /// what else lies about must be known for a temporary file of one of them.
+    fn strike(&self, signal: &str) -> Struck {
+        self.reset();
+        let mut child = self.start();
+        let moment = RandomState::new().build_hasher().finish() % 1100;
+        std::thread::sleep(self.undisturbed * u32::try_from(moment).unwrap() / 1000);
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+        assert!(sent.is_ok());
+        let status = child.wait().unwrap();
+        let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap();
+
+        let mut struck = Struck { status, new: 0, temporaries: 0 };
+        let mut found = 0;
+        for entry in fs::read_dir(self.scratch.dir()).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let target = name.trim_start_matches('.').split_inclusive(".xml").next().unwrap();
+            if is_temporary_of(target, name) {
+                struck.temporaries += 1;
+                fs::remove_file(path).unwrap();
+                continue;
+            }
+            let content = fs::read_to_string(&path).unwrap();
+            assert!(content == self.old || content == self.new, "{name} at {moment}: {content:?}");
+            struck.new += usize::from(content == self.new);
+            found += 1;
+        }
+        assert_eq!(found, FILES, "at {moment}");
+        struck
+    }
+}
+
+fn moments() -> usize {
+    if is_thorough() { 200 } else { 9 }
+}
+
+#[test]
+fn killed_at_any_moment_every_file_is_old_or_new_and_whole() {
+    let target = Target::new();
+    for _ in 0..moments() {
+        let struck = target.strike("KILL");
+        assert!([0, 137].contains(&struck.status), "{}", struck.status);
+        assert!(struck.status == 137 || (struck.new, struck.temporaries) == (FILES, 0));
+    }
+}
+
+#[test]
+fn ended_by_a_signal_at_any_moment_all_files_are_old_or_all_are_new_and_nothing_lies_about() {
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        let target = Target::new();
+        for _ in 0..moments().div_ceil(3) {
+            let struck = target.strike(signal);
+            assert!([0, 128 + number].contains(&struck.status), "{signal}: {}", struck.status);
+            assert!([0, FILES].contains(&struck.new), "{signal}: {} of {FILES} are new", struck.new);
+            assert_eq!(struck.temporaries, 0, "{signal}");
+            assert!(struck.status != 0 || struck.new == FILES, "{signal}");
+        }
+    }
+}

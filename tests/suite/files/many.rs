@@ -1,0 +1,299 @@
+//! Many files: each test is named after a line of the promise.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use super::{SlowHost, have, have_strace};
+use crate::support::guests::{ABSENT, bare, domain, filled, guest};
+use crate::support::{BINARY, Run, Scratch};
+
+const NONE: [&str; 0] = [];
+
+/// Guests with a device, one after the other the devices 1 to 5.
+fn guests(count: usize) -> Scratch {
+    let scratch = Scratch::new();
+    for number in 0..count {
+        scratch.file(format!("vm{number:03}.xml"), bare(number % 5 + 1));
+    }
+    scratch
+}
+
+fn leaves_all_filled(mut run: Run<'_>, count: usize) -> Run<'_> {
+    for number in 0..count {
+        run = run.leaves(format!("vm{number:03}.xml"), filled(number % 5 + 1));
+    }
+    run
+}
+
+/// What may be wrong with a document or its file, each in a file of its own, named in the order of the names.
+fn with_four_bad_ones(scratch: &Scratch) {
+    scratch.file("vm001.xml", guest(ABSENT, &NONE));
+    scratch.file("vm003.xml", "<domain>");
+    scratch.file("vm005.xml", bare(1));
+    fs::hard_link(scratch.path("vm005.xml"), scratch.path("other")).unwrap();
+    fs::remove_file(scratch.path("vm007.xml")).unwrap();
+    mknodat(CWD, scratch.path("vm007.xml"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+}
+
+#[test]
+fn one_that_fails_changes_none_and_all_faults_are_shown() {
+    let scratch = guests(9);
+    with_four_bad_ones(&scratch);
+    let run = scratch.fill(["-i", "*.xml"]).status(2);
+    let run = run.stderr_has(ABSENT).stderr_has("vm003.xml:1:").stderr_has("vm007.xml is a FIFO");
+    run.stderr_matches(r"^9 files: 0 filled, 0 already complete, 0 without mdevs, 3 failed, 6 left alone$").check();
+}
+
+#[test]
+fn one_that_cannot_be_written_changes_none_and_all_faults_are_shown() {
+    let scratch = guests(5);
+    for name in ["vm001.xml", "vm003.xml"] {
+        fs::hard_link(scratch.path(name), scratch.path(name).with_extension("other")).unwrap();
+    }
+    let run = scratch.fill(["-i", "*.xml"]).status(2).stderr_has("vm001.xml has 2 hard links");
+    let run = run.stderr_has("vm003.xml has 2 hard links").stderr_lacks("vm000.xml");
+    run.stderr_matches(r"^5 files: 0 filled, .* 2 failed, 3 left alone$").check();
+}
+
+#[test]
+fn with_keep_going_each_file_is_for_itself_and_the_status_is_2() {
+    for option in ["-k", "--keep-going"] {
+        let scratch = guests(9);
+        with_four_bad_ones(&scratch);
+        let mut run = scratch.fill([option, "-i", "absent.xml", "*.xml"]).status(2);
+        for good in [0, 2, 4, 6, 8] {
+            run = run.leaves(format!("vm00{good}.xml"), filled(good % 5 + 1));
+            run = run.stderr_has(format!("vm00{good}.xml: filled\n"));
+        }
+        let run = run.stderr_has(ABSENT).stderr_has("vm003.xml:1:").stderr_has("vm005.xml has 2 hard links");
+        let run = run.stderr_has("vm007.xml is a FIFO").stderr_has("absent.xml: no such file");
+        run.stderr_matches(r"^10 files: 5 filled, 0 already complete, 0 without mdevs, 5 failed$").check();
+    }
+}
+
+#[test]
+fn with_keep_going_one_that_is_changed_meanwhile_hinders_no_other() {
+    for (keeps_going, status) in [(false, 2), (true, 2)] {
+        let scratch = Scratch::new();
+        for name in ["a.xml", "b.xml", "c.xml"] {
+            scratch.file(name, bare(1));
+        }
+        let (host, sys) = SlowHost::new(&scratch);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                host.answer_after(|| {
+                    // With one job the first is read, and asked for, before the others.
+                    fs::set_permissions(scratch.path("a.xml"), fs::Permissions::from_mode(0o600)).unwrap();
+                })
+            });
+            let run = scratch.virt_mdev(["fill", "-i", "-j1", "*.xml", "--sysfs"]).arg(sys).status(status);
+            let run = run.stderr_has("a.xml was changed by someone else");
+            if keeps_going {
+                run.arg("-k").leaves("b.xml", filled(1)).leaves("c.xml", filled(1)).check();
+            } else {
+                run.check();
+            }
+        });
+    }
+}
+
+#[test]
+fn keep_going_shows_the_diff_of_those_that_can_be_filled() {
+    let scratch = guests(3);
+    scratch.file("vm001.xml", "<domain>");
+    scratch.fill(["--diff", "*.xml"]).status(2).stderr_has("vm001.xml:1:").check();
+    let run = scratch.fill(["-k", "--diff", "*.xml"]).status(2).stderr_has("vm001.xml:1:");
+    run.stdout_has("+++ vm000.xml").stdout_has("+++ vm002.xml").check();
+    let run = scratch.fill(["-kn", "*.xml"]).status(2).stderr_has("vm001.xml:1:");
+    run.stdout_has("vm000.xml:").stdout_has("vm002.xml:").check();
+}
+
+#[test]
+fn the_output_is_the_same_in_the_same_order_whatever_the_timing() {
+    let outcome = |jobs: &str| {
+        let scratch = guests(60);
+        for number in [7, 23, 41] {
+            scratch.file(format!("vm{number:03}.xml"), guest(ABSENT, &NONE));
+        }
+        let diff = scratch.fill(["-k", "--diff", "-j", jobs, "*.xml"]).status(2).stdout_any().stderr_any().check();
+        let run = scratch.fill(["-k", "-v", "-i", "--jobs", jobs, "*.xml"]);
+        let mut run = run.status(2).stderr_any();
+        for number in (0..60).filter(|number| ![7, 23, 41].contains(number)) {
+            run = run.leaves(format!("vm{number:03}.xml"), filled(number % 5 + 1));
+        }
+        let finished = run.check();
+        (diff.stdout, diff.stderr, finished.stderr)
+    };
+    let alone = outcome("1");
+    for jobs in ["2", "7", "1000"] {
+        assert!(outcome(jobs) == alone, "-j {jobs}");
+    }
+    let lines: Vec<_> = String::from_utf8(alone.2).unwrap().lines().map(str::to_owned).collect();
+    let named: Vec<_> = lines.iter().filter(|line| line.ends_with(": filled")).collect();
+    assert!(named.len() == 57 && named.is_sorted(), "{lines:?}");
+}
+
+#[test]
+fn no_job_is_no_number_of_jobs() {
+    for jobs in ["0", "-1", "many", ""] {
+        Scratch::with("vm.xml", bare(1))
+            .fill([&format!("--jobs={jobs}"), "-i", "vm.xml"])
+            .status(2)
+            .stderr_any()
+            .check();
+    }
+}
+
+#[test]
+fn sysfs_is_read_once_for_the_whole_run() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = guests(40);
+    let log = scratch.path("../strace.log");
+    let run = leaves_all_filled(scratch.fill(["-i", "-j4", "*.xml"]), 40).stderr_any();
+    run.under(
+        ["strace", "-f", "-e", "trace=openat,readlinkat", "-o"].map(OsStr::new).into_iter().chain([log.as_os_str()]),
+    )
+    .check();
+    let log = fs::read_to_string(log).unwrap();
+    let count = |piece: &str| log.lines().filter(|line| line.contains(piece) && !line.contains("resumed")).count();
+    // Five devices on three cards.
+    assert_eq!(count("\"vendor\""), 3, "{log}");
+    assert_eq!(count("\"mdev_type\""), 5, "{log}");
+}
+
+#[test]
+fn every_new_file_is_written_and_synced_before_the_first_is_renamed() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = guests(20);
+    let log = scratch.path("../strace.log");
+    let run = leaves_all_filled(scratch.fill(["-i", "-j2", "*.xml"]), 20).stderr_any();
+    let calls = "trace=openat,write,fsync,syncfs,rename,renameat,renameat2,unlink";
+    run.under(["strace", "-f", "-y", "-e", calls, "-o"].map(OsStr::new).into_iter().chain([log.as_os_str()])).check();
+    let log = fs::read_to_string(log).unwrap();
+    let lines: Vec<_> = log.lines().collect();
+    let all = |piece: &str| -> Vec<usize> {
+        lines.iter().enumerate().filter(|(_, line)| line.contains(piece)).map(|(number, _)| number).collect()
+    };
+    let (renames, synced) = (all("renameat2("), all("syncfs("));
+    let written: Vec<_> = all(".tmp>").into_iter().filter(|number| lines[*number].contains("write(")).collect();
+    assert_eq!((written.len(), renames.len(), synced.len()), (20, 20, 1), "{log}");
+    assert!(written.iter().all(|write| *write < synced[0]) && synced[0] < renames[0], "{log}");
+    // The directory once, and only then are the old files given up.
+    let directory = all("/scratch>) ");
+    let directory: Vec<_> = directory.into_iter().filter(|number| lines[*number].contains("fsync(")).collect();
+    let unlinked = all("unlink(\"");
+    assert_eq!(directory.len(), 1, "{log}");
+    assert!(renames.iter().all(|rename| *rename < directory[0]), "{log}");
+    assert!(unlinked.iter().all(|unlink| directory[0] < *unlink) && unlinked.len() == 20, "{log}");
+}
+
+#[test]
+fn one_that_cannot_take_its_place_puts_those_before_it_back() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = guests(6);
+    let run = scratch.fill(["-i", "*.xml"]).status(2).stderr_has("vm003.xml");
+    let inject = ["strace", "-o", "/dev/null", "-e", "trace=renameat2,renameat", "-e"];
+    // The fourth exchange fails, and so does the rename that is tried in its place.
+    let faults = ["inject=renameat2:error=EINVAL:when=4", "-e", "inject=renameat:error=EACCES:when=1"];
+    run.under(inject.into_iter().chain(faults)).check();
+}
+
+#[test]
+fn the_summary_line_counts_what_became_of_the_files() {
+    let scratch = guests(3);
+    scratch.file("complete.xml", filled(1));
+    scratch.file("without.xml", domain(""));
+    scratch.file("absent.xml", guest(ABSENT, &NONE));
+    let run = leaves_all_filled(scratch.fill(["-i", "--on-missing=skip", "*.xml"]), 3);
+    let summary = "^6 files: 3 filled, 1 already complete, 1 skipped, 1 without mdevs, 0 failed$";
+    run.stderr_matches(summary).check();
+    let run = scratch.virt_mdev(["strip", "-i", "*.xml"]).leaves("complete.xml", bare(1));
+    let run = (0..3).fold(run, |run, number| run.leaves(format!("vm{number:03}.xml"), bare(number + 1)));
+    run.stderr_matches("^6 files: 4 stripped, 1 without identities, 1 without mdevs, 0 failed$").check();
+}
+
+#[test]
+fn there_is_no_summary_of_one_file_nor_with_quiet_nor_where_nothing_is_written() {
+    let run = |options: &[&str]| guests(2).fill(options).stdout_any().stderr_any().stderr_lacks("files:").faults().0;
+    for options in [&["-i", "vm000.xml"][..], &["-q", "-i", "*.xml"], &["-n", "*.xml"], &["--diff", "*.xml"]] {
+        let faults = run(options);
+        assert!(!faults.iter().any(|fault| fault.contains("files:")), "{options:?}: {faults:?}");
+    }
+    leaves_all_filled(guests(2).fill(["-q", "-i", "*.xml"]), 2).check();
+}
+
+#[test]
+fn several_inputs_are_not_waited_for() {
+    let scratch = guests(2);
+    mknodat(CWD, scratch.path("vm001.xml.fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    for option in ["--diff", "-n", "-i"] {
+        scratch.fill([option, "vm*"]).status(2).stderr_has("vm001.xml.fifo is a FIFO").check();
+    }
+}
+
+/// What a terminal is shown of a run that lasts `pause` longer than it should.
+fn on_a_terminal(options: &str, pause: Duration) -> String {
+    let scratch = Scratch::new();
+    for name in ["a.xml", "b.xml"] {
+        scratch.file(name, bare(1));
+    }
+    let (host, sys) = SlowHost::new(&scratch);
+    let command = format!("{BINARY} fill {options} --sysfs {} '*.xml'", sys.display());
+    let finished = thread::scope(|scope| {
+        scope.spawn(|| host.answer_after(|| thread::sleep(pause)));
+        let run = scratch.program("script", ["-qec", &command, "/dev/null"]).env("TERM", "xterm").stdout_any();
+        run.leaves("a.xml", filled(1)).leaves("b.xml", filled(1)).check()
+    });
+    String::from_utf8_lossy(&finished.stdout).into_owned()
+}
+
+#[test]
+fn a_progress_bar_is_shown_on_a_terminal_once_the_run_lasts_longer_than_half_a_second() {
+    if !have("script") {
+        return;
+    }
+    let shown = on_a_terminal("-i", Duration::from_millis(1200));
+    assert!(shown.contains("reading [") && shown.contains("/2"), "{shown:?}");
+    // It gives way to the messages, and is gone in the end.
+    for message in
+        ["a.xml: filled", "b.xml: filled", "2 files: 2 filled, 0 already complete, 0 without mdevs, 0 failed"]
+    {
+        let alone = format!(r"(^|\n|\x1b\[2K){message}\r\n");
+        assert!(regex::Regex::new(&alone).unwrap().is_match(&shown), "{shown:?}");
+    }
+    assert!(shown.ends_with("0 failed\r\n"), "{shown:?}");
+    let shown = on_a_terminal("-i", Duration::ZERO);
+    assert!(!shown.contains("reading"), "{shown:?}");
+    let shown = on_a_terminal("-q -i", Duration::from_millis(800));
+    assert!(shown.trim().is_empty(), "{shown:?}");
+}
+
+#[test]
+fn there_is_no_progress_bar_where_standard_error_is_no_terminal() {
+    let scratch = Scratch::with("a.xml", bare(1));
+    scratch.file("b.xml", bare(1));
+    let (host, sys) = SlowHost::new(&scratch);
+    thread::scope(|scope| {
+        scope.spawn(|| host.answer_after(|| thread::sleep(Duration::from_millis(800))));
+        let run = scratch.virt_mdev(["fill", "-i", "*.xml", "--sysfs"]).arg(sys);
+        run.leaves("a.xml", filled(1)).leaves("b.xml", filled(1)).stderr_lacks("reading").check();
+    });
+}
+
+#[test]
+fn strip_takes_the_same_options() {
+    let scratch = Scratch::with("a.xml", filled(1));
+    scratch.file("b.xml", "<domain>");
+    scratch.virt_mdev(["strip", "-ki", "-j2", "*.xml"]).status(2).leaves("a.xml", bare(1)).stderr_has("b.xml").check();
+}

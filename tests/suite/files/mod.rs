@@ -1,0 +1,110 @@
+//! What is promised of files: [`one`] by one, [`many`] at once, and what stands when it goes wrong ([`adversity`]).
+
+mod adversity;
+mod many;
+mod one;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+
+use crate::command_line::skipped;
+use crate::support::Scratch;
+use crate::support::guests::uuid;
+
+/// Where this is set, as in `.ci/run`, a program that a test needs must be there, and tests of chance take their time.
+const THOROUGH: &str = "VIRT_MDEV_TEST_THOROUGH";
+
+fn is_thorough() -> bool {
+    std::env::var_os(THOROUGH).is_some()
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Whether the test can run here; says so where it cannot.
+fn root_can(what: &str) -> bool {
+    if !is_root() {
+        skipped(&format!("only root can {what}"));
+    }
+    is_root()
+}
+
+/// Whether a program that is needed runs here; says so where it does not.
+fn have(program: &str) -> bool {
+    let mut probe = Command::new(program);
+    let found = probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    assert!(found || !is_thorough(), "{program} is not installed");
+    if !found {
+        skipped(&format!("no program {program}"));
+    }
+    found
+}
+
+/// Whether system calls can be watched here.
+fn have_strace() -> bool {
+    let watched = || Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    let works = have("strace") && watched().is_ok_and(|status| status.success());
+    if !works {
+        skipped("strace may not watch");
+    }
+    works
+}
+
+/// What a program says, which must succeed.
+fn said(program: &str, arguments: &[&str], path: &Path) -> String {
+    let output = Command::new(program).args(arguments).arg(path).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The host with the device 1 of host-a, in the scratch directory.
+fn host_of_one() -> String {
+    let parent = "parent pci 0000:00:02.0 vendor=0x1234 device=0x11e8\n    type i915-V5_4 api=vfio-pci\n";
+    format!("{parent}mdev {} 0000:00:02.0 i915-V5_4\n", uuid(1))
+}
+
+/// A host that answers when it is told to. Until then a run that asks it waits, with the asking document read.
+struct SlowHost {
+    vendor: PathBuf,
+}
+
+impl SlowHost {
+    /// Makes the host of `scratch` slow, and says where it is.
+    fn new(scratch: &Scratch) -> (Self, PathBuf) {
+        let sys = scratch.host(&host_of_one());
+        let vendor = sys.join("devices/pci0000:00/0000:00:02.0/vendor");
+        fs::remove_file(&vendor).unwrap();
+        mknodat(CWD, &vendor, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
+        (Self { vendor }, sys)
+    }
+
+    /// Waits until it is asked, does `meanwhile`, and answers.
+    fn answer_after(&self, meanwhile: impl FnOnce()) {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let open = || File::options().write(true).custom_flags(flags).open(&self.vendor).ok();
+        let started = Instant::now();
+        // A FIFO without a reader cannot be opened in this way.
+        let mut asked = loop {
+            match open() {
+                Some(asked) => break asked,
+                None => assert!(started.elapsed() < Duration::from_secs(5), "nobody has asked"),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        meanwhile();
+        asked.write_all(b"0x1234\n").unwrap();
+    }
+}
+
+/// Whether a run that was killed may have left a file of this name beside `target`.
+fn is_temporary_of(target: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(&format!(".{target}.virt-mdev-")).and_then(|rest| rest.strip_suffix(".tmp"));
+    rest.is_some_and(|random| random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}

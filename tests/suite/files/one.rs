@@ -1,0 +1,294 @@
+//! One file: each test is named after a line of the promise.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::thread;
+
+use super::{SlowHost, have, have_strace, host_of_one, is_root, root_can, said};
+use crate::command_line::skipped;
+use crate::support::guests::{bare, filled};
+use crate::support::{Run, Scratch};
+
+const NOBODY: u32 = 65534;
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+/// Where each of `patterns` is first found in the log, in their order; all must be there.
+fn assert_order(log: &str, patterns: &[&str]) {
+    let mut from = 0;
+    for pattern in patterns {
+        let regex = regex::Regex::new(&format!("(?m){pattern}")).unwrap();
+        match regex.find_at(log, from) {
+            Some(found) => from = found.end(),
+            None => panic!("no {pattern} behind byte {from} of\n{log}"),
+        }
+    }
+}
+
+/// Runs with its system calls written down, and returns them.
+fn traced(run: Run<'_>, scratch: &Scratch) -> String {
+    let log = scratch.path("../strace.log");
+    let calls = "trace=openat,write,fchmod,fchown,fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,unlink";
+    run.under(["strace", "-f", "-y", "-e", calls, "-o"].map(Path::new).into_iter().chain([&*log])).check();
+    fs::read_to_string(log).unwrap()
+}
+
+#[test]
+fn the_new_file_is_synced_before_the_rename_and_the_directory_after_it() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let run = scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any();
+    let order = [
+        r"openat\(.*\.vm\.xml\.virt-mdev-\w{6}\.tmp.*O_CREAT\|O_EXCL",
+        r"write\(\d+<.*\.tmp>",
+        r"fsync\(\d+<.*\.tmp>\) += 0",
+        r"renameat2?\(.*\.tmp.*vm\.xml",
+        r"fsync\(\d+<[^>]*/scratch>\) += 0",
+    ];
+    assert_order(&traced(run, &scratch), &order);
+}
+
+#[test]
+fn a_backup_is_complete_and_synced_before_the_rename() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let run = scratch.fill(["-i=.bak", "vm.xml"]).leaves("vm.xml", filled(1)).leaves("vm.xml.bak", bare(1));
+    let order = [
+        r"fsync\(\d+<[^>]*/vm\.xml>\) += 0",
+        r"linkat?\(.*vm\.xml\.bak",
+        r"fsync\(\d+<[^>]*/scratch>\) += 0",
+        r"renameat2?\(.*\.tmp.*vm\.xml",
+        r"fsync\(\d+<[^>]*/scratch>\) += 0",
+    ];
+    assert_order(&traced(run.stderr_any(), &scratch), &order);
+}
+
+#[test]
+fn the_temporary_file_is_never_more_readable_than_the_target() {
+    if !have_strace() {
+        return;
+    }
+    for (target, created) in [(0o600, "0600"), (0o644, "0600"), (0o640, "0600"), (0o400, "0400"), (0o200, "0200")] {
+        let scratch = Scratch::with("vm.xml", bare(1));
+        set_mode(&scratch.path("vm.xml"), target);
+        if !is_root() && target & 0o600 != 0o600 {
+            continue;
+        }
+        let log = traced(scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any(), &scratch);
+        let opened = format!(r"openat\(.*\.tmp.*O_EXCL.*, {created}\)");
+        assert_order(&log, &[&opened, r"write\(\d+<.*\.tmp>", &format!(r"fchmod\(\d+<.*\.tmp>, 0{target:o}\)")]);
+        assert_eq!(mode(&scratch.path("vm.xml")), target);
+    }
+}
+
+#[test]
+fn acls_are_kept() {
+    if !have("setfacl") || !have("getfacl") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let path = scratch.path("vm.xml");
+    // The directory hands an ACL of its own to new files, which the old file has not.
+    said("setfacl", &["-m", "u:4321:r,g:4322:rw,m::rw"], &path);
+    said("setfacl", &["-d", "-m", "u:4323:rwx"], &scratch.dir());
+    let acl = || said("getfacl", &["-n", "--absolute-names"], &path);
+    let before = acl();
+    assert!(before.contains("user:4321:r--") && !before.contains("4323"), "{before}");
+    scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any().check();
+    assert_eq!(acl(), before);
+}
+
+#[test]
+fn extended_attributes_and_labels_are_kept() {
+    if !have("setfattr") || !have("getfattr") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let path = scratch.path("vm.xml");
+    said("setfattr", &["-n", "user.note", "-v", "kept"], &path);
+    if is_root() {
+        said("setfattr", &["-n", "security.selinux", "-v", "system_u:object_r:virt_etc_rw_t:s0"], &path);
+        said("setfattr", &["-n", "trusted.note", "-v", "kept"], &path);
+    } else {
+        skipped("only root sets labels; user attributes only");
+    }
+    let attributes = || said("getfattr", &["-d", "-m", "-", "--absolute-names"], &path);
+    let before = attributes();
+    scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any().check();
+    assert_eq!(attributes(), before);
+}
+
+#[test]
+fn what_cannot_be_carried_over_is_an_error_that_leaves_the_file_alone() {
+    if !root_can("make a file of root's that nobody may write") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let path = scratch.path("vm.xml");
+    set_mode(&path, 0o666);
+    chown(scratch.dir(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).as_nobody();
+    run.status(2).stderr_has("cannot keep the owner 0:0 of vm.xml").check();
+    assert_eq!((fs::metadata(&path).unwrap().uid(), mode(&path)), (0, 0o666));
+}
+
+#[test]
+fn a_symlink_is_followed_however_it_leads_there_and_stays() {
+    let scratch = Scratch::with("store/vm.xml", bare(1));
+    fs::create_dir_all(scratch.path("enabled/deep")).unwrap();
+    symlink("../../store/vm.xml", scratch.path("enabled/deep/relative.xml")).unwrap();
+    symlink("deep/relative.xml", scratch.path("enabled/chain.xml")).unwrap();
+    symlink(scratch.path("store/vm.xml"), scratch.path("enabled/absolute.xml")).unwrap();
+    for link in ["enabled/deep/relative.xml", "enabled/chain.xml", "enabled/absolute.xml"] {
+        scratch.file("store/vm.xml", bare(1));
+        scratch.fill(["-i", link]).leaves("store/vm.xml", filled(1)).stderr_any().check();
+    }
+}
+
+#[test]
+fn a_file_that_the_caller_may_not_write_is_refused_although_its_directory_is_writable() {
+    if !root_can("be nobody") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    for owner in [NOBODY, 0] {
+        chown(scratch.path("vm.xml"), Some(owner), Some(owner)).unwrap();
+        chown(scratch.dir(), Some(NOBODY), Some(NOBODY)).unwrap();
+        set_mode(&scratch.path("vm.xml"), 0o444);
+        let _ = fs::remove_dir_all(scratch.path("../sys"));
+        let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).as_nobody();
+        run.status(2).stderr_has("vm.xml is write-protected").check();
+    }
+}
+
+#[test]
+fn root_is_told_with_a_warning_that_the_file_is_write_protected() {
+    if !root_can("write what nobody may") {
+        return;
+    }
+    for (options, warns) in [(vec!["-i"], true), (vec!["-i", "-q"], false)] {
+        let scratch = Scratch::with("vm.xml", bare(1));
+        set_mode(&scratch.path("vm.xml"), 0o444);
+        let run = scratch.fill(options).arg("vm.xml").leaves("vm.xml", filled(1));
+        let run = if warns { run.stderr_has("warning: vm.xml is write-protected") } else { run };
+        run.check();
+        assert_eq!(mode(&scratch.path("vm.xml")), 0o444);
+    }
+}
+
+#[test]
+fn a_file_that_someone_else_changes_after_it_was_read_keeps_their_change() {
+    let theirs: [fn(&Path); 4] = [
+        |path| fs::write(path, "theirs").unwrap(),
+        |path| {
+            fs::write(path.with_extension("new"), bare(1)).unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        },
+        |path| set_mode(path, 0o600),
+        |path| fs::write(path, bare(2)).unwrap(),
+    ];
+    for change in theirs {
+        let scratch = Scratch::with("vm.xml", bare(1));
+        let path = scratch.path("vm.xml");
+        set_mode(&path, 0o644);
+        let (host, sys) = SlowHost::new(&scratch);
+        let after = thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let mut after = Vec::new();
+                host.answer_after(|| {
+                    change(&path);
+                    after = fs::read(&path).unwrap();
+                });
+                after
+            });
+            let run = scratch.virt_mdev(["fill", "-i", "vm.xml", "--sysfs"]).arg(sys).status(2);
+            let (faults, finished) = run.stderr_has("vm.xml was changed by someone else").faults();
+            // What they wrote is a change that the run did not announce.
+            let faults: Vec<_> = faults.iter().filter(|fault| !fault.starts_with("vm.xml line ")).collect();
+            assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+            other.join().unwrap()
+        });
+        assert_eq!(scratch.read("vm.xml"), after);
+    }
+}
+
+#[test]
+fn a_backup_has_the_same_protection_and_an_existing_one_is_not_overwritten() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    set_mode(&scratch.path("vm.xml"), 0o640);
+    scratch.fill(["-i=.bak", "vm.xml"]).leaves("vm.xml", filled(1)).leaves("vm.xml.bak", bare(1)).stderr_any().check();
+    assert_eq!(mode(&scratch.path("vm.xml.bak")), 0o640);
+
+    scratch.file("vm.xml", bare(1));
+    scratch.file("vm.xml.bak", "precious");
+    scratch.fill(["-i=.bak", "vm.xml"]).status(2).stderr_has("vm.xml.bak exists already").check();
+}
+
+#[test]
+fn a_signal_while_a_file_is_written_leaves_it_alone_and_one_at_the_rename_lets_it_be_finished() {
+    if !have_strace() {
+        return;
+    }
+    for (name, number) in [("SIGHUP", 1), ("SIGINT", 2), ("SIGTERM", 15)] {
+        for (call, is_finished) in [("fchmod", false), ("fsync", false), ("renameat2", true)] {
+            let scratch = Scratch::with("vm.xml", bare(1));
+            let run = scratch.fill(["-i", "vm.xml"]).status(128 + number);
+            let run = if is_finished { run.leaves("vm.xml", filled(1)).stderr_has("vm.xml: filled") } else { run };
+            let inject = format!("inject={call}:signal={name}:when=1");
+            run.under(["strace", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]).check();
+        }
+    }
+}
+
+#[test]
+fn what_else_goes_wrong_is_told_though_a_signal_came() {
+    if !have_strace() {
+        return;
+    }
+    // The first sync is of the file, the second of the directory.
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let run = scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).status(143);
+    let run = run.stderr_has("could not be written to disk").stderr_has("vm.xml: filled");
+    let (signal, fault) = ("inject=renameat2:signal=SIGTERM:when=1", "inject=fsync:error=EIO:when=2");
+    run.under(["strace", "-o", "/dev/null", "-e", "trace=fsync,renameat2", "-e", signal, "-e", fault]).check();
+}
+
+#[test]
+fn temporaries_of_a_killed_run_are_never_picked_up() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    scratch.file(".vm.xml.virt-mdev-aB3dE9.tmp", bare(2));
+    for pattern in ["*", ".*", "*.xml", "**"] {
+        scratch.file("vm.xml", bare(1));
+        let run = scratch.fill(["-i", pattern]);
+        // A pattern that matches nothing else is an error, and changes nothing either.
+        if pattern == ".*" {
+            run.status(2).stderr_has("no file matches").check();
+        } else if pattern == "**" {
+            run.status(2).stderr_any().check();
+        } else {
+            run.leaves("vm.xml", filled(1)).stderr_any().check();
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_in_place_foresees_what_would_be_refused() {
+    let scratch = Scratch::with("vm.xml", bare(1));
+    fs::hard_link(scratch.path("vm.xml"), scratch.path("other")).unwrap();
+    scratch.fill(["-n", "-i", "vm.xml"]).status(2).stderr_has("hard links").check();
+    scratch.fill(["-n", "vm.xml"]).status(1).stdout_has("vm.xml").check();
+    let scratch = Scratch::with("vm.xml", bare(1));
+    scratch.file("vm.xml.bak", "precious");
+    scratch.fill(["-n", "-i=.bak", "vm.xml"]).status(2).stderr_has("vm.xml.bak exists already").check();
+}
