@@ -59,10 +59,10 @@ fn a_directory_without_permission_to_write_is_left_as_it_is() {
     chown(scratch.path("vm.xml"), Some(NOBODY), Some(NOBODY)).unwrap();
     fs::set_permissions(scratch.dir(), fs::Permissions::from_mode(0o555)).unwrap();
     let host = host_of_one();
-    let run = scratch.fill_on(&host, ["-i", "vm.xml"]).as_nobody();
+    let run = scratch.fill_on(&host, ["-i", "vm.xml"]).by_nobody();
     run.status(2).stderr_has("cannot create a temporary file").stderr_has("vm.xml").check();
     // A dry run foresees it.
-    let run = scratch.virt_mdev(["fill", "-n", "-i", "vm.xml", "--sysfs"]).arg(scratch.path("../sys")).as_nobody();
+    let run = scratch.virt_mdev(["fill", "-n", "-i", "vm.xml", "--sysfs"]).arg(scratch.path("../sys")).by_nobody();
     run.status(2).stderr_has("cannot create a temporary file").check();
 }
 
@@ -73,7 +73,7 @@ fn a_file_without_permission_to_read_is_an_error_that_names_it() {
     }
     let scratch = Scratch::with("vm.xml", bare(1));
     fs::set_permissions(scratch.path("vm.xml"), fs::Permissions::from_mode(0o600)).unwrap();
-    let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).as_nobody();
+    let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).by_nobody();
     run.status(2).stderr_has("cannot read vm.xml: Permission denied").check();
 }
 

@@ -138,7 +138,7 @@ fn what_cannot_be_carried_over_is_an_error_that_leaves_the_file_alone() {
     let path = scratch.path("vm.xml");
     set_mode(&path, 0o666);
     chown(scratch.dir(), Some(NOBODY), Some(NOBODY)).unwrap();
-    let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).as_nobody();
+    let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).by_nobody();
     run.status(2).stderr_has("cannot keep the owner 0:0 of vm.xml").check();
     assert_eq!((fs::metadata(&path).unwrap().uid(), mode(&path)), (0, 0o666));
 }
@@ -167,7 +167,7 @@ fn a_file_that_the_caller_may_not_write_is_refused_although_its_directory_is_wri
         chown(scratch.dir(), Some(NOBODY), Some(NOBODY)).unwrap();
         set_mode(&scratch.path("vm.xml"), 0o444);
         let _ = fs::remove_dir_all(scratch.path("../sys"));
-        let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).as_nobody();
+        let run = scratch.fill_on(&host_of_one(), ["-i", "vm.xml"]).by_nobody();
         run.status(2).stderr_has("vm.xml is write-protected").check();
     }
 }
