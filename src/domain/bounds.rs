@@ -109,7 +109,7 @@ impl Pass<'_> {
                 self.doctype(start)
             } else if rest.starts_with("</") {
                 self.close();
-                self.behind(start, ">")
+                self.text[start..].find('>').map_or(self.text.len(), |found| start + found + 1)
             } else {
                 self.start_tag(start)?
             };

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, retry_on_intr};
@@ -86,7 +87,11 @@ pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
         Input::File(path) => {
             let (file, metadata, through_link) = open(path)?;
             prepare(&file, path, &metadata, purpose)?;
-            let contents = read_all(&file, metadata.len(), input)?;
+            let contents = if metadata.is_file() {
+                read_regular(&file, metadata.len(), input)?
+            } else {
+                read_all(&file, metadata.len(), input)?
+            };
             (contents, metadata.is_file().then(|| Found { stamp: Stamp::of(&metadata), through_link }))
         }
     };
@@ -159,16 +164,39 @@ fn wait_for_writer(file: &File, fifo: bool) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reads to the end, but no further than one byte behind the limit; `size` is what is expected.
-fn read_all(from: impl Read, size: u64, input: &Input) -> Result<Vec<u8>, FileError> {
-    // One byte more than expected lets the end be found without growing.
-    let expected = usize::try_from(size.min(LIMIT) + 1).unwrap_or_default();
-    let mut contents = Vec::with_capacity(expected);
-    from.take(LIMIT + 1)
-        .read_to_end(&mut contents)
-        .map_err(|source| FileError::Read { name: input.to_string(), source })?;
+/// Reads a regular file, of which one read gives all that it asks for, unless that is the end: so there is no need to
+/// ask again, which for thousands of files is felt.
+fn read_regular(file: &File, size: u64, input: &Input) -> Result<Vec<u8>, FileError> {
+    let mut contents = Vec::with_capacity(room_for(size));
+    let room = contents.capacity();
+    retry_on_intr(|| rustix::io::read(file, spare_capacity(&mut contents)))
+        .map_err(|errno| FileError::Read { name: input.to_string(), source: errno.into() })?;
+    if contents.len() < room && contents.len() as u64 == size {
+        return Ok(contents);
+    }
+    // It has grown or shrunk since, or lies where sizes say nothing, as in /proc.
+    let rest = read_all(file, 0, input)?;
+    contents.extend(rest);
+    within_limit(contents, input)
+}
+
+/// One byte more than expected lets the end be found without growing.
+fn room_for(size: u64) -> usize {
+    usize::try_from(size.min(LIMIT) + 1).unwrap_or_default()
+}
+
+fn within_limit(contents: Vec<u8>, input: &Input) -> Result<Vec<u8>, FileError> {
     if contents.len() as u64 > LIMIT {
         return Err(FileError::TooLarge { name: input.to_string(), limit: LIMIT });
     }
     Ok(contents)
+}
+
+/// Reads to the end, but no further than one byte behind the limit; `size` is what is expected.
+fn read_all(from: impl Read, size: u64, input: &Input) -> Result<Vec<u8>, FileError> {
+    let mut contents = Vec::with_capacity(room_for(size));
+    from.take(LIMIT + 1)
+        .read_to_end(&mut contents)
+        .map_err(|source| FileError::Read { name: input.to_string(), source })?;
+    within_limit(contents, input)
 }
