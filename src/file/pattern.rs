@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use glob::Pattern;
@@ -35,31 +35,47 @@ pub fn expand<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Vec<Input>, Vec<FileEr
 
 /// The same, with what is wrong with some arguments beside the inputs that the others mean.
 pub fn expand_each<A: AsRef<OsStr>>(arguments: &[A]) -> (Vec<Input>, Vec<FileError>) {
-    let mut inputs = Vec::new();
+    let mut found = Vec::new();
     let mut faults = Vec::new();
     for argument in arguments {
         match expand_one(argument.as_ref()) {
-            Ok(found) => inputs.extend(found),
-            Err(found) => faults.extend(found),
+            Ok(more) => found.extend(more),
+            Err(more) => faults.extend(more),
         }
     }
     // A single input has no double, and reading it tells what is wrong with it.
-    if inputs.len() > 1 {
-        inputs = without_doubles(inputs, &mut faults);
-    }
-    (inputs, faults)
+    let may_have_doubles = found.len() > 1 && !are_distinct(&found);
+    let inputs = found.into_iter().map(|found| found.input).collect();
+    if may_have_doubles { (without_doubles(inputs, &mut faults), faults) } else { (inputs, faults) }
 }
 
-fn expand_one(argument: &OsStr) -> Result<Vec<Input>, Vec<FileError>> {
+/// What an argument means.
+struct Found {
+    input: Input,
+    /// The inode number, where its directory says that it is a regular file and which.
+    inode: Option<u64>,
+}
+
+/// Whether they can be seen to be different files by what their directories say; nothing else is looked at.
+///
+/// Names of one file have one inode number. Different files may have the same, on different file systems, so that says
+/// nothing.
+fn are_distinct(found: &[Found]) -> bool {
+    let mut seen = HashSet::with_capacity(found.len());
+    found.iter().all(|found| found.inode.is_some_and(|inode| seen.insert(inode)))
+}
+
+fn expand_one(argument: &OsStr) -> Result<Vec<Found>, Vec<FileError>> {
     let path = Path::new(argument);
     if argument == "-" {
-        return Ok(vec![Input::Stdin]);
+        return Ok(vec![Found { input: Input::Stdin, inode: None }]);
     }
     match argument.to_str() {
         Some(pattern) if has_wildcard(pattern) && !exists(path) => {
-            matches(pattern).map(|found| found.into_iter().map(Input::File).collect())
+            let found = |(path, inode)| Found { input: Input::File(path), inode };
+            matches(pattern).map(|matches| matches.into_iter().map(found).collect())
         }
-        _ => Ok(vec![Input::File(path.to_owned())]),
+        _ => Ok(vec![Found { input: Input::File(path.to_owned()), inode: None }]),
     }
 }
 
@@ -107,8 +123,8 @@ enum Part {
     Matching { pattern: Pattern, hidden: bool },
 }
 
-/// All files that `pattern` matches, sorted, or why there is none.
-fn matches(pattern: &str) -> Result<Vec<PathBuf>, Vec<FileError>> {
+/// All files that `pattern` matches, sorted, with their inode numbers as far as they are known; or why there is none.
+fn matches(pattern: &str) -> Result<Vec<(PathBuf, Option<u64>)>, Vec<FileError>> {
     let (base, parts) =
         parse(pattern).map_err(|source| vec![FileError::BadPattern { pattern: pattern.to_owned(), source }])?;
     let mut walk = Walk::default();
@@ -140,7 +156,7 @@ fn parse(pattern: &str) -> Result<(PathBuf, Vec<Part>), glob::PatternError> {
 
 #[derive(Default)]
 struct Walk {
-    found: Vec<PathBuf>,
+    found: Vec<(PathBuf, Option<u64>)>,
     faults: Vec<FileError>,
 }
 
@@ -149,7 +165,7 @@ impl Walk {
     fn descend(&mut self, directory: &Path, parts: &[Part]) {
         let Some((part, rest)) = parts.split_first() else {
             // `**` by itself matches the current directory too, which then needs a name.
-            self.found.push(named(directory).to_owned());
+            self.found.push((named(directory).to_owned(), None));
             return;
         };
         match part {
@@ -163,18 +179,23 @@ impl Walk {
             }
             Part::Directories => {
                 self.descend(directory, rest);
-                for (name, kind) in self.entries(directory) {
+                for (name, kind, _) in self.entries(directory) {
                     if kind.is_dir() && !is_hidden(&name) {
                         self.descend(&directory.join(name), parts);
                     }
                 }
             }
             Part::Matching { pattern, hidden } => {
-                for (name, _) in self.entries(directory) {
+                for (name, kind, inode) in self.entries(directory) {
                     // What is not UTF-8 becomes a character of its own, which `*`, `?` and `[!a]` match.
                     let matched = pattern.matches(&name.to_string_lossy());
                     if matched && (*hidden || !is_hidden(&name)) && !is_temporary(&name) {
-                        self.descend(&directory.join(name), rest);
+                        let path = directory.join(name);
+                        if rest.is_empty() {
+                            self.found.push((path, kind.is_file().then_some(inode)));
+                        } else {
+                            self.descend(&path, rest);
+                        }
                     }
                 }
             }
@@ -182,10 +203,11 @@ impl Walk {
     }
 
     /// What `directory` holds. What is no directory holds nothing.
-    fn entries(&mut self, directory: &Path) -> Vec<(OsString, fs::FileType)> {
+    fn entries(&mut self, directory: &Path) -> Vec<(OsString, fs::FileType, u64)> {
         let place = named(directory);
         let read = fs::read_dir(place).and_then(|entries| {
-            entries.map(|entry| entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)))).collect()
+            let facts = |entry: fs::DirEntry| Ok((entry.file_name(), entry.file_type()?, entry.ino()));
+            entries.map(|entry| entry.and_then(facts)).collect()
         });
         match read {
             Ok(entries) => entries,

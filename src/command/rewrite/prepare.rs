@@ -38,19 +38,16 @@ pub(super) fn prepare(
     rewrite: &Rewrite<'_>,
 ) -> Result<Prepared, Vec<Diagnostic>> {
     let (original, document) = read_document(input, purpose).map_err(|error| vec![error])?;
-    // Made only for those that have something to tell.
-    let origin = || Origin::new(name_of(input), &document.text);
-    let plan = (rewrite.planner)(&document).map_err(|faults| {
-        let origin = origin();
-        faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>()
-    })?;
+    let origin = Origin::new(name_of(input), &document.text);
+    let plan = (rewrite.planner)(&document)
+        .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     let changes = !plan.edits.is_empty();
     let edited = changes.then(|| plan.edits.apply(&document.text));
     if let Some(edited) = &edited {
-        prove(&document.text, &plan.edits, edited).map_err(|error| vec![origin().unproven(&error)])?;
+        prove(&document.text, &plan.edits, edited).map_err(|error| vec![origin.unproven(&error)])?;
     }
     let standing = Standing::of(&document, &plan);
-    let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin().remark(remark)).collect();
+    let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin.remark(remark)).collect();
     let mut warning = None;
     if let (Output::InPlace(suffix), true) = (&settings.output, changes) {
         if settings.dry_run {
