@@ -10,6 +10,7 @@ mod element;
 mod hostdev;
 mod indent;
 mod metadata;
+mod strict;
 mod tree;
 mod written;
 

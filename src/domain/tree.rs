@@ -4,6 +4,7 @@ use roxmltree::ParsingOptions;
 
 use super::bounds::scan_start_tag;
 use super::element::{Element, Holder};
+use super::strict::judge;
 use crate::text::{Span, is_xml_space};
 
 /// A parsed document.
@@ -30,6 +31,7 @@ impl<'a> Tree<'a> {
             let reason = message.strip_suffix(&format!(" at {place}")).unwrap_or(&message).to_owned();
             NotXml { span: mark_at(text, offset), reason }
         })?;
+        judge(text)?;
         match unbound_by_empty_uri(&document) {
             Some(span) => Err(NotXml { span, reason: "a namespace prefix is bound to an empty URI".to_owned() }),
             None => Ok(Self { document }),

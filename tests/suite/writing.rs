@@ -177,6 +177,9 @@ fn patch_makes_of_the_diff_what_fill_makes() {
         (without_newline(bare(1)), without_newline(filled(1))),
         (crlf(bare(1)), crlf(filled(1))),
         (on_one_line(String::new()), on_one_line(elements(1).concat())),
+        // A CR at the end is no end of a line either.
+        (without_newline(bare(1)) + "\r", without_newline(filled(1)) + "\r"),
+        (on_one_line(String::new()) + "\r", on_one_line(elements(1).concat()) + "\r"),
         (domain(""), domain("")),
     ] {
         let scratch = Scratch::with("vm.xml", &before);
