@@ -1,0 +1,172 @@
+//! The command line: what may be typed, and nothing of what it does.
+
+mod arguments;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, Command, FromArgMatches};
+
+use crate::command::settings::{CompletionSettings, HookSettings, Settings};
+use arguments::{
+    ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_FILL, ABOUT_HOOK, ABOUT_STRIP, CheckArgs, CompareArgs,
+    CompletionArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK, LONG_ABOUT_COMPARE, LONG_ABOUT_FILL, LONG_ABOUT_HOOK,
+    StripArgs,
+};
+
+/// What was asked for, free of contradictions.
+#[derive(Debug)]
+pub struct Request {
+    /// The subcommand and what it is to do.
+    pub settings: Settings,
+}
+
+const ABOUT: &str = "Write into libvirt domain XML what its mediated devices are";
+
+const LONG_ABOUT: &str = "\
+Write into libvirt domain XML what its mediated devices are.
+
+A mediated device (mdev) stands in a libvirt domain as a bare UUID. virt-mdev looks each one up in sysfs and writes down \
+what it is: vendor and product id of its parent PCI device, and its type. Then one domain can be held against another, or \
+against a host, and a host can refuse a guest whose devices it does not have.";
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0    done, or nothing to do
+  1    a difference was found (--dry-run, compare, check)
+  2    an error; nothing was written, but with --keep-going what could be
+  128+ a signal ended it";
+
+/// The subcommands: name, how clap learns its options, how they become settings.
+const SUBCOMMANDS: [Subcommand; 6] = [
+    Subcommand {
+        name: "fill",
+        command: || FillArgs::augment_args(Command::new("fill")).about(ABOUT_FILL).long_about(LONG_ABOUT_FILL),
+        settings: |matches, sysfs| FillArgs::from_arg_matches(matches)?.settings(sysfs),
+    },
+    Subcommand {
+        name: "strip",
+        command: || StripArgs::augment_args(Command::new("strip")).about(ABOUT_STRIP),
+        settings: |matches, _| StripArgs::from_arg_matches(matches)?.settings(),
+    },
+    Subcommand {
+        name: "compare",
+        command: || {
+            CompareArgs::augment_args(Command::new("compare")).about(ABOUT_COMPARE).long_about(LONG_ABOUT_COMPARE)
+        },
+        settings: |matches, _| Ok(CompareArgs::from_arg_matches(matches)?.settings()),
+    },
+    Subcommand {
+        name: "check",
+        command: || CheckArgs::augment_args(Command::new("check")).about(ABOUT_CHECK).long_about(LONG_ABOUT_CHECK),
+        settings: |matches, sysfs| Ok(CheckArgs::from_arg_matches(matches)?.settings(sysfs)),
+    },
+    Subcommand {
+        name: "hook",
+        command: || HookArgs::augment_args(Command::new("hook")).about(ABOUT_HOOK).long_about(LONG_ABOUT_HOOK),
+        settings: |matches, sysfs| Ok(HookArgs::from_arg_matches(matches)?.settings(sysfs)),
+    },
+    Subcommand {
+        name: "completions",
+        command: || CompletionArgs::augment_args(Command::new("completions")).about(ABOUT_COMPLETIONS),
+        settings: |matches, _| {
+            let CompletionArgs { shell } = CompletionArgs::from_arg_matches(matches)?;
+            Ok(Settings::Completions(CompletionSettings { shell, command: whole }))
+        },
+    },
+];
+
+struct Subcommand {
+    name: &'static str,
+    command: fn() -> Command,
+    settings: fn(&clap::ArgMatches, Option<PathBuf>) -> Result<Settings, clap::Error>,
+}
+
+impl Request {
+    /// Reads what was typed, the program's own name first. `sysfs` is the value of `VIRT_MDEV_SYSFS`; an empty one counts as
+    /// none.
+    ///
+    /// # Errors
+    /// For help and version too; the error knows its exit status and where it is printed.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>, sysfs: Option<OsString>) -> Result<Self, clap::Error> {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        let sysfs = sysfs.filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        match Self::parse_words(&arguments, sysfs) {
+            // A hook that exits with anything but 0 kills the guest at `reconnect begin`: what is wrong is its own to judge.
+            Err(error) if is_called_as_hook(&arguments) => Ok(Self { settings: misused_hook(&error, &arguments) }),
+            parsed => parsed,
+        }
+    }
+
+    fn parse_words(arguments: &[OsString], sysfs: Option<PathBuf>) -> Result<Self, clap::Error> {
+        let named = SUBCOMMANDS.iter().find(|subcommand| arguments.get(1).is_some_and(|word| word == subcommand.name));
+        // To build what is not used would cost a tenth of a whole run.
+        let mut command = named.map_or_else(whole, |subcommand| {
+            // A guest may be named --help.
+            let is_hook = is_called_as_hook(arguments);
+            root().subcommand((subcommand.command)().disable_help_flag(is_hook))
+        });
+        let matches = command.try_get_matches_from_mut(arguments).map_err(|error| explain(error, arguments))?;
+        let chosen = matches.subcommand().and_then(|(name, matches)| {
+            let subcommand = SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name)?;
+            Some((subcommand.settings)(matches, sysfs))
+        });
+        let no_subcommand = || clap::Error::new(ErrorKind::MissingSubcommand);
+        Ok(Self { settings: chosen.ok_or_else(no_subcommand)?? })
+    }
+}
+
+/// Whether this is a call as libvirt makes it, not a person who asks for help.
+fn is_called_as_hook(arguments: &[OsString]) -> bool {
+    let [_, subcommand, words @ ..] = arguments else { return false };
+    let asks_for_help = matches!(words, [word] if word == "--help" || word == "-h");
+    subcommand == "hook" && !asks_for_help
+}
+
+/// A call as a hook whose command line is wrong: one that is judged wherever an operation that is judged stands in it.
+fn misused_hook(error: &clap::Error, arguments: &[OsString]) -> Settings {
+    let words: Vec<_> = arguments.iter().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
+    let misuse = error.to_string().lines().next().map(str::to_owned);
+    let called = |guest: &str, operation: &str, suboperation: &str| HookSettings {
+        sysfs: PathBuf::new(),
+        require: false,
+        check_start: words.iter().any(|word| word == "--check-start"),
+        guest: guest.to_owned(),
+        operation: (operation.to_owned(), suboperation.to_owned()),
+        misuse: misuse.clone(),
+    };
+    let mut calls = words.windows(3).map(|words| called(&words[0], &words[1], &words[2]));
+    Settings::Hook(calls.find(HookSettings::is_judged).unwrap_or_else(|| called("", "", "")))
+}
+
+fn root() -> Command {
+    Command::new("virt-mdev")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .long_about(LONG_ABOUT)
+        .after_help(EXIT_STATUS)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .max_term_width(80)
+}
+
+/// The command line with all its subcommands, as help, completions and the man pages' test want it.
+pub fn whole() -> Command {
+    SUBCOMMANDS.iter().fold(root(), |command, subcommand| command.subcommand((subcommand.command)()))
+}
+
+/// Says of sed's `-i.bak` how it is written here.
+fn explain(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let glued = arguments.iter().filter_map(|word| word.to_str()?.strip_prefix("-i")).find(|rest| !rest.is_empty());
+    match (error.kind(), glued) {
+        (ErrorKind::NoEquals | ErrorKind::UnknownArgument, Some(suffix)) if !suffix.starts_with('=') => {
+            usage_error(format!("a suffix for backups follows an equals sign: -i={suffix} or --in-place={suffix}"))
+        }
+        _ => error,
+    }
+}
+
+fn usage_error(message: impl std::fmt::Display) -> clap::Error {
+    clap::Error::raw(ErrorKind::ArgumentConflict, format!("{message}\n\nFor more information, try '--help'.\n"))
+}
