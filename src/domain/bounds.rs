@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use crate::text::Span;
+use memchr::{memchr_iter, memmem};
+
+use crate::text::{Span, holds};
 
 /// The largest document: libvirt's own RPC carries no larger string (`REMOTE_STRING_MAX`).
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -82,12 +84,12 @@ pub(super) fn measure(text: &str) -> Result<Outline, (Bound, Span)> {
 ///
 /// Each element and each CDATA section has a `<`, each attribute a `=`.
 pub(super) fn is_modest(text: &str) -> bool {
-    let count = |wanted: u8| text.bytes().filter(|byte| *byte == wanted).count();
+    let count = |wanted: u8| memchr_iter(wanted, text.as_bytes()).count();
     text.len() <= MAX_BYTES
         && count(b'<') <= MAX_DEPTH.min(MAX_CDATA)
         && count(b'=') <= MAX_ATTRIBUTES
-        && text.matches("xmlns").count() <= MAX_NAMESPACES_IN_FORCE.min(MAX_NAMESPACES)
-        && !text.contains("<!DOC")
+        && memmem::find_iter(text.as_bytes(), "xmlns").count() <= MAX_NAMESPACES_IN_FORCE.min(MAX_NAMESPACES)
+        && !holds(text, "<!DOC")
 }
 
 #[derive(Default)]

@@ -5,7 +5,7 @@ use roxmltree::ParsingOptions;
 use super::bounds::scan_start_tag;
 use super::element::{Element, Holder};
 use super::strict::judge;
-use crate::text::{Span, is_xml_space};
+use crate::text::{Span, holds, is_xml_space};
 
 /// A parsed document.
 pub(super) struct Tree<'a> {
@@ -70,7 +70,7 @@ fn mark_at(text: &str, offset: usize) -> Span {
 fn unbound_by_empty_uri(document: &roxmltree::Document<'_>) -> Option<Span> {
     // Nearly no document holds these letters; those that do are looked at closely.
     let text = document.input_text();
-    if !text.contains("xmlns:") || !(text.contains("''") || text.contains("\"\"")) {
+    if !holds(text, "xmlns:") || !(holds(text, "''") || holds(text, "\"\"")) {
         return None;
     }
     let is_empty = |namespace: &roxmltree::Namespace<'_>| namespace.name().is_some() && namespace.uri().is_empty();
