@@ -3,12 +3,13 @@
 mod arguments;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Command, FromArgMatches};
 
 use crate::command::settings::{CompletionSettings, HookSettings, Settings};
+use crate::report::escape;
 use arguments::{
     ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_FILL, ABOUT_HOOK, ABOUT_STRIP, CheckArgs, CompareArgs,
     CompletionArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK, LONG_ABOUT_COMPARE, LONG_ABOUT_FILL, LONG_ABOUT_HOOK,
@@ -95,8 +96,15 @@ impl Request {
         match Self::parse_words(&arguments, sysfs) {
             // A hook that exits with anything but 0 kills the guest at `reconnect begin`: what is wrong is its own to judge.
             Err(error) if is_called_as_hook(&arguments) => Ok(Self { settings: misused_hook(&error, &arguments) }),
+            Err(error) if error.use_stderr() => Err(Self::with_words_escaped(error, &arguments)),
             parsed => parsed,
         }
+    }
+
+    /// The same error about the words as a terminal may be shown them: clap quotes what was typed as it is.
+    fn with_words_escaped(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+        let escaped: Vec<_> = arguments.iter().map(|word| escape::path(Path::new(word)).into()).collect();
+        if escaped == arguments { error } else { Self::parse_words(&escaped, None).err().unwrap_or(error) }
     }
 
     fn parse_words(arguments: &[OsString], sysfs: Option<PathBuf>) -> Result<Self, clap::Error> {

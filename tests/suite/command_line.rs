@@ -262,6 +262,24 @@ fn control_characters_never_reach_the_terminal() {
 }
 
 #[test]
+fn control_characters_of_a_wrong_command_line_never_reach_the_terminal() {
+    for words in [
+        &["fill", "--on-missing=\u{9b}31m"][..],
+        &["fill", "--\u{85}\r"],
+        &["fill", "-i\r\u{9b}", "vm.xml"],
+        &["compare", "a.xml", "b.xml", "\u{9b}\r\n\x1b[1m"],
+        &["completions", "\u{202e}"],
+        &["\u{9b}\r"],
+    ] {
+        let finished = Scratch::new().virt_mdev(words).status(2).stderr_has("error: ").check();
+        let told = finished.stderr_text();
+        assert!(!told.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{words:?}: {told:?}");
+    }
+    let finished = Scratch::new().virt_mdev(["compare", "a", "b", "c\nd"]).status(2).stderr_has("c\\nd").check();
+    assert!(!finished.stderr_text().contains("c\nd"), "{}", finished.stderr_text());
+}
+
+#[test]
 fn quiet_drops_warnings_and_keeps_errors() {
     let twice = domain(&[hostdev(&uuid(1), &NONE), hostdev(&uuid(1), &NONE)].concat());
     let both = domain(&[hostdev(&uuid(1), &elements(1)), hostdev(&uuid(1), &elements(1))].concat());
