@@ -77,9 +77,10 @@ impl Judge<'_> {
         if target.eq_ignore_ascii_case("xml") {
             return Err(not_xml(start, start + 2 + target.len(), "an XML declaration stands only at the very start"));
         }
-        match target.find('?') {
-            Some(at) => {
-                Err(not_xml(start + 2 + at, start + 3 + at, "a space is missing behind the instruction's name"))
+        match target.char_indices().find(|(_, character)| !is_name_char(*character)) {
+            Some((at, wrong)) => {
+                let at = start + 2 + at;
+                Err(not_xml(at, at + wrong.len_utf8(), "a space is missing behind the instruction's name"))
             }
             None => Ok(end),
         }
@@ -197,6 +198,16 @@ fn pseudo_attribute<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str)>
     rest[1..].split_once(quote)
 }
 
+/// What a name may hold, productions 4 and 4a (`NameChar`); where it begins the parser has seen to what may begin it.
+fn is_name_char(character: char) -> bool {
+    matches!(character,
+        ':' | '_' | '-' | '.' | 'A'..='Z' | 'a'..='z' | '0'..='9' | '\u{b7}' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}'
+        | '\u{f8}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}' | '\u{200d}' | '\u{203f}' | '\u{2040}'
+        | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}'
+        | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}'
+    )
+}
+
 /// What a public identifier may hold, production 13 (`PubidChar`).
 fn is_public_id_char(character: char) -> bool {
     character.is_ascii_alphanumeric() || " \r\n-'()+,./:=?;!*#@$_%".contains(character)
@@ -256,8 +267,17 @@ mod tests {
             "<?xml?><a/>",
             "<?a??><a/>",
             "<?a?b?><a/>",
+            "<?a%b c?><a/>",
+            "<?a<b?><a/>",
+            "<a><?a\u{a0}b?></a>",
+            "<a><?a\u{2028}?></a>",
         ]);
-        assert_taken(&["<?xml-stylesheet x?><a><?x?><?x ??><?x y?z?></a>", "<?xmlx?><a/>", "<a/><?x  xml?>"]);
+        assert_taken(&[
+            "<?xml-stylesheet x?><a><?x?><?x ??><?x y?z?></a>",
+            "<?xmlx?><a/>",
+            "<?ä-.·1\u{300}\u{10000}:?><a/>",
+            "<a/><?x  xml?>",
+        ]);
     }
 
     #[test]
