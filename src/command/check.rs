@@ -115,7 +115,7 @@ impl Parts {
         if parts.iter().all(|part| part.is_none()) {
             return "-".to_owned();
         }
-        parts.map(|part| part.as_deref().map_or_else(|| "-".to_owned(), shown)).join(" ")
+        parts.map(|part| part.as_deref().map_or_else(|| "-".to_owned(), escape::short)).join(" ")
     }
 }
 
@@ -137,17 +137,6 @@ fn without_controls(json: &str) -> String {
     shown
 }
 
-/// The most characters of a name or a value in the table: a wider column serves nobody, and no format takes one beyond 65535.
-const MAX_SHOWN: usize = 128;
-
-/// What came from the document, as a cell of the table shows it.
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => escape(&text[..end]) + "…",
-        None => escape(text),
-    }
-}
-
 /// A table for people; nothing where there is no device.
 fn table(rows: &[Row]) -> String {
     if rows.is_empty() {
@@ -155,7 +144,7 @@ fn table(rows: &[Row]) -> String {
     }
     let heading = ["DOMAIN", "MDEV", "VERDICT", "RECORDED", "ON THIS HOST"].map(str::to_owned);
     let cells = rows.iter().map(|row| {
-        let domain = row.domain.as_deref().map_or_else(|| row.file.clone(), shown);
+        let domain = row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short);
         [domain, row.uuid.clone(), row.verdict.to_owned(), row.recorded.cell(), row.found.cell()]
     });
     let lines: Vec<[String; 5]> = std::iter::once(heading).chain(cells).collect();

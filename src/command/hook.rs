@@ -15,7 +15,8 @@ use super::{Failure, Outcome, Streams};
 use crate::domain::{Document, HostdevError, MAX_BYTES, Metadata, Model};
 use crate::host::Sysfs;
 use crate::plan::check::{Checked, Verdict, check};
-use crate::report::{Diagnostic, Origin, escape};
+use crate::report::escape::{escape, short};
+use crate::report::{Diagnostic, Origin};
 
 /// libvirt sets a hook no limit, and one that hangs holds one of its 20 workers; so we set our own, in all.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -145,7 +146,7 @@ fn reason(checked: &Checked<'_>) -> Option<String> {
     let uuid = checked.uuid;
     let host = host_name();
     let recorded = checked.recorded.map(|written| {
-        let parts: Vec<_> = written.parts().map(|part| part.text.as_str()).collect();
+        let parts: Vec<_> = written.parts().map(|part| short(&part.text)).collect();
         parts.join(" ")
     });
     let recorded = recorded.map_or_else(|| "nothing recorded".to_owned(), |recorded| format!("recorded {recorded}"));

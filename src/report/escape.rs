@@ -69,6 +69,17 @@ fn is_hidden(character: char) -> bool {
     )
 }
 
+/// The most characters of a name or a value in a line or a table: more serves nobody, and a document may hold millions.
+const MAX_SHOWN: usize = 128;
+
+/// The same as [`escape`], cut where it gets long.
+pub fn short(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => escape(&text[..end]) + "…",
+        None => escape(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

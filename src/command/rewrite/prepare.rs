@@ -7,7 +7,7 @@ use super::super::settings::{Output, RewriteSettings};
 use super::super::{name_of, read_document};
 use super::summary::Standing;
 use super::{Rewrite, wanted};
-use crate::domain::Document;
+use crate::domain::{Document, MAX_BYTES};
 use crate::edit::prove;
 use crate::file::{self, Input, Original, Purpose};
 use crate::plan::Plan;
@@ -44,6 +44,11 @@ pub(super) fn prepare(
     let changes = !plan.edits.is_empty();
     let edited = changes.then(|| plan.edits.apply(&document.text));
     if let Some(edited) = &edited {
+        // What could not be read again would be neither checked nor stripped.
+        if edited.len() > MAX_BYTES {
+            let told = format!("{} would be larger than {MAX_BYTES} bytes", name_of(input));
+            return Err(vec![Diagnostic::error(told).help("libvirt's RPC carries no larger document")]);
+        }
         prove(&document.text, &plan.edits, edited).map_err(|error| vec![origin.unproven(&error)])?;
     }
     let standing = Standing::of(&document, &plan);
@@ -57,7 +62,7 @@ pub(super) fn prepare(
         }
     }
     let result = match (&settings.output, edited) {
-        (Output::Diff, Some(edited)) => unified(&name_of(input), &document.text, &edited),
+        (Output::Diff, Some(edited)) => unified(input, &document.text, &edited),
         (Output::Diff, None) => String::new(),
         _ if settings.dry_run => steps(&name_of(input), &document, &plan),
         (_, Some(edited)) => edited,
