@@ -7,7 +7,7 @@ use super::super::settings::{Output, RewriteSettings};
 use super::super::{name_of, read_document};
 use super::summary::Standing;
 use super::{Rewrite, wanted};
-use crate::domain::{Document, MAX_BYTES};
+use crate::domain::Document;
 use crate::edit::prove;
 use crate::file::{self, Input, Original, Purpose};
 use crate::plan::Plan;
@@ -44,11 +44,6 @@ pub(super) fn prepare(
     let changes = !plan.edits.is_empty();
     let edited = changes.then(|| plan.edits.apply(&document.text));
     if let Some(edited) = &edited {
-        // What could not be read again would be neither checked nor stripped.
-        if edited.len() > MAX_BYTES {
-            let told = format!("{} would be larger than {MAX_BYTES} bytes", name_of(input));
-            return Err(vec![Diagnostic::error(told).help("libvirt's RPC carries no larger document")]);
-        }
         prove(&document.text, &plan.edits, edited).map_err(|error| vec![origin.unproven(&error)])?;
     }
     let standing = Standing::of(&document, &plan);
