@@ -4,20 +4,32 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
+BASHDIR ?= $(DATADIR)/bash-completion/completions
+# Debian's zsh looks for the functions of packages in /usr/share/zsh/vendor-completions instead.
+ZSHDIR ?= $(DATADIR)/zsh/site-functions
+FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 CARGO ?= cargo
 INSTALL ?= install
 
-binary = target/release/virt-mdev
+# Where cargo puts it.
+release = $(or $(CARGO_TARGET_DIR),target)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
+binary = $(release)/virt-mdev
+completions = $(patsubst %,$(release)/completions/virt-mdev.%,bash zsh fish)
 
-.PHONY: build demo test lint bench e2e install install-hook clean
+.PHONY: build demo test lint bench e2e install install-hook uninstall clean
+.DELETE_ON_ERROR:
 
-build: $(binary)
+build: $(binary) $(completions)
 
 $(binary): Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 	$(CARGO) build --release --locked
 	@touch $@
+
+$(completions): $(binary)
+	@mkdir -p $(@D)
+	$(binary) completions $(subst .,,$(suffix $@)) > $@
 
 # The main job, on the proposal's own device: what does fill change, and what does it say where the device is another?
 demo: $(binary)
@@ -42,24 +54,37 @@ bench: $(binary)
 e2e: $(binary)
 	VIRT_MDEV=$(binary) tests/e2e/run
 
-# Installs what `make build` has built, and builds nothing.
+# Installs what `make` has built, and builds nothing. The quotes are for a DESTDIR with blanks in it.
 install:
-	@test -x $(binary) || { echo 'make install: run make first' >&2; exit 1; }
-	$(INSTALL) -D -m 755 $(binary) $(DESTDIR)$(BINDIR)/virt-mdev
-	for page in man/*.1; do $(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man1/$${page##*/} || exit 1; done
-	for page in man/*.8; do $(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man8/$${page##*/} || exit 1; done
-	$(INSTALL) -d $(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions \
-	    $(DESTDIR)$(DATADIR)/fish/vendor_completions.d
-	$(binary) completions bash > $(DESTDIR)$(DATADIR)/bash-completion/completions/virt-mdev
-	$(binary) completions zsh > $(DESTDIR)$(DATADIR)/zsh/site-functions/_virt-mdev
-	$(binary) completions fish > $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/virt-mdev.fish
+	@for file in $(binary) $(completions); do \
+	    test -f $$file || { echo "make install: $$file is not there: run make first" >&2; exit 1; }; done
+	$(INSTALL) -D -m 755 $(binary) '$(DESTDIR)$(BINDIR)/virt-mdev'
+	for page in man/*.1; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man1/$${page##*/}" || exit 1; done
+	for page in man/*.8; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man8/$${page##*/}" || exit 1; done
+	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.bash '$(DESTDIR)$(BASHDIR)/virt-mdev'
+	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.zsh '$(DESTDIR)$(ZSHDIR)/_virt-mdev'
+	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.fish '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 
-# On each host that guests migrate to. The hook runs what `make install` put into BINDIR.
+# On each host that guests migrate to. The hook runs what `make install` put into BINDIR. The lines of a hook that is
+# there already in which its options stand are kept: without --require the gate would be wider open than before.
+script = hooks/qemu.d/90-virt-mdev
 hook = $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d/90-virt-mdev
+options = ^\#\{0,1\}options=
 install-hook:
-	$(INSTALL) -D -m 755 hooks/qemu.d/90-virt-mdev $(hook)
-	sed -i 's|^binary=.*|binary=$(BINDIR)/virt-mdev|' $(hook)
+	$(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d'
+	{ grep -s '$(options)' '$(hook)' || grep '$(options)' $(script); } | \
+	    sed -e 's|^binary=.*|binary=$(BINDIR)/virt-mdev|' -e '/^options=/r /dev/stdin' -e '/$(options)/d' $(script) \
+	    > '$(hook).new'
+	chmod 755 '$(hook).new'
+	mv '$(hook).new' '$(hook)'
 	@echo 'libvirtd finds hooks when it starts or is reloaded: systemctl reload libvirtd'
+
+# What both have installed, the hook first: with the variables that they were given.
+uninstall:
+	rm -f '$(hook)' '$(DESTDIR)$(BINDIR)/virt-mdev' '$(DESTDIR)$(BASHDIR)/virt-mdev' \
+	    '$(DESTDIR)$(ZSHDIR)/_virt-mdev' '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
+	for page in man/*.1; do rm -f "$(DESTDIR)$(MANDIR)/man1/$${page##*/}"; done
+	for page in man/*.8; do rm -f "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done
 
 clean:
 	$(CARGO) clean
