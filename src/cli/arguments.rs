@@ -23,30 +23,30 @@ pub(super) const ABOUT_FILL: &str = "Write down what each mediated device of a d
 pub(super) const LONG_ABOUT_FILL: &str = "\
 Write down what each mediated device of a domain is.
 
-Behind the address of each hostdev of model vfio-pci come vendorid, productid and mdevtype; every other byte stays as it \
-is. FILE is a domain, domstatus, domainsnapshot, domaincheckpoint or hostdev document, or a glob pattern. Without FILE, or \
+After the address of each hostdev of model vfio-pci it writes vendorid, productid and mdevtype; every other byte stays as \
+it is. FILE is a domain, domstatus, domainsnapshot, domaincheckpoint or hostdev document, or a glob pattern. Without FILE, or \
 with -, the document comes from standard input and goes to standard output.
 
-libvirt as released drops these elements when a domain is defined. They serve files that stay files, and programs that \
-read them. What is written --into metadata libvirt keeps.";
+libvirt as released drops these elements when a domain is defined. They are of use in files that are not given to \
+libvirt, and to programs that read them. What is written --into metadata libvirt keeps.";
 
 pub(super) const ABOUT_STRIP: &str = "Take out again what fill has written";
 
 pub(super) const ABOUT_COMPARE: &str = "Compare the mediated devices of two domains";
 
 pub(super) const LONG_ABOUT_COMPARE: &str = "\
-Compare the mediated devices of two domains, as a migration from one to the other would have to.
+Compare the mediated devices of two domains, in what must agree for a migration from one to the other.
 
 Devices are paired in document order; their UUIDs may differ. Number, model and identity must agree. With model vfio-pci an \
 identity that is missing is a difference too. The identity is the one recorded in metadata, else the one in the source.";
 
-pub(super) const ABOUT_CHECK: &str = "Hold recorded identities against the devices of this host";
+pub(super) const ABOUT_CHECK: &str = "Compare recorded identities with the devices of this host";
 
 pub(super) const LONG_ABOUT_CHECK: &str = "\
-Hold recorded identities against the devices of this host.
+Compare recorded identities with the devices of this host.
 
 Each device of model vfio-pci is the same, different, missing on this host, or unrecorded. DOMAIN is \
-a document as fill takes it, not a guest's name.";
+a document as fill takes it, not a guest's name; for a guest: virsh dumpxml GUEST | virt-mdev check";
 
 pub(super) const ABOUT_HOOK: &str = "Refuse a migration to a host whose devices differ; for libvirt's hooks";
 
@@ -79,11 +79,11 @@ pub(super) struct RewriteArgs {
     #[arg(long)]
     diff: bool,
 
-    /// Write nothing; say what would change, exit with 1 if anything would
+    /// Write nothing; print what would change, and exit with 1 if anything would
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Rewrite what can be rewritten, though others fail; the exit status is 2 all the same
+    /// Go on with the other files when one fails; the exit status is still 2
     #[arg(short, long)]
     keep_going: bool,
 
@@ -91,7 +91,7 @@ pub(super) struct RewriteArgs {
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 
-    /// No warnings and no messages
+    /// Print no warnings and no messages, only errors
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 
@@ -135,7 +135,7 @@ pub(super) struct FillArgs {
     #[command(flatten)]
     rewrite: RewriteArgs,
 
-    /// Where the host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
+    /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
@@ -147,11 +147,11 @@ pub(super) struct FillArgs {
     #[arg(long, conflicts_with_all = ["into", "in_place", "output", "diff", "dry_run"])]
     metadata_only: bool,
 
-    /// What to do about a device that has no identity on this host
+    /// What to do about a device that this host does not have
     #[arg(long, value_name = "WHAT", default_value = "error")]
     on_missing: OnMissingArg,
 
-    /// What to do about an identity that stands there and says something else
+    /// What to do about an identity that is there already and differs from the host's
     #[arg(long, value_name = "WHAT", default_value = "error")]
     on_conflict: OnConflictArg,
 }
@@ -196,7 +196,7 @@ pub(super) struct CompareArgs {
     #[arg(value_name = "DESTINATION", value_hint = ValueHint::FilePath)]
     destination: OsString,
 
-    /// Print nothing, the exit status says it
+    /// Print nothing but errors; the exit status is the answer
     #[arg(short, long)]
     quiet: bool,
 }
@@ -214,7 +214,7 @@ pub(super) struct CheckArgs {
     #[arg(value_name = "DOMAIN", value_hint = ValueHint::FilePath)]
     files: Vec<OsString>,
 
-    /// Where the host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
+    /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
@@ -222,7 +222,7 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     json: bool,
 
-    /// Print nothing, the exit status says it
+    /// Print nothing but errors; the exit status is the answer
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
 }
@@ -245,7 +245,7 @@ fn sysfs_dir(option: Option<PathBuf>, environment: Option<PathBuf>) -> PathBuf {
 
 #[derive(Debug, Args)]
 pub(super) struct HookArgs {
-    /// Where the host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
+    /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
@@ -261,15 +261,15 @@ pub(super) struct HookArgs {
     #[arg(value_name = "GUEST", allow_hyphen_values = true)]
     guest: OsString,
 
-    /// What libvirt does with it
+    /// What libvirt does with it, such as migrate
     #[arg(value_name = "OPERATION", allow_hyphen_values = true)]
     operation: OsString,
 
-    /// Which part of that
+    /// Which part of that, such as begin
     #[arg(value_name = "SUBOPERATION", allow_hyphen_values = true)]
     suboperation: OsString,
 
-    /// What else libvirt says; not looked at
+    /// What else libvirt says; ignored
     #[arg(value_name = "EXTRA", allow_hyphen_values = true)]
     extra: OsString,
 }

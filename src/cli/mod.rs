@@ -29,15 +29,15 @@ const LONG_ABOUT: &str = "\
 Write into libvirt domain XML what its mediated devices are.
 
 A mediated device (mdev) stands in a libvirt domain as a bare UUID. virt-mdev looks each one up in sysfs and writes down \
-what it is: vendor and product id of its parent PCI device, and its type. Then one domain can be held against another, or \
-against a host, and a host can refuse a guest whose devices it does not have.";
+what it is: vendor and product id of its parent PCI device, and its type. Then one domain can be compared with another, or \
+with a host, and a host can refuse a guest whose devices it does not have.";
 
 const EXIT_STATUS: &str = "\
 Exit status:
-  0    done, or nothing to do
-  1    a difference was found (--dry-run, compare, check)
-  2    an error; nothing was written, but with --keep-going what could be
-  128+ a signal ended it";
+  0      done, or nothing to do
+  1      a difference was found (--dry-run, compare, check)
+  2      an error; nothing was written, unless --keep-going was given
+  128+n  signal n ended it";
 
 /// The subcommands: name, how clap learns its options, how they become settings.
 const SUBCOMMANDS: [Subcommand; 6] = [
@@ -134,8 +134,12 @@ fn is_called_as_hook(arguments: &[OsString]) -> bool {
 
 /// A call as a hook whose command line is wrong: one that is judged wherever an operation that is judged stands in it.
 fn misused_hook(error: &clap::Error, arguments: &[OsString]) -> Settings {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
     let words: Vec<_> = arguments.iter().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
-    let misuse = error.to_string().lines().next().map(str::to_owned);
+    // What is missing stands on the lines below the first; the usage follows an empty one. A refusal is one line.
+    let said: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let misuse = Some(said.join(" "));
     let called = |guest: &str, operation: &str, suboperation: &str| HookSettings {
         sysfs: PathBuf::new(),
         require: false,
