@@ -26,6 +26,8 @@ mod fuzz_corpus;
 #[cfg(test)]
 mod hook;
 #[cfg(test)]
+mod install;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod libvirt_files;
