@@ -15,8 +15,8 @@ pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<
     }
     let again = match settings.policy.into {
         Places::Only(Place::Source) => "virt-mdev fill -i",
-        Places::Only(Place::Metadata) => "virt-mdev fill -i --into metadata",
-        Places::Both => "virt-mdev fill -i --into both",
+        // Of both places libvirt keeps the metadata only.
+        Places::Only(Place::Metadata) | Places::Both => "virt-mdev fill -i --into metadata",
     };
     let planner = |document: &Document| fill(document, &sysfs.ask(document.uuids()), &settings.policy);
     let as_fill = Rewrite { done: "filled", nothing_to_do: "already complete", again, planner: &planner };

@@ -139,7 +139,9 @@ fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), F
 }
 
 fn too_many(count: usize) -> Failure {
-    let error = Diagnostic::error(format!("{count} documents one after the other are no XML document"));
+    let error = Diagnostic::error(format!(
+        "{count} files cannot go to standard output together: one document after the other is no XML"
+    ));
     Failure::of(error.help("rewrite them with --in-place, or look at them with --diff or --dry-run"))
 }
 
