@@ -14,6 +14,7 @@ use super::settings::HookSettings;
 use super::{Failure, Outcome, Streams};
 use crate::domain::{Document, HostdevError, MAX_BYTES, Metadata, Model};
 use crate::host::Sysfs;
+use crate::plan::Missing;
 use crate::plan::check::{Checked, Verdict, check};
 use crate::report::escape::{escape, short};
 use crate::report::{Diagnostic, Origin};
@@ -152,8 +153,15 @@ fn reason(checked: &Checked<'_>) -> Option<String> {
     let recorded = recorded.map_or_else(|| "nothing recorded".to_owned(), |recorded| format!("recorded {recorded}"));
     let found = match &checked.found {
         Ok(found) => found,
-        Err(missing) => {
-            return Some(format!("mdev {uuid}: {recorded}, {host}: {missing}; mdevctl start -u {uuid} there"));
+        // This host is another one for the person who reads it.
+        Err(Missing::NotOnHost { .. }) => {
+            return Some(format!("mdev {uuid}: {recorded}, {host} does not have it; mdevctl start -u {uuid} there"));
+        }
+        Err(Missing::ParentNotPci { parent, .. }) => {
+            let remedy = "give the guest a device of a PCI device";
+            return Some(format!(
+                "mdev {uuid}: {recorded}, on {host} its parent {parent} is not a PCI device; {remedy}"
+            ));
         }
     };
     let remedy = match checked.verdict() {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::command_line::skipped;
 use crate::support::guests::{
-    ABSENT, AP, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record, recorded,
-    uuid,
+    ABSENT, AP, NO_PCI, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
+    recorded, uuid,
 };
 use crate::support::{Run, Scratch};
 
@@ -121,7 +121,8 @@ fn each_operation_that_is_judged_passes_what_is_the_same_and_refuses_the_rest() 
         for (document, told) in [
             (different(), "i915-V5_8"),
             (guest(&uuid(1), &elements(2)), "i915-V5_8"),
-            (guest(ABSENT, &elements(1)), "is not on this host"),
+            (guest(ABSENT, &elements(1)), "does not have it"),
+            (guest(&uuid(NO_PCI), &elements(1)), "is not a PCI device"),
             (domain(&mixed), "nothing recorded"),
             (guest(&uuid(1), &elements(1)[..1]), "0x1234"),
             (guest("../../..", &elements(1)), "UUID"),
@@ -300,16 +301,18 @@ fn a_refusal_names_guest_device_record_this_host_what_it_has_and_what_to_do() {
     }
     let scratch = Scratch::new();
     let devices = [(1, 2), (3, 4)].map(|(device, other)| hostdev(&uuid(device), &elements(other))).concat();
-    let document = domain(&[devices, hostdev(ABSENT, &elements(5)), hostdev(&uuid(5), &elements(5))].concat());
+    let others = [ABSENT, &uuid(NO_PCI), &uuid(5)].map(|other| hostdev(other, &elements(5))).concat();
+    let document = domain(&[devices, others].concat());
     let finished = migrate(&scratch).stdin(document).status(1).stderr_has("").check();
     let text = finished.stderr_text();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 3, "{text}");
+    assert_eq!(lines.len(), 4, "{text}");
     let host = host_name();
     for (line, pieces) in lines.iter().zip([
         [&uuid(1), "0x1234 0x11e8 i915-V5_8", "0x1234 0x11e8 i915-V5_4", "make it of the recorded type"],
         [&uuid(3), "0x8086 0x10d3 i915-V5_8", "0x8086 0x10d3 i915-V5_4", "make it of the recorded type"],
-        [ABSENT, "0x1b36 0x0005 i915-V5_4", "is not on this host", "mdevctl start"],
+        [ABSENT, "0x1b36 0x0005 i915-V5_4", "does not have it", "mdevctl start"],
+        [&uuid(NO_PCI), "0x1b36 0x0005 i915-V5_4", "its parent nopci is not a PCI device", "give the guest"],
     ]) {
         for piece in ["guest vm: ", &host].iter().chain(&pieces) {
             assert!(line.contains(*piece), "{line:?} does not hold {piece:?}");
