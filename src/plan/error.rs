@@ -207,6 +207,9 @@ pub enum RemarkKind {
     /// A warning: a record has lost its device.
     #[error("this record belongs to no hostdev of the domain")]
     Stale,
+    /// A warning: a record has lost its device, and goes.
+    #[error("this record belongs to no hostdev of the domain; removed")]
+    StaleRemoved,
     /// A note: the model asks for no identity.
     #[error("left alone: {}", .0.as_deref().map_or_else(|| "no model".to_owned(), |model| format!("model {model}")))]
     OtherModel(Option<String>),
@@ -227,7 +230,7 @@ impl RemarkKind {
             Self::Skipped(missing) => missing.label(),
             Self::OtherModel(_) => "only vfio-pci has an identity".to_owned(),
             Self::Stale => "fill --into metadata --on-conflict replace removes it".to_owned(),
-            Self::Kept(_) | Self::Twice(_) | Self::Complete(_) => String::new(),
+            Self::Kept(_) | Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) => String::new(),
         }
     }
 }

@@ -140,7 +140,9 @@ impl<'a> Filling<'a> {
             self.keep(found.source, found.uuid);
             self.decide(Some(found.source.uuid.text.clone()), found.source.uuid.span, Vec::new());
         }
-        stale.iter().for_each(|record| self.remark(record.element.start_tag, RemarkKind::Stale));
+        let goes = self.policy.on_conflict == OnConflict::Replace && self.policy.into.include(Place::Metadata);
+        let fate = if goes { RemarkKind::StaleRemoved } else { RemarkKind::Stale };
+        stale.iter().for_each(|record| self.remark(record.element.start_tag, fate.clone()));
         if self.policy.into.include(Place::Source) {
             fillable.iter_mut().for_each(|found| self.fill_source(found));
         }

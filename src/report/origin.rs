@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::{Diagnostic, Excerpt, escape};
 use crate::domain::ReadError;
 use crate::edit::ProofError;
-use crate::file::{self, FileError};
+use crate::file::{self, FileError, FileKind};
 use crate::plan::{Fault, Remark};
 use crate::text::{Lines, Place, Span};
 
@@ -120,6 +120,9 @@ fn file_help(error: &FileError) -> Option<String> {
     let help = match error {
         FileError::NoMatch { .. } => {
             "a pattern does not match names that begin with a dot, nor this program's temporary files"
+        }
+        FileError::NotRegular { kind: FileKind::Directory, .. } => {
+            "name the documents in it, or give a pattern for them: 'DIRECTORY/*.xml'"
         }
         FileError::NotRegular { .. } | FileError::Descriptor { .. } => {
             "only a regular file is rewritten in place; without -i the result goes to standard output"

@@ -77,6 +77,16 @@ fn what_is_no_regular_file_is_refused_in_place_without_hanging() {
 }
 
 #[test]
+fn a_directory_is_refused_with_the_way_to_name_what_is_in_it() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("guests")).unwrap();
+    for options in [&[][..], &["-i"], &["-n"]] {
+        let run = scratch.fill([options, &["guests"]].concat());
+        run.status(2).stderr_has("guests is a directory").stderr_has("/*.xml'").check();
+    }
+}
+
+#[test]
 fn a_file_that_needs_no_change_is_not_touched_nor_backed_up() {
     let scratch = Scratch::with("vm.xml", filled(1));
     let state = || {
