@@ -27,6 +27,10 @@ const MAX_NAMESPACES: usize = 4096;
 /// The most CDATA sections: a parser copies the text before each one that adjoins it.
 const MAX_CDATA: usize = 1024;
 
+/// The most elements and attributes of a document: to prove an edit around them takes up to two microseconds for each.
+/// libvirt writes more than ten bytes for each, so its documents are too large before they have too many.
+const MAX_PIECES: usize = 400_000;
+
 /// A bound that a document went beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
@@ -40,6 +44,8 @@ pub enum Bound {
     Namespaces,
     /// CDATA sections.
     Cdata,
+    /// Elements and attributes, in all.
+    Pieces,
 }
 
 impl fmt::Display for Bound {
@@ -53,6 +59,7 @@ impl fmt::Display for Bound {
                 "there are more than {MAX_NAMESPACES_IN_FORCE} namespace declarations in force, or {MAX_NAMESPACES} in all"
             ),
             Self::Cdata => write!(f, "there are more than {MAX_CDATA} CDATA sections"),
+            Self::Pieces => write!(f, "there are more than {MAX_PIECES} elements and attributes"),
         }
     }
 }
@@ -101,6 +108,7 @@ struct Pass<'a> {
     in_force: usize,
     declared: usize,
     cdata: usize,
+    pieces: usize,
     root_closed: bool,
 }
 
@@ -164,6 +172,10 @@ impl Pass<'_> {
         self.declared += tag.namespaces;
         if self.in_force > MAX_NAMESPACES_IN_FORCE || self.declared > MAX_NAMESPACES {
             return Err((Bound::Namespaces, name));
+        }
+        self.pieces += 1 + tag.attributes;
+        if self.pieces > MAX_PIECES {
+            return Err((Bound::Pieces, name));
         }
         if self.open.is_empty() && self.root_closed {
             self.outline.second_root.get_or_insert(name);
@@ -259,6 +271,15 @@ mod tests {
         assert_eq!(measure(&siblings).unwrap_err().0, Bound::Namespaces);
         let cdata = format!("<a>{}</a>", "<![CDATA[]]>".repeat(MAX_CDATA + 1));
         assert_eq!(measure(&cdata).unwrap_err().0, Bound::Cdata);
+    }
+
+    #[test]
+    fn elements_and_attributes_are_bounded_together() {
+        let many = |piece: &str, count: usize| format!("<a>{}</a>", piece.repeat(count));
+        assert!(measure(&many("<b/>", MAX_PIECES - 1)).is_ok());
+        assert_eq!(measure(&many("<b/>", MAX_PIECES)).unwrap_err().0, Bound::Pieces);
+        assert_eq!(measure(&many("<b c=''/>", MAX_PIECES / 2)).unwrap_err().0, Bound::Pieces);
+        assert!(measure(&many("<!---->", MAX_PIECES)).is_ok());
     }
 
     #[test]

@@ -431,12 +431,15 @@ mod bounds {
         let many = format!("<domain><devices>{}</devices></domain>", hostdev(&uuid(1), &NONE).repeat(15_000));
         let comments = bare(1).replacen("001'/>", &format!("001'/>{}", "<!-- -->".repeat(400_000)), 1);
         let elements = bare(1).replacen("<name>", &format!("<metadata>{}</metadata><name>", "<a/>".repeat(900_000)), 1);
+        let with_source = |rest: &str| bare(1).replacen("<source>", &format!("<source>{rest}"), 1);
         for (what, document) in [
             ("attributes", with(&attributes)),
             ("namespaces", with(&namespaces)),
             ("devices", many),
             ("comments", comments),
             ("elements", elements),
+            ("elements in an edited one", with_source(&"<a/>".repeat(900_000))),
+            ("attributes in an edited one", with_source(&"<a b=''/>".repeat(400_000))),
         ] {
             let scratch = Scratch::with("vm.xml", &document);
             let finished = scratch.fill(["-q", "vm.xml"]).faults().1;
