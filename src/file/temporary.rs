@@ -1,10 +1,10 @@
 //! The file beside the target that holds its new contents until it takes its place.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
@@ -40,8 +40,8 @@ pub(super) fn create(target: &Path, mode: u32, path: &Path) -> Result<NamedTempF
         .prefix(&prefix(target))
         .suffix(SUFFIX)
         .rand_bytes(RANDOM)
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(directory)
+        // Opened here, since the crate would add the temporary file's own name to an error.
+        .make_in(directory, |place| OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(place))
         .map_err(|source| FileError::Create { path: path.to_owned(), directory: directory.to_owned(), source })
 }
 
