@@ -5,7 +5,6 @@
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::thread::available_parallelism;
 
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
@@ -124,7 +123,7 @@ impl RewriteArgs {
             output,
             dry_run: self.dry_run,
             keep_going: self.keep_going,
-            jobs: self.jobs.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+            jobs: self.jobs,
             verbosity,
         })
     }

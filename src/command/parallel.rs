@@ -4,11 +4,14 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What `work` makes of each of `items`, in their order, whoever is done first.
+/// What `work` makes of each of `items`, in their order, whoever is done first; by as many threads as there are processors
+/// where `jobs` does not say how many.
 ///
 /// One item, or one job, is worked on here and now: a thread costs more than many a document.
-pub(super) fn map<I: Sync, R: Send>(items: &[I], jobs: NonZeroUsize, work: impl Fn(&I) -> R + Sync) -> Vec<R> {
-    let threads = jobs.get().min(items.len());
+pub(super) fn map<I: Sync, R: Send>(items: &[I], jobs: Option<NonZeroUsize>, work: impl Fn(&I) -> R + Sync) -> Vec<R> {
+    // To count the processors takes as long as a document does, so one document does without.
+    let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = if items.len() < 2 { 1 } else { jobs.unwrap_or_else(processors).get().min(items.len()) };
     if threads < 2 {
         return items.iter().map(work).collect();
     }
@@ -44,21 +47,22 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_items_whoever_is_done_first() {
         let items: Vec<u64> = (0..50).collect();
-        for jobs in [1, 2, 7, 50, 1000] {
+        // None is as many as there are processors.
+        for jobs in [0, 1, 2, 7, 50, 1000] {
             let work = |item: &u64| {
                 thread::sleep(Duration::from_micros((50 - item) * 20));
                 item * 2
             };
-            let results = map(&items, NonZeroUsize::new(jobs).unwrap(), work);
+            let results = map(&items, NonZeroUsize::new(jobs), work);
             assert!(results.into_iter().eq(items.iter().map(|item| item * 2)), "{jobs} jobs");
         }
-        assert!(map(&[], NonZeroUsize::MIN, |item: &u64| *item).is_empty());
+        assert!(map(&[], None, |item: &u64| *item).is_empty());
     }
 
     #[test]
     fn a_panic_is_not_lost() {
         let result = std::panic::catch_unwind(|| {
-            map(&[1, 2, 3, 4], NonZeroUsize::new(4).unwrap(), |item| assert_ne!(*item, 3));
+            map(&[1, 2, 3, 4], NonZeroUsize::new(4), |item| assert_ne!(*item, 3));
         });
         assert!(result.is_err());
     }

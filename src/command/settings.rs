@@ -74,8 +74,8 @@ pub struct RewriteSettings {
     pub dry_run: bool,
     /// Whether each document stands for itself; else one that fails keeps all from being written.
     pub keep_going: bool,
-    /// How many are worked on at once.
-    pub jobs: NonZeroUsize,
+    /// How many are worked on at once; as many as there are processors where it is not said.
+    pub jobs: Option<NonZeroUsize>,
     /// How much is said.
     pub verbosity: Verbosity,
 }
