@@ -24,7 +24,7 @@ pub(super) fn map<I: Sync, R: Send>(items: &[I], jobs: Option<NonZeroUsize>, wor
             done.push((number, work(item)));
         }
     };
-    let mut done = thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         // A thread that cannot be had is done without.
         let others: Vec<_> =
             (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, take).ok()).collect();
@@ -34,8 +34,10 @@ pub(super) fn map<I: Sync, R: Send>(items: &[I], jobs: Option<NonZeroUsize>, wor
         }
         done
     });
-    done.sort_unstable_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, result)| result).collect()
+    // Each number was taken once, so each place gets a result.
+    let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    done.into_iter().for_each(|(number, result)| results[number] = Some(result));
+    results.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -129,7 +129,8 @@ fn matches(pattern: &str) -> Result<Vec<(PathBuf, Option<u64>)>, Vec<FileError>>
         parse(pattern).map_err(|source| vec![FileError::BadPattern { pattern: pattern.to_owned(), source }])?;
     let mut walk = Walk::default();
     walk.descend(&base, &parts);
-    walk.found.sort();
+    // By their bytes, as a shell in the C locale does; to compare part by part takes several times as long.
+    walk.found.sort_unstable_by(|(one, _), (other, _)| one.as_os_str().cmp(other.as_os_str()));
     match (walk.found.is_empty(), walk.faults.is_empty()) {
         (true, true) => Err(vec![FileError::NoMatch { pattern: pattern.to_owned() }]),
         (_, true) => Ok(walk.found),
