@@ -19,7 +19,8 @@ pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<
         Places::Only(Place::Metadata) | Places::Both => "virt-mdev fill -i --into metadata",
     };
     let planner = |document: &Document| fill(document, &sysfs.ask(document.uuids()), &settings.policy);
-    let as_fill = Rewrite { done: "filled", nothing_to_do: "already complete", again, planner: &planner };
+    let advice = Some("libvirt drops elements in a source when it defines a domain; it keeps --into metadata");
+    let as_fill = Rewrite { done: "filled", nothing_to_do: "already complete", again, advice, planner: &planner };
     rewrite(&settings.rewrite, &as_fill, streams)
 }
 

@@ -11,6 +11,7 @@ pub(super) fn run(settings: &StripSettings, streams: &mut Streams<'_>) -> Result
         done: "stripped",
         nothing_to_do: "without identities",
         again: "virt-mdev strip -i",
+        advice: None,
         planner: &planner,
     };
     rewrite(&settings.rewrite, &as_strip, streams)

@@ -236,7 +236,7 @@ impl ReadErrorKind {
                  --print-xml 1 is the first alone"
                     .to_owned(),
             ),
-            Self::OtherRoot(_) => Some(format!("what is filled are {}", kinds())),
+            Self::OtherRoot(_) => Some(format!("{} are wanted", kinds())),
             Self::RootInNamespace { namespace, .. } if namespace == NAMESPACE => {
                 Some("this is the metadata element by itself; give the domain that it belongs to".to_owned())
             }

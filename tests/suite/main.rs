@@ -7,39 +7,24 @@
 //! Two modules run the library: [`properties`] over documents and hosts that are made up, [`fuzz_corpus`] over what fuzzing
 //! left behind; both ask for what [`invariants`] says.
 
-#[cfg(test)]
+// A test that cannot go on has nothing better to do than to panic.
+#![allow(clippy::unwrap_used)]
+
 mod cases;
-#[cfg(test)]
 mod check;
-#[cfg(test)]
 mod command_line;
-#[cfg(test)]
 mod compare;
-#[cfg(test)]
 mod documents;
-#[cfg(test)]
 mod files;
-#[cfg(test)]
 mod fill;
-#[cfg(test)]
 mod fuzz_corpus;
-#[cfg(test)]
 mod hook;
-#[cfg(test)]
 mod install;
-#[cfg(test)]
 mod invariants;
-#[cfg(test)]
 mod libvirt_files;
-#[cfg(test)]
 mod man_pages;
-#[cfg(test)]
 mod metadata;
-#[cfg(test)]
 mod properties;
-#[cfg(test)]
 mod readme;
-#[cfg(test)]
 mod support;
-#[cfg(test)]
 mod writing;

@@ -23,6 +23,8 @@ pub(super) struct Rewrite<'a> {
     pub nothing_to_do: &'a str,
     /// The command that does the same as an editor for `virsh edit`.
     pub again: &'a str,
+    /// What else should be known before that is done, if anything.
+    pub advice: Option<&'a str>,
     /// Decides. Several threads ask at once.
     pub planner: &'a Planner<'a>,
 }

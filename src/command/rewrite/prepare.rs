@@ -53,7 +53,7 @@ pub(super) fn prepare(
         if settings.dry_run {
             file::foresee(&original, suffix.as_ref()).map_err(|error| vec![Diagnostic::of_file(&error)])?;
         } else if document.is_generated {
-            warning = Some(overwritten_by_libvirt(input, &document, rewrite.again));
+            warning = Some(overwritten_by_libvirt(input, &document, rewrite));
         }
     }
     let result = match (&settings.output, edited) {
@@ -84,9 +84,9 @@ fn steps(name: &str, document: &Document, plan: &Plan) -> String {
 }
 
 /// libvirt holds the domain in memory and writes the file anew when it likes.
-fn overwritten_by_libvirt(input: &Input, document: &Document, again: &str) -> Diagnostic {
+fn overwritten_by_libvirt(input: &Input, document: &Document, rewrite: &Rewrite<'_>) -> Diagnostic {
     let guest = document.domains.first().and_then(|domain| domain.name.as_deref()).unwrap_or("DOMAIN");
-    Diagnostic::warning(format!("{} is libvirt's own file: libvirt will overwrite it", name_of(input)))
-        .help(format!("change the domain itself: EDITOR='{again}' virsh edit {guest}"))
-        .help("libvirt drops elements in a source when it defines a domain; it keeps --into metadata")
+    let told = Diagnostic::warning(format!("{} is libvirt's own file: libvirt will overwrite it", name_of(input)))
+        .help(format!("change the domain itself: EDITOR='{}' virsh edit {guest}", rewrite.again));
+    rewrite.advice.into_iter().fold(told, |told, advice| told.help(advice))
 }

@@ -87,7 +87,7 @@ impl SlowHost {
 
     /// Waits until it is asked, does `meanwhile`, and answers.
     fn answer_after(&self, meanwhile: impl FnOnce()) {
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let flags = OFlags::NONBLOCK.bits() as i32;
         let open = || File::options().write(true).custom_flags(flags).open(&self.vendor).ok();
         let started = Instant::now();
         // A FIFO without a reader cannot be opened in this way.
