@@ -165,7 +165,10 @@ impl PlanError {
                 "put the UUID of the device there; mdevctl list shows those of this host".to_owned()
             }
             Self::Missing(missing) => missing.help(),
-            Self::Host { .. } | Self::NoDomain => return None,
+            Self::Host { .. } => {
+                "is this the host's own sysfs, and may you read it? --sysfs says which is read".to_owned()
+            }
+            Self::NoDomain => return None,
             Self::DeviceApi { device_api, .. } => {
                 format!("name a vfio-pci device, or say model='{device_api}'; QEMU would refuse this one at start")
             }

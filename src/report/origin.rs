@@ -118,9 +118,8 @@ impl Diagnostic {
 /// What to do about a file that cannot be read or replaced, where that is known.
 fn file_help(error: &FileError) -> Option<String> {
     let help = match error {
-        FileError::NoMatch { .. } => {
-            "a pattern does not match names that begin with a dot, nor this program's temporary files"
-        }
+        FileError::NotFound { .. } => "a guest's own domain comes through a pipe: virsh dumpxml GUEST | virt-mdev …",
+        FileError::NoMatch { .. } => "check its directory; names that begin with a dot are not matched",
         FileError::NotRegular { kind: FileKind::Directory, .. } => {
             "name the documents in it, or give a pattern for them: 'DIRECTORY/*.xml'"
         }
