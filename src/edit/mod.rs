@@ -1,7 +1,8 @@
 //! Changing a text without touching any other byte of it.
 //!
 //! An [`Edit`] is a span of the original and what stands there afterwards, together with what it means for a reader of the
-//! XML. [`Edits`] keeps them sorted and disjoint and splices them; [`prove`] doubts the result. No file is known here.
+//! XML. [`Edits`] keeps them sorted and disjoint and splices them; [`prove`] doubts the result. No file is known here, and of
+//! the domain only where in its text something goes ([`Slot`]) and which element is read again ([`Holder`]).
 
 mod new_element;
 mod proof;

@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::error::PlanError;
 use crate::device::{Identity, Uuid};
 use crate::domain::Source;
-use crate::host::{Device, Host, Lookup, Parent};
+use crate::host::{Host, Lookup, Parent};
 
 /// Why a device has no identity on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -76,16 +76,17 @@ pub(super) fn find(source: &Source, host: &Host) -> Result<(Uuid, Found), PlanEr
     if !device.device_api.is_vfio_pci() {
         return Err(PlanError::DeviceApi { uuid, device_api: device.device_api.clone() });
     }
-    Ok((uuid, device.identity().map_or_else(|| Found::Missing(not_pci(uuid, device)), Found::Device)))
-}
-
-fn not_pci(uuid: Uuid, device: &Device) -> Missing {
-    let (parent, subsystem) = match &device.parent {
-        Parent::Other { name, subsystem } => (name.clone(), subsystem.clone()),
-        Parent::Unread { name } => (name.clone(), None),
-        Parent::Pci { .. } => (String::new(), Some("pci".to_owned())),
+    let not_pci = |parent: &String, subsystem: Option<&String>| {
+        Found::Missing(Missing::ParentNotPci { uuid, parent: parent.clone(), subsystem: subsystem.cloned() })
     };
-    Missing::ParentNotPci { uuid, parent, subsystem }
+    let found = match &device.parent {
+        Parent::Pci { vendor, product } => {
+            Found::Device(Identity { vendor: *vendor, product: *product, mdev_type: device.mdev_type.clone() })
+        }
+        Parent::Other { name, subsystem } => not_pci(name, subsystem.as_ref()),
+        Parent::Unread { name } => not_pci(name, None),
+    };
+    Ok((uuid, found))
 }
 
 /// The UUID in a source's address.
