@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::{Missing, Place};
-use crate::device::{Part, Uuid, UuidError};
+use crate::device::{Identity, Part, Uuid, UuidError};
 use crate::domain::{Domain, HostdevError, Metadata, MetadataError};
 use crate::edit::Overlap;
 use crate::host::{DeviceApi, SysfsError};
@@ -203,7 +203,7 @@ pub enum RemarkKind {
     Skipped(Missing),
     /// A warning: `--on-conflict keep` left an identity that this host contradicts.
     #[error("mdev {0} is something else on this host; kept as it is")]
-    Kept(Uuid),
+    Kept(Uuid, Identity),
     /// A warning: libvirt refuses a domain that has a device twice.
     #[error("mdev {0} stands twice in this domain; libvirt refuses that")]
     Twice(Uuid),
@@ -233,7 +233,8 @@ impl RemarkKind {
             Self::Skipped(missing) => missing.label(),
             Self::OtherModel(_) => "only vfio-pci has an identity".to_owned(),
             Self::Stale => "fill --into metadata --on-conflict replace removes it".to_owned(),
-            Self::Kept(_) | Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) => String::new(),
+            Self::Kept(_, identity) => format!("this host has {identity}"),
+            Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) => String::new(),
         }
     }
 }

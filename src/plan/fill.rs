@@ -137,8 +137,8 @@ impl<'a> Filling<'a> {
         let (kept, mut fillable): (Vec<_>, Vec<_>) =
             fillable.into_iter().partition(|found| self.kept.contains(&found.uuid));
         for found in kept {
-            self.keep(found.source, found.uuid);
-            self.decide(Some(found.source.uuid.text.clone()), found.source.uuid.span, Vec::new());
+            self.decide(Some(found.source.uuid.text.clone()), found.source.uuid.name, Vec::new());
+            self.keep(found);
         }
         let goes = self.policy.on_conflict == OnConflict::Replace && self.policy.into.include(Place::Metadata);
         let fate = if goes { RemarkKind::StaleRemoved } else { RemarkKind::Stale };
@@ -211,15 +211,15 @@ impl<'a> Filling<'a> {
             }
             OnConflict::Keep => {
                 recorded(source, record).map_err(|fault| vec![fault])?;
-                self.keep(source, uuid);
+                self.keep(fillable);
                 Ok(None)
             }
         }
     }
 
-    fn keep(&mut self, source: &Source, uuid: Uuid) {
+    fn keep(&mut self, Fillable { source, uuid, identity, .. }: Fillable<'_>) {
         self.kept.insert(uuid);
-        self.remark(source.uuid.span, RemarkKind::Kept(uuid));
+        self.remark(source.uuid.name, RemarkKind::Kept(uuid, identity));
     }
 
     fn fill_source(&mut self, found: &mut Fillable<'_>) {

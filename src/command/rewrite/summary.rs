@@ -19,7 +19,7 @@ pub(super) enum Standing {
 
 impl Standing {
     pub fn of(document: &Document, plan: &Plan) -> Self {
-        let is_skipped = |kind: &RemarkKind| matches!(kind, RemarkKind::Skipped(_) | RemarkKind::Kept(_));
+        let is_skipped = |kind: &RemarkKind| matches!(kind, RemarkKind::Skipped(_) | RemarkKind::Kept(..));
         if !plan.edits.is_empty() {
             Self::Changes
         } else if document.domains.iter().all(|domain| domain.hostdevs.is_empty()) {
