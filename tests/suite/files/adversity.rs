@@ -131,8 +131,9 @@ impl Target {
     }
 
     fn start(&self) -> Child {
-        let mut run = Command::new(BINARY);
-        run.args(["fill", "-i", "*.xml", "--sysfs"]).arg(host_a()).current_dir(self.scratch.dir());
+        let [env, default] = super::DEFAULT_SIGNALS;
+        let mut run = Command::new(env);
+        run.args([default, BINARY, "fill", "-i", "*.xml", "--sysfs"]).arg(host_a()).current_dir(self.scratch.dir());
         run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 

@@ -17,6 +17,9 @@ use crate::command_line::skipped;
 use crate::support::Scratch;
 use crate::support::guests::uuid;
 
+/// Runs a program with signals that act by default: these tests may run under nohup, which ignores one.
+const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal=HUP,INT,TERM"];
+
 /// Where this is set, as in `.ci/run`, a program that a test needs must be there, and tests of chance take their time.
 const THOROUGH: &str = "VIRT_MDEV_TEST_THOROUGH";
 

@@ -246,7 +246,9 @@ fn a_signal_while_a_file_is_written_leaves_it_alone_and_one_at_the_rename_lets_i
             let run = scratch.fill(["-i", "vm.xml"]).status(128 + number);
             let run = if is_finished { run.leaves("vm.xml", filled(1)).stderr_has("vm.xml: filled") } else { run };
             let inject = format!("inject={call}:signal={name}:when=1");
-            run.under(["strace", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]).check();
+            let [env, default] = super::DEFAULT_SIGNALS;
+            run.under([env, default, "strace", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject])
+                .check();
         }
     }
 }
