@@ -70,12 +70,27 @@ pub struct Device {
     pub parent: Parent,
 }
 
+/// A parent that is no PCI device, or was not looked at: why a device has no identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPci<'a> {
+    /// Its directory's name.
+    pub parent: &'a str,
+    /// The bus or class that it is on, where that is known.
+    pub subsystem: Option<&'a str>,
+}
+
 impl Device {
-    /// Its identity, which it has where its device API is `vfio-pci` and the parent is a PCI device.
-    pub fn identity(&self) -> Option<Identity> {
-        match self.parent {
-            Parent::Pci { vendor, product } => Some(Identity { vendor, product, mdev_type: self.mdev_type.clone() }),
-            Parent::Other { .. } | Parent::Unread { .. } => None,
+    /// Its identity.
+    ///
+    /// # Errors
+    /// It has one only where its device API is `vfio-pci` and the parent is a PCI device.
+    pub fn identity(&self) -> Result<Identity, NotPci<'_>> {
+        match &self.parent {
+            Parent::Pci { vendor, product } => {
+                Ok(Identity { vendor: *vendor, product: *product, mdev_type: self.mdev_type.clone() })
+            }
+            Parent::Other { name, subsystem } => Err(NotPci { parent: name, subsystem: subsystem.as_deref() }),
+            Parent::Unread { name } => Err(NotPci { parent: name, subsystem: None }),
         }
     }
 }

@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::error::PlanError;
 use crate::device::{Identity, Uuid};
 use crate::domain::Source;
-use crate::host::{Host, Lookup, Parent};
+use crate::host::{Host, Lookup, NotPci};
 
 /// Why a device has no identity on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -76,16 +76,13 @@ pub(super) fn find(source: &Source, host: &Host) -> Result<(Uuid, Found), PlanEr
     if !device.device_api.is_vfio_pci() {
         return Err(PlanError::DeviceApi { uuid, device_api: device.device_api.clone() });
     }
-    let not_pci = |parent: &String, subsystem: Option<&String>| {
-        Found::Missing(Missing::ParentNotPci { uuid, parent: parent.clone(), subsystem: subsystem.cloned() })
-    };
-    let found = match &device.parent {
-        Parent::Pci { vendor, product } => {
-            Found::Device(Identity { vendor: *vendor, product: *product, mdev_type: device.mdev_type.clone() })
-        }
-        Parent::Other { name, subsystem } => not_pci(name, subsystem.as_ref()),
-        Parent::Unread { name } => not_pci(name, None),
-    };
+    let found = device.identity().map_or_else(
+        |NotPci { parent, subsystem }| {
+            let (parent, subsystem) = (parent.to_owned(), subsystem.map(str::to_owned));
+            Found::Missing(Missing::ParentNotPci { uuid, parent, subsystem })
+        },
+        Found::Device,
+    );
     Ok((uuid, found))
 }
 

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::device::{Identity, MdevTypeError, PciIdError};
+use crate::host::NotPci;
 
 const UUID: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
 const OTHER_UUID: &str = "4b20d080-1b54-4048-85b3-06a62d165c01";
@@ -137,7 +138,7 @@ fn testdata(host: &str) -> PathBuf {
 fn told(host: &str, uuid_text: &str) -> String {
     match Sysfs::open(&testdata(host)).unwrap().lookup(&uuid(uuid_text)).unwrap() {
         Lookup::Absent => "absent".to_owned(),
-        Lookup::Found(device) => match (device.identity(), device.parent) {
+        Lookup::Found(device) => match (device.identity().ok(), device.parent) {
             (Some(identity), _) => format!("{} {identity}", device.device_api),
             (None, Parent::Other { name, subsystem }) => {
                 format!("{} {} of {name} on {}", device.device_api, device.mdev_type, subsystem.unwrap_or_default())
@@ -192,7 +193,7 @@ fn a_host_is_asked_and_its_answers_carry_its_name() {
     let host = scratch.open().ask([UUID, OTHER_UUID, UUID].map(uuid));
     assert_eq!(host.name, scratch.sys().display().to_string());
     let identity = Identity { vendor: 0x8086.into(), product: 0x591d.into(), mdev_type: TYPE.parse().unwrap() };
-    assert!(matches!(host.lookup(&uuid(UUID)), Ok(Lookup::Found(device)) if device.identity() == Some(identity)));
+    assert!(matches!(host.lookup(&uuid(UUID)), Ok(Lookup::Found(device)) if device.identity() == Ok(identity)));
     assert!(matches!(host.lookup(&uuid(OTHER_UUID)), Ok(Lookup::Absent)));
 }
 
@@ -444,7 +445,7 @@ fn another_device_api_is_told_whatever_is_wrong_with_the_parent() {
     let Lookup::Found(device) = scratch.lookup().unwrap() else { panic!("absent") };
     assert_eq!(device.device_api, DeviceApi("vfio-ccw".to_owned()));
     assert_eq!(device.parent, Parent::Unread { name: "0000:00:02.0".to_owned() });
-    assert_eq!(device.identity(), None);
+    assert_eq!(device.identity(), Err(NotPci { parent: "0000:00:02.0", subsystem: None }));
 }
 
 #[test]

@@ -105,7 +105,7 @@ pub fn parsed(uuid: &str) -> Uuid {
 /// What a host has for a device that can be filled.
 pub fn identity(host: &Host, uuid: &Uuid) -> Option<Identity> {
     match host.lookup(uuid) {
-        Ok(Lookup::Found(device)) if device.device_api.is_vfio_pci() => device.identity(),
+        Ok(Lookup::Found(device)) if device.device_api.is_vfio_pci() => device.identity().ok(),
         _ => None,
     }
 }
