@@ -1,6 +1,7 @@
 //! The same for each of many, by several threads, with the results in their order.
 
 use std::num::NonZeroUsize;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -8,7 +9,11 @@ use std::thread;
 /// where `jobs` does not say how many.
 ///
 /// One item, or one job, is worked on here and now: a thread costs more than many a document.
-pub(super) fn map<I: Sync, R: Send>(items: &[I], jobs: Option<NonZeroUsize>, work: impl Fn(&I) -> R + Sync) -> Vec<R> {
+pub(super) fn map<I: Sync, R: Send + Sync>(
+    items: &[I],
+    jobs: Option<NonZeroUsize>,
+    work: impl Fn(&I) -> R + Sync,
+) -> Vec<R> {
     // To count the processors takes as long as a document does, so one document does without.
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = if items.len() < 2 { 1 } else { jobs.unwrap_or_else(processors).get().min(items.len()) };
@@ -16,28 +21,23 @@ pub(super) fn map<I: Sync, R: Send>(items: &[I], jobs: Option<NonZeroUsize>, wor
         return items.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);
+    let places: Vec<(&I, OnceLock<R>)> = items.iter().map(|item| (item, OnceLock::new())).collect();
     let take = || {
-        let mut done = Vec::with_capacity(items.len() / threads);
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(number) else { return done };
-            done.push((number, work(item)));
+        while let Some((item, result)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // Each number is taken once, so nothing is there yet.
+            let _ = result.set(work(item));
         }
     };
-    let done = thread::scope(|scope| {
+    thread::scope(|scope| {
         // A thread that cannot be had is done without.
         let others: Vec<_> =
             (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, take).ok()).collect();
-        let mut done = take();
+        take();
         for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
-        done
     });
-    // Each number was taken once, so each place gets a result.
-    let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
-    done.into_iter().for_each(|(number, result)| results[number] = Some(result));
-    results.into_iter().flatten().collect()
+    places.into_iter().filter_map(|(_, result)| result.into_inner()).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::domain::Document;
 use crate::file::{Input, Purpose, Signal};
 use crate::plan::{Fault, Plan, Remark};
 use crate::report::{Diagnostic, Origin};
-use prepare::{Prepared, prepare};
+use prepare::prepare;
 use summary::Summary;
 use write::write;
 
@@ -79,7 +79,10 @@ pub(super) fn rewrite(
                 faults.extend(written.faults);
                 signal = written.signal;
             }
-            _ => progress.pause(|| prepared.iter().try_for_each(|document| streams.print(&document.result)))?,
+            _ => progress.pause(|| {
+                let mut results = prepared.iter().filter_map(|document| document.result.as_ref());
+                results.try_for_each(|result| streams.print(&result.text))
+            })?,
         }
     }
     drop(progress);

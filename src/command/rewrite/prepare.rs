@@ -13,16 +13,22 @@ use crate::file::{self, Input, Original, Purpose};
 use crate::plan::Plan;
 use crate::report::{Diagnostic, Origin, escape};
 
-/// A document that may be written.
+/// A document with which nothing is wrong.
 ///
-/// Of ten thousand documents, nothing is kept that is not needed any more.
+/// Of ten thousand, nothing is kept that is not needed any more.
 pub(super) struct Prepared {
-    pub original: Original,
     pub standing: Standing,
-    /// What is to be written, or of `--diff` and `--dry-run` what is to be printed; empty where that is nothing.
-    pub result: String,
     /// What is to be told whatever becomes of it.
     pub remarks: Vec<Diagnostic>,
+    /// Nothing where a file stays as it is.
+    pub result: Option<Box<Product>>,
+}
+
+/// What comes of a document.
+pub(super) struct Product {
+    pub original: Original,
+    /// What is to be written, or of `--diff` and `--dry-run` what is to be printed.
+    pub text: String,
     /// What is to be told where it is rewritten in place.
     pub warning: Option<Diagnostic>,
 }
@@ -56,15 +62,16 @@ pub(super) fn prepare(
             warning = Some(overwritten_by_libvirt(input, &document, rewrite));
         }
     }
-    let result = match (&settings.output, edited) {
-        (Output::Diff, Some(edited)) => unified(input, &document.text, &edited),
-        (Output::Diff, None) => String::new(),
-        _ if settings.dry_run => steps(&name_of(input), &document, &plan),
-        (_, Some(edited)) => edited,
-        (Output::InPlace(_), None) => String::new(),
-        (Output::Stdout | Output::File(_), None) => document.text,
+    let text = match (&settings.output, edited) {
+        (Output::Diff, Some(edited)) => Some(unified(input, &document.text, &edited)),
+        (Output::Diff, None) => None,
+        _ if settings.dry_run => Some(steps(&name_of(input), &document, &plan)),
+        (_, Some(edited)) => Some(edited),
+        (Output::InPlace(_), None) => None,
+        (Output::Stdout | Output::File(_), None) => Some(document.text),
     };
-    Ok(Prepared { original, standing, result, remarks, warning })
+    let result = text.map(|text| Box::new(Product { original, text, warning }));
+    Ok(Prepared { standing, remarks, result })
 }
 
 /// What would be done, a line for each device.

@@ -3,8 +3,8 @@
 use super::super::progress::Progress;
 use super::super::settings::{Output, RewriteSettings};
 use super::super::{Failure, Streams, parallel};
-use super::summary::Standing;
-use super::{Prepared, Rewrite};
+use super::Rewrite;
+use super::prepare::{Prepared, Product};
 use crate::file::{Batch, CommitError, FileError, Interrupt, Replaced, Signal, Staged};
 use crate::report::{Diagnostic, escape};
 
@@ -32,8 +32,7 @@ pub(super) fn write(
     let interrupt = Interrupt::listen().map_err(|error| Failure::of(Diagnostic::of_file(&error)))?;
     let batch = Batch::new(&interrupt);
     let is_in_place = matches!(settings.output, Output::InPlace(_));
-    let wanted: Vec<_> =
-        prepared.iter().filter(|document| !is_in_place || document.standing == Standing::Changes).collect();
+    let wanted: Vec<_> = prepared.iter().filter_map(|document| document.result.as_deref()).collect();
 
     progress.begin("writing", wanted.len());
     let results = parallel::map(&wanted, settings.jobs, |document| {
@@ -67,8 +66,8 @@ pub(super) fn write(
 }
 
 /// Writes a document beside the file that it is for.
-fn stage(output: &Output, document: &Prepared, batch: &Batch<'_>) -> Result<Staged, FileError> {
-    let new = document.result.as_bytes();
+fn stage(output: &Output, document: &Product, batch: &Batch<'_>) -> Result<Staged, FileError> {
+    let new = document.text.as_bytes();
     match output {
         Output::File(path) => batch.stage_output(path, new),
         Output::InPlace(suffix) => batch.stage(&document.original, new, suffix.as_ref()),
