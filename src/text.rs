@@ -3,8 +3,6 @@
 use std::fmt;
 use std::ops::Range;
 
-use memchr::memmem;
-
 /// A range of bytes of a document: from `start` up to, not including, `end`.
 ///
 /// Both ends lie on character boundaries of the text that the span was made for.
@@ -142,13 +140,6 @@ fn characters_begun(bytes: &[u8]) -> usize {
 // `str::floor_char_boundary` came with Rust 1.91, and `rust-version` is older.
 pub fn floor_char_boundary(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
-
-/// Whether `text` holds `piece`.
-///
-/// In a whole document the standard library's own search takes as long as parsing it does.
-pub fn holds(text: &str, piece: &str) -> bool {
-    memmem::find(text.as_bytes(), piece.as_bytes()).is_some()
 }
 
 /// White space as XML 1.0 knows it, production 3 (`S`).

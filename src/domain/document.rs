@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::bounds::{Bound, is_modest, measure};
+use super::glance::Glance;
 use super::hostdev::Hostdev;
 use super::metadata::{Metadata, NAMESPACE};
 use super::tree::{Node, Tree};
@@ -157,18 +158,20 @@ impl Contents {
         if text.trim_start_matches(BOM).trim_matches(is_xml_space).is_empty() {
             return Err((ReadErrorKind::Empty, Span::at(0)));
         }
-        if !is_modest(text) {
+        let glance = Glance::over(text);
+        if !is_modest(text, &glance) {
             let outline = measure(text).map_err(|(bound, span)| (ReadErrorKind::TooMuch(bound), span))?;
             if let Some(span) = outline.internal_subset {
                 return Err((ReadErrorKind::InternalSubset, span));
             }
         }
-        let tree =
-            Tree::parse(text).map_err(|error| match measure(text).ok().and_then(|outline| outline.second_root) {
+        let tree = Tree::parse(text, &glance).map_err(|error| {
+            match measure(text).ok().and_then(|outline| outline.second_root) {
                 // The parser stumbles over a second root without knowing it for one.
                 Some(root) if root.start <= error.span.start => (ReadErrorKind::TwoRoots, root),
                 _ => (ReadErrorKind::NotXml(error.reason), error.span),
-            })?;
+            }
+        })?;
         let root = tree.root();
         let kind = kind_of(root)?;
         let is_generated = tree.leading_comment().is_some_and(|comment| comment.contains("AUTO-GENERATED FILE"));

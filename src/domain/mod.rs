@@ -7,6 +7,7 @@
 mod bounds;
 mod document;
 mod element;
+mod glance;
 mod hostdev;
 mod indent;
 mod metadata;

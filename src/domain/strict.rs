@@ -2,22 +2,20 @@
 //!
 //! One pass over the markup of a text that has been parsed, and so is XML but for these few things.
 
-use memchr::memchr_iter;
-
+use super::glance::{Glance, begins_name};
 use super::tree::NotXml;
-use crate::text::{BOM, Span, holds, is_xml_char, is_xml_space};
+use crate::text::{BOM, Span, is_xml_char, is_xml_space};
 
 /// Looks for what the parser overlooks: the XML declaration's values, names of processing instructions, references to what is
 /// no character, names that begin with a colon, and what the literals of a DOCTYPE hold.
 ///
 /// # Errors
 /// The first that there is.
-pub(super) fn judge(text: &str) -> Result<(), NotXml> {
-    let judge = Judge { text, has_references: holds(text, "&#"), has_leading_colons: has_leading_colons(text) };
-    // Nearly every document is one of these; to walk through their markup would be a tenth of reading them.
-    if !judge.has_references && !judge.has_leading_colons && !holds(text, "<?") && !holds(text, "<!D") {
+pub(super) fn judge(text: &str, glance: &Glance) -> Result<(), NotXml> {
+    if !(glance.has_references || glance.has_leading_colons || glance.has_instructions || glance.has_doctype) {
         return Ok(());
     }
+    let judge = Judge { text, glance };
     let mut at = judge.declaration()?;
     // No attribute's value holds a `<`: each begins markup, or what is skipped here.
     while let Some(found) = text[at..].find('<') {
@@ -42,9 +40,8 @@ pub(super) fn judge(text: &str) -> Result<(), NotXml> {
 
 struct Judge<'a> {
     text: &'a str,
-    /// Nearly no document has any: those that have none are not searched again and again.
-    has_references: bool,
-    has_leading_colons: bool,
+    /// So that a text is not searched, stretch by stretch, for what it does not have.
+    glance: &'a Glance,
 }
 
 impl Judge<'_> {
@@ -115,7 +112,7 @@ impl Judge<'_> {
     /// A tag: no name in it begins with a colon, which no name does in Namespaces in XML, and which the parser drops, so that
     /// it takes `:uuid` for `uuid`, as libvirt does not.
     fn tag(&self, start: usize) -> Result<(), NotXml> {
-        if !self.has_leading_colons {
+        if !self.glance.has_leading_colons {
             return Ok(());
         }
         let mut quote = None;
@@ -138,7 +135,7 @@ impl Judge<'_> {
 
     /// The references in a stretch of text and tags: each number is that of a character, production 66.
     fn references(&self, stretch: Span) -> Result<(), NotXml> {
-        if !self.has_references {
+        if !self.glance.has_references {
             return Ok(());
         }
         for (offset, _) in stretch.of(self.text).match_indices("&#") {
@@ -159,17 +156,6 @@ impl Judge<'_> {
 
 fn not_xml(start: usize, end: usize, reason: &str) -> NotXml {
     NotXml { span: Span::new(start, end), reason: reason.to_owned() }
-}
-
-/// Whether a colon begins a name anywhere, or something that looks like one.
-fn has_leading_colons(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    memchr_iter(b':', bytes).any(|at| at > 0 && begins_name(bytes[at - 1]))
-}
-
-/// Whether a name may begin behind this byte of a tag.
-fn begins_name(before: u8) -> bool {
-    matches!(before, b'<' | b'/') || is_xml_space(before.into())
 }
 
 /// Whether this is what may stand between `<?xml` and `?>`.
@@ -215,11 +201,12 @@ fn is_public_id_char(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::glance::Glance;
     use super::super::tree::Tree;
 
     /// What is marked in a text that is refused; nothing if it is taken.
     fn marked(text: &str) -> Option<String> {
-        Tree::parse(text).err().map(|error| error.span.of(text).to_owned())
+        Tree::parse(text, &Glance::over(text)).err().map(|error| error.span.of(text).to_owned())
     }
 
     fn assert_refused(texts: &[&str]) {

@@ -1,11 +1,13 @@
 //! The only file that knows the parser: text to a tree of elements with their places.
 
+use memchr::memrchr;
 use roxmltree::ParsingOptions;
 
 use super::bounds::scan_start_tag;
 use super::element::{Element, Holder};
+use super::glance::Glance;
 use super::strict::judge;
-use crate::text::{Span, holds, is_xml_space};
+use crate::text::{Span, is_xml_space};
 
 /// A parsed document.
 pub(super) struct Tree<'a> {
@@ -21,7 +23,7 @@ pub(super) struct NotXml {
 
 impl<'a> Tree<'a> {
     /// Parses a text, which must be within the bounds and have no internal subset.
-    pub fn parse(text: &'a str) -> Result<Self, NotXml> {
+    pub fn parse(text: &'a str, glance: &Glance) -> Result<Self, NotXml> {
         // A DOCTYPE without declarations is harmless: nothing is ever fetched, and one with them was refused before.
         let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
         let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
@@ -31,8 +33,8 @@ impl<'a> Tree<'a> {
             let reason = message.strip_suffix(&format!(" at {place}")).unwrap_or(&message).to_owned();
             NotXml { span: mark_at(text, offset), reason }
         })?;
-        judge(text)?;
-        match unbound_by_empty_uri(&document) {
+        judge(text, glance)?;
+        match unbound_by_empty_uri(&document, glance) {
             Some(span) => Err(NotXml { span, reason: "a namespace prefix is bound to an empty URI".to_owned() }),
             None => Ok(Self { document }),
         }
@@ -67,10 +69,9 @@ fn mark_at(text: &str, offset: usize) -> Span {
 }
 
 /// A declaration like `xmlns:a=''`, which Namespaces in XML 1.0 forbids and the parser lets pass.
-fn unbound_by_empty_uri(document: &roxmltree::Document<'_>) -> Option<Span> {
-    // Nearly no document holds these letters; those that do are looked at closely.
+fn unbound_by_empty_uri(document: &roxmltree::Document<'_>, glance: &Glance) -> Option<Span> {
     let text = document.input_text();
-    if !holds(text, "xmlns:") || !(holds(text, "''") || holds(text, "\"\"")) {
+    if !glance.has_empty_uri {
         return None;
     }
     let is_empty = |namespace: &roxmltree::Namespace<'_>| namespace.name().is_some() && namespace.uri().is_empty();
@@ -132,7 +133,8 @@ impl<'t> Node<'t> {
         let span = self.span();
         let tag = scan_start_tag(self.text(), span.start);
         let content = (!tag.is_empty_element).then(|| {
-            let end = span.of(self.text()).rfind("</").map_or(span.end, |at| span.start + at);
+            // No end tag holds a `<` but its own.
+            let end = memrchr(b'<', span.of(self.text()).as_bytes()).map_or(span.end, |at| span.start + at);
             Span::new(tag.end, end)
         });
         let start_tag = Span::new(span.start, tag.end);
@@ -193,11 +195,15 @@ impl<'t> Node<'t> {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Tree<'_>, NotXml> {
+        Tree::parse(text, &Glance::over(text))
+    }
+
     #[test]
     fn an_error_keeps_its_place_behind_a_byte_order_mark_and_wide_characters() {
         for before in ["", "\u{feff}", "<!-- ä -->\r\n", "\u{feff}<!-- ä -->"] {
             let text = format!("{before}<a>ä</b>");
-            let Err(error) = Tree::parse(&text) else { panic!("{text:?} was taken") };
+            let Err(error) = parse(&text) else { panic!("{text:?} was taken") };
             assert_eq!(error.span.of(&text), "<", "{text:?}: {error:?}");
             assert!(text[error.span.start..].starts_with("</b>"), "{text:?}: {error:?}");
         }
@@ -205,15 +211,17 @@ mod tests {
 
     #[test]
     fn a_prefix_bound_to_nothing_is_refused() {
-        assert!(Tree::parse("<a xmlns:b=''/>").is_err());
-        assert!(Tree::parse("<a><b:c/></a>").is_err());
-        assert!(Tree::parse("<a xmlns='' b=\"\" xmlns:c='d'/>").is_ok());
+        assert!(parse("<a xmlns:b=''/>").is_err());
+        assert!(parse("<a><b:c/></a>").is_err());
+        assert!(parse("<a b='' xmlns:c='u'>xmlns:<c:d xmlns:e = \n\"\"/></a>").is_err());
+        assert!(parse("<a xmlns='' b=\"\" xmlns:c='d'/>").is_ok());
+        assert!(parse("<a b='xmlns:' c=''>xmlns:<!-- xmlns:b='' --></a>").is_ok());
     }
 
     #[test]
     fn elements_know_their_tags_and_content() {
         let text = "<r a='>' ><b c=\"/>\"/><d ></d><![CDATA[]]></r>";
-        let tree = Tree::parse(text).unwrap_or_else(|error| panic!("{error:?}"));
+        let tree = parse(text).unwrap_or_else(|error| panic!("{error:?}"));
         let root = tree.root().element();
         assert_eq!(root.start_tag.of(text), "<r a='>' >");
         assert_eq!(root.content.map(|span| span.of(text)), Some("<b c=\"/>\"/><d ></d><![CDATA[]]>"));
@@ -226,7 +234,7 @@ mod tests {
     #[test]
     fn text_is_joined_over_comments_and_cdata() {
         let text = "<r> nvi<!-- x -->dia<![CDATA[-6]]>3&#x20;\n</r>";
-        let tree = Tree::parse(text).unwrap_or_else(|error| panic!("{error:?}"));
+        let tree = parse(text).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!(tree.root().words(), "nvidia-63");
     }
 }
