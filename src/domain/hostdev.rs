@@ -136,7 +136,7 @@ impl Source {
         let (source, address) = { addresses }.next().ok_or(HostdevError::NoAddress { span: element.start_tag })?;
         let place = address.element();
         let uuid = address.attribute("uuid").ok_or(HostdevError::NoUuid { span: place.start_tag })?;
-        let slot = Slot::behind(text, place.span, source.span().start, place.index + 1);
+        let slot = || Slot::behind(text, place.span, source.span().start, place.index + 1);
         let written = Written::read(text, source, None, "", slot)
             .map_err(|Twice { part, span }| HostdevError::Twice { part, span })?;
         Ok(Self { holder: source.holder(), uuid: uuid.into(), written })

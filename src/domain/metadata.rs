@@ -187,7 +187,7 @@ impl Identities {
 impl Record {
     fn read(text: &str, ours: Node<'_>, node: Node<'_>) -> Result<Self, MetadataError> {
         let element = node.element();
-        let slot = place_for_last_child(text, node, ours);
+        let slot = || place_for_last_child(text, node, ours);
         let written = Written::read(text, node, Some(NAMESPACE), element.prefix(text), slot)
             .map_err(|Twice { part, span }| MetadataError::Twice { part, span })?;
         let has_other_uuid = node.has_attribute_elsewhere("uuid");

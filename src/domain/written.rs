@@ -69,20 +69,21 @@ impl Written {
         parent: Node<'_>,
         namespace: Option<&str>,
         prefix: &str,
-        otherwise: Slot,
+        otherwise: impl FnOnce() -> Slot,
     ) -> Result<Self, Twice> {
-        let mut parts = [None, None, None];
-        let mut slot = otherwise;
+        let mut parts: [Option<WrittenPart>; 3] = [None, None, None];
+        let mut last = None;
         for child in parent.children().filter(|child| child.namespace() == namespace) {
             let Some(part) = Part::of_element(child.local_name()) else { continue };
             let written = WrittenPart::read(text, part, child);
-            let element = &written.element;
             if parts[part as usize].is_some() {
-                return Err(Twice { part, span: element.start_tag });
+                return Err(Twice { part, span: written.element.start_tag });
             }
-            slot = Slot::behind(text, element.span, parent.span().start, element.index + 1);
+            last = Some(child);
             parts[part as usize] = Some(written);
         }
+        let behind = |last: Node<'_>| Slot::behind(text, last.span(), parent.span().start, last.index + 1);
+        let slot = last.map_or_else(otherwise, behind);
         Ok(Self { parts, slot, prefix: prefix.to_owned() })
     }
 

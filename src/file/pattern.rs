@@ -61,8 +61,11 @@ struct Found {
 /// Names of one file have one inode number. Different files may have the same, on different file systems, so that says
 /// nothing.
 fn are_distinct(found: &[Found]) -> bool {
-    let mut seen = HashSet::with_capacity(found.len());
-    found.iter().all(|found| found.inode.is_some_and(|inode| seen.insert(inode)))
+    let inodes: Option<Vec<u64>> = found.iter().map(|found| found.inode).collect();
+    inodes.is_some_and(|mut inodes| {
+        inodes.sort_unstable();
+        inodes.is_sorted_by(|one, next| one < next)
+    })
 }
 
 fn expand_one(argument: &OsStr) -> Result<Vec<Found>, Vec<FileError>> {

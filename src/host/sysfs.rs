@@ -118,7 +118,7 @@ impl Sysfs {
 
     /// What the host says about these devices, each asked for once.
     pub fn ask(&self, uuids: impl IntoIterator<Item = Uuid>) -> Host {
-        let mut host = Host::new(self.tree.name().display().to_string());
+        let mut host = Host::new(self.tree.name().to_string_lossy());
         for uuid in uuids {
             host.insert(uuid, self.lookup(&uuid));
         }
