@@ -44,11 +44,12 @@ lint:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	mandoc -Tlint -W warning man/*.[1-9]
 
-# One table, of one sitting. What it compares with and does not find, it names and leaves out.
+# One sitting. What it compares with and does not find, it names and leaves out. BENCHDIR: where the many files are written, if
+# not beside the binary.
 bench: $(binary)
 	$(CARGO) build --release --locked --example copy
 	benches/run $(binary) target/release/examples/copy
-	benches/many $(binary)
+	benches/many $(if $(BENCHDIR),-d $(BENCHDIR)) $(binary)
 
 # Root, libvirt and QEMU: tests/e2e/install.sh brings them to a Debian machine.
 e2e: $(binary)
