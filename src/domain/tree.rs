@@ -70,10 +70,10 @@ fn mark_at(text: &str, offset: usize) -> Span {
 
 /// A declaration like `xmlns:a=''`, which Namespaces in XML 1.0 forbids and the parser lets pass.
 fn unbound_by_empty_uri(document: &roxmltree::Document<'_>, glance: &Glance) -> Option<Span> {
-    let text = document.input_text();
     if !glance.has_empty_uri {
         return None;
     }
+    let text = document.input_text();
     let is_empty = |namespace: &roxmltree::Namespace<'_>| namespace.name().is_some() && namespace.uri().is_empty();
     let declares = |node: &roxmltree::Node<'_, '_>| {
         let tag = scan_start_tag(text, node.range().start);

@@ -20,7 +20,7 @@ pub(super) struct Prepared {
     pub standing: Standing,
     /// What is to be told whatever becomes of it.
     pub remarks: Vec<Diagnostic>,
-    /// Nothing where a file stays as it is.
+    /// Nothing where there is nothing to write or to print.
     pub result: Option<Box<Product>>,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn prepare(
         (Output::InPlace(_), None) => None,
         (Output::Stdout | Output::File(_), None) => Some(document.text),
     };
-    let result = text.map(|text| Box::new(Product { original, text, warning }));
+    let result = text.filter(|text| !text.is_empty()).map(|text| Box::new(Product { original, text, warning }));
     Ok(Prepared { standing, remarks, result })
 }
 
