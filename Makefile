@@ -49,7 +49,7 @@ lint:
 bench: $(binary)
 	$(CARGO) build --release --locked --example copy
 	benches/run $(binary) target/release/examples/copy
-	benches/many $(if $(BENCHDIR),-d $(BENCHDIR)) $(binary)
+	benches/many $(if $(BENCHDIR),-d '$(BENCHDIR)') $(binary)
 
 # Root, libvirt and QEMU: tests/e2e/install.sh brings them to a Debian machine.
 e2e: $(binary)

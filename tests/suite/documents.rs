@@ -356,6 +356,11 @@ mod bytes {
     }
 
     #[test]
+    fn what_only_begins_like_a_doctype_is_refused_for_what_it_is() {
+        refused("<hostdev><!DATA[x]]></hostdev>", &["vm.xml:1:10", "not well-formed"]);
+    }
+
+    #[test]
     fn what_is_not_well_formed_is_refused_with_its_place() {
         for (document, place) in [
             ("<domain>\n<devices>\n</domain>", "vm.xml:3:"),

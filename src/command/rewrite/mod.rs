@@ -80,8 +80,8 @@ pub(super) fn rewrite(
                 signal = written.signal;
             }
             _ => progress.pause(|| {
-                let mut results = prepared.iter().filter_map(|document| document.result.as_ref());
-                results.try_for_each(|result| streams.print(&result.text))
+                let mut products = prepared.iter().filter_map(|document| document.product.as_ref());
+                products.try_for_each(|product| streams.print(&product.text))
             })?,
         }
     }

@@ -20,8 +20,9 @@ pub(super) struct Prepared {
     pub standing: Standing,
     /// What is to be told whatever becomes of it.
     pub remarks: Vec<Diagnostic>,
-    /// Nothing where there is nothing to write or to print.
-    pub result: Option<Box<Product>>,
+    /// Nothing where there is nothing to write or to print, as of a file that is rewritten in place and stays as it is. In a
+    /// box, since that is what most of ten thousand come to.
+    pub product: Option<Box<Product>>,
 }
 
 /// What comes of a document.
@@ -63,15 +64,15 @@ pub(super) fn prepare(
         }
     }
     let text = match (&settings.output, edited) {
-        (Output::Diff, Some(edited)) => Some(unified(input, &document.text, &edited)),
-        (Output::Diff, None) => None,
-        _ if settings.dry_run => Some(steps(&name_of(input), &document, &plan)),
-        (_, Some(edited)) => Some(edited),
-        (Output::InPlace(_), None) => None,
-        (Output::Stdout | Output::File(_), None) => Some(document.text),
+        (Output::Diff, Some(edited)) => unified(input, &document.text, &edited),
+        (Output::Diff, None) => String::new(),
+        _ if settings.dry_run => steps(&name_of(input), &document, &plan),
+        (_, Some(edited)) => edited,
+        (Output::InPlace(_), None) => String::new(),
+        (Output::Stdout | Output::File(_), None) => document.text,
     };
-    let result = text.filter(|text| !text.is_empty()).map(|text| Box::new(Product { original, text, warning }));
-    Ok(Prepared { standing, remarks, result })
+    let product = (!text.is_empty()).then(|| Box::new(Product { original, text, warning }));
+    Ok(Prepared { standing, remarks, product })
 }
 
 /// What would be done, a line for each device.

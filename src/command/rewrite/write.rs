@@ -32,11 +32,11 @@ pub(super) fn write(
     let interrupt = Interrupt::listen().map_err(|error| Failure::of(Diagnostic::of_file(&error)))?;
     let batch = Batch::new(&interrupt);
     let is_in_place = matches!(settings.output, Output::InPlace(_));
-    let wanted: Vec<_> = prepared.iter().filter_map(|document| document.result.as_deref()).collect();
+    let products: Vec<_> = prepared.iter().filter_map(|document| document.product.as_deref()).collect();
 
-    progress.begin("writing", wanted.len());
-    let results = parallel::map(&wanted, settings.jobs, |document| {
-        let staged = stage(&settings.output, document, &batch);
+    progress.begin("writing", products.len());
+    let results = parallel::map(&products, settings.jobs, |product| {
+        let staged = stage(&settings.output, product, &batch);
         progress.step();
         staged
     });
@@ -47,7 +47,7 @@ pub(super) fn write(
         progress.pause(|| {
             let warnings = staged.iter().flat_map(Staged::warnings).map(Diagnostic::of_file_warning);
             warnings.for_each(|warning| streams.warn(settings.verbosity, &warning));
-            let warnings = wanted.iter().filter_map(|document| document.warning.as_ref());
+            let warnings = products.iter().filter_map(|product| product.warning.as_ref());
             warnings.for_each(|warning| streams.warn(settings.verbosity, warning));
         });
         progress.say("replacing");
@@ -66,11 +66,11 @@ pub(super) fn write(
 }
 
 /// Writes a document beside the file that it is for.
-fn stage(output: &Output, document: &Product, batch: &Batch<'_>) -> Result<Staged, FileError> {
-    let new = document.text.as_bytes();
+fn stage(output: &Output, product: &Product, batch: &Batch<'_>) -> Result<Staged, FileError> {
+    let new = product.text.as_bytes();
     match output {
         Output::File(path) => batch.stage_output(path, new),
-        Output::InPlace(suffix) => batch.stage(&document.original, new, suffix.as_ref()),
+        Output::InPlace(suffix) => batch.stage(&product.original, new, suffix.as_ref()),
         Output::Stdout | Output::Diff => unreachable!("neither is written to a file"),
     }
 }
