@@ -41,6 +41,7 @@ pub mod domain;
 pub mod edit;
 pub mod file;
 pub mod host;
+mod parallel;
 pub mod plan;
 pub mod report;
 pub mod text;

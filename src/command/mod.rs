@@ -8,7 +8,6 @@ mod completions;
 mod diff;
 mod fill;
 mod hook;
-mod parallel;
 mod progress;
 mod rewrite;
 pub mod settings;

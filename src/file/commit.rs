@@ -3,15 +3,17 @@
 use std::io;
 use std::path::Path;
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::durability::Device;
 use super::error::{CommitError, FileError};
 use super::replace::{Batch, Replaced, Staged};
 use super::swap::{self, Placed};
 use super::target::look;
+use crate::parallel::{self, apart};
 
 impl Batch<'_> {
-    /// Replaces all the files of `staged`, in that order.
+    /// Replaces all the files of `staged`, and returns them in that order.
     ///
     /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and
     /// brought to disk; then, and only then, each new file takes its place, and the directories are brought to disk.
@@ -24,17 +26,14 @@ impl Batch<'_> {
     pub fn commit(&self, mut staged: Vec<Staged>) -> Result<Vec<Replaced>, CommitError> {
         self.bring_to_disk(&staged)?;
         self.interrupt.check()?;
-        all(staged.iter().map(Staged::last_look))?;
-        all(staged.iter_mut().map(Staged::make_backup))?;
+        all(parallel::map(&staged, self.jobs, Staged::last_look))?;
+        all(parallel::map(&mut staged, self.jobs, Staged::make_backup))?;
         self.sync_backups(&staged)?;
         self.interrupt.check()?;
 
-        let mut placed = Vec::with_capacity(staged.len());
-        for staged in staged {
-            match staged.place() {
-                Ok(done) => placed.push(done),
-                Err(fault) => return Err(self.take_back(placed, fault)),
-            }
+        let (placed, faults) = self.place(staged);
+        if !faults.is_empty() {
+            return Err(self.take_back(placed, faults));
         }
         let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
         let replaced = keep(placed);
@@ -44,40 +43,46 @@ impl Batch<'_> {
         }
     }
 
-    /// Replaces each file of `staged` that can be, in that order, whatever becomes of the others; and says what is wrong
-    /// with those that cannot.
+    /// Replaces each file of `staged` that can be, whatever becomes of the others; and says what is wrong with those that
+    /// cannot.
     ///
     /// For each of them the order of things is that of [`commit`](Self::commit). A signal that arrives before the first
     /// takes its place gives up all.
     pub fn commit_each(&self, staged: Vec<Staged>) -> (Vec<Replaced>, Vec<FileError>) {
         let mut faults = Vec::new();
-        let staged = those_that(staged, &mut faults, |all| self.bring_to_disk(all));
-        let staged = each_that(staged, &mut faults, |staged| staged.last_look());
-        let staged = each_that(staged, &mut faults, Staged::make_backup);
-        let staged = those_that(staged, &mut faults, |all| self.sync_backups(all));
+        let staged = self.those_that(staged, &mut faults, |all| self.bring_to_disk(all));
+        let staged = self.each_that(staged, &mut faults, |staged| staged.last_look());
+        let staged = self.each_that(staged, &mut faults, Staged::make_backup);
+        let staged = self.those_that(staged, &mut faults, |all| self.sync_backups(all));
         if let Err(interrupted) = self.interrupt.check() {
             faults.push(interrupted);
             return (Vec::new(), faults);
         }
-        let mut placed = Vec::with_capacity(staged.len());
-        for staged in staged {
-            match staged.place() {
-                Ok(done) => placed.push(done),
-                Err(fault) => faults.push(fault),
-            }
-        }
+        let (placed, unplaced) = apart(parallel::map(staged, self.jobs, Staged::place));
+        faults.extend(unplaced);
         let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
         faults.extend(synced.err());
         (keep(placed), faults)
     }
 
-    /// Puts back what was placed before `fault` was met.
-    fn take_back(&self, placed: Vec<Placed>, fault: FileError) -> CommitError {
+    /// Puts each new file in its place, but begins with no other once one has failed.
+    fn place(&self, staged: Vec<Staged>) -> (Vec<Placed>, Vec<FileError>) {
+        let has_failed = AtomicBool::new(false);
+        let results = parallel::map(staged, self.jobs, |staged| {
+            let placed = (!has_failed.load(Ordering::Relaxed)).then(|| staged.place())?;
+            has_failed.fetch_or(placed.is_err(), Ordering::Relaxed);
+            Some(placed)
+        });
+        apart(results.into_iter().flatten())
+    }
+
+    /// Puts back what was placed before, or beside, what is wrong by `faults`.
+    fn take_back(&self, placed: Vec<Placed>, mut faults: Vec<FileError>) -> CommitError {
         let targets: Vec<_> = placed.iter().map(|placed| (placed.device, placed.target.clone())).collect();
         let mut replaced: Vec<_> = placed.into_iter().rev().map(Placed::take_back).filter_map(Result::err).collect();
         replaced.reverse();
         let synced = self.sync_directories(targets.iter().map(|(device, target)| (*device, &**target)));
-        let faults = std::iter::once(fault).chain(synced.err()).collect();
+        faults.extend(synced.err());
         CommitError { faults, replaced }
     }
 
@@ -94,6 +99,32 @@ impl Batch<'_> {
         let backed_up = staged.iter().filter(|staged| staged.backup.is_some());
         let directories = swap::directories(backed_up.map(|staged| (staged.device, &*staged.target)));
         self.durability.finish(directories).map_err(|(path, source)| FileError::Sync { path: path.to_owned(), source })
+    }
+
+    /// Those with which `work` succeeds.
+    fn each_that(
+        &self,
+        staged: Vec<Staged>,
+        faults: &mut Vec<FileError>,
+        work: impl Fn(&mut Staged) -> Result<(), FileError> + Sync,
+    ) -> Vec<Staged> {
+        let tried = parallel::map(staged, self.jobs, |mut staged| work(&mut staged).map(|()| staged));
+        let (staged, more) = apart(tried);
+        faults.extend(more);
+        staged
+    }
+
+    /// Those with which `work` succeeds, tried all at once, which is cheap, and one by one only where that fails.
+    fn those_that(
+        &self,
+        staged: Vec<Staged>,
+        faults: &mut Vec<FileError>,
+        work: impl Fn(&[Staged]) -> Result<(), FileError> + Sync,
+    ) -> Vec<Staged> {
+        match work(&staged) {
+            Ok(()) => staged,
+            Err(_) => self.each_that(staged, faults, |staged| work(slice::from_ref(staged))),
+        }
     }
 
     /// Brings the directories of `targets` to disk.
@@ -144,37 +175,9 @@ fn keep(placed: Vec<Placed>) -> Vec<Replaced> {
     replaced
 }
 
-/// Those with which `work` succeeds, tried one by one.
-fn each_that(
-    staged: Vec<Staged>,
-    faults: &mut Vec<FileError>,
-    work: impl Fn(&mut Staged) -> Result<(), FileError>,
-) -> Vec<Staged> {
-    let tried = staged.into_iter().filter_map(|mut staged| match work(&mut staged) {
-        Ok(()) => Some(staged),
-        Err(fault) => {
-            faults.push(fault);
-            None
-        }
-    });
-    tried.collect()
-}
-
-/// Those with which `work` succeeds, tried all at once, which is cheap, and one by one only where that fails.
-fn those_that(
-    staged: Vec<Staged>,
-    faults: &mut Vec<FileError>,
-    work: impl Fn(&[Staged]) -> Result<(), FileError>,
-) -> Vec<Staged> {
-    match work(&staged) {
-        Ok(()) => staged,
-        Err(_) => each_that(staged, faults, |staged| work(slice::from_ref(staged))),
-    }
-}
-
-/// Runs all of them, and gathers what failed.
-fn all(results: impl Iterator<Item = Result<(), FileError>>) -> Result<(), CommitError> {
-    let faults: Vec<_> = results.filter_map(Result::err).collect();
+/// Goes on only where nothing failed.
+fn all(results: Vec<Result<(), FileError>>) -> Result<(), CommitError> {
+    let (_, faults) = apart(results);
     if faults.is_empty() { Ok(()) } else { Err(CommitError { faults, replaced: Vec::new() }) }
 }
 

@@ -1,6 +1,7 @@
 //! Replacing files: all of them written first, then each put in its place.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -22,6 +23,8 @@ use super::{protection, temporary};
 pub struct Batch<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) durability: Durability,
+    /// How many files are put in their place at once; none is as many as there are processors.
+    pub(super) jobs: Option<NonZeroUsize>,
 }
 
 /// A new file that lies beside the one that it will replace.
@@ -77,13 +80,18 @@ impl<'a> Batch<'a> {
     ///
     /// It takes an [`Interrupt`] so that there is no temporary file that a signal would leave behind.
     pub fn new(interrupt: &'a Interrupt) -> Self {
-        Self { interrupt, durability: Durability::new() }
+        Self { interrupt, durability: Durability::new(), jobs: None }
+    }
+
+    /// One that works at `jobs` files at once, instead of as many as there are processors.
+    pub fn with_jobs(self, jobs: Option<NonZeroUsize>) -> Self {
+        Self { jobs, ..self }
     }
 
     /// One that does not trust `syncfs`, as before Linux 5.8.
     #[cfg(test)]
     pub(super) fn one_by_one(interrupt: &'a Interrupt) -> Self {
-        Self { interrupt, durability: Durability::one_by_one() }
+        Self { interrupt, durability: Durability::one_by_one(), jobs: None }
     }
 
     /// Writes the new contents of the file that `original` was read from, beside it: with its owner, mode, ACLs and

@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -20,6 +21,7 @@ use super::error::FileError;
 use super::replace::Replaced;
 use super::stamp::Stamp;
 use super::target::{directory_of, look};
+use crate::parallel;
 
 /// How many threads free old files at once; they wait for the disk more than they compute.
 const THREADS: usize = 8;
@@ -92,15 +94,9 @@ pub(super) fn into_nothing(temporary: TempPath, target: &Path, path: &Path) -> R
 }
 
 /// Removes old files that have been replaced.
-pub(super) fn free(mut old: Vec<TempPath>) {
-    let share = old.len().div_ceil(THREADS).max(WORTHWHILE);
-    std::thread::scope(|scope| {
-        while old.len() > share {
-            let some = old.split_off(old.len() - share);
-            scope.spawn(move || drop(some));
-        }
-        drop(old);
-    });
+pub(super) fn free(old: Vec<TempPath>) {
+    let threads = (old.len() / WORTHWHILE).clamp(1, THREADS);
+    parallel::map(old, NonZeroUsize::new(threads), drop);
 }
 
 /// The directories that hold them, each once.

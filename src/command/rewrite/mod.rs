@@ -6,9 +6,10 @@ mod write;
 
 use super::progress::Progress;
 use super::settings::{Output, RewriteSettings, Verbosity};
-use super::{Failure, Outcome, Streams, expand, expand_each, name_of, parallel, read_document};
+use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
 use crate::domain::Document;
 use crate::file::{Input, Purpose, Signal};
+use crate::parallel;
 use crate::plan::{Fault, Plan, Remark};
 use crate::report::{Diagnostic, Origin};
 use prepare::prepare;

@@ -2,10 +2,11 @@
 
 use super::super::progress::Progress;
 use super::super::settings::{Output, RewriteSettings};
-use super::super::{Failure, Streams, parallel};
+use super::super::{Failure, Streams};
 use super::Rewrite;
 use super::prepare::{Prepared, Product};
 use crate::file::{Batch, CommitError, FileError, Interrupt, Replaced, Signal, Staged};
+use crate::parallel;
 use crate::report::{Diagnostic, escape};
 
 /// How writing ended.
@@ -30,7 +31,7 @@ pub(super) fn write(
 ) -> Result<Written, Failure> {
     // Not before: until now a signal leaves nothing behind, and standard input may be waited for.
     let interrupt = Interrupt::listen().map_err(|error| Failure::of(Diagnostic::of_file(&error)))?;
-    let batch = Batch::new(&interrupt);
+    let batch = Batch::new(&interrupt).with_jobs(settings.jobs);
     let is_in_place = matches!(settings.output, Output::InPlace(_));
     let products: Vec<_> = prepared.iter().filter_map(|document| document.product.as_deref()).collect();
 
@@ -40,7 +41,7 @@ pub(super) fn write(
         progress.step();
         staged
     });
-    let (staged, mut faults) = split(results);
+    let (staged, mut faults) = parallel::apart(results);
 
     let mut replaced = Vec::new();
     if faults.is_empty() || settings.keep_going {
@@ -73,18 +74,6 @@ fn stage(output: &Output, product: &Product, batch: &Batch<'_>) -> Result<Staged
         Output::InPlace(suffix) => batch.stage(&product.original, new, suffix.as_ref()),
         Output::Stdout | Output::Diff => unreachable!("neither is written to a file"),
     }
-}
-
-fn split(results: Vec<Result<Staged, FileError>>) -> (Vec<Staged>, Vec<FileError>) {
-    let mut staged = Vec::with_capacity(results.len());
-    let mut faults = Vec::new();
-    for result in results {
-        match result {
-            Ok(file) => staged.push(file),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    (staged, faults)
 }
 
 fn commit(batch: &Batch<'_>, staged: Vec<Staged>, keep_going: bool) -> (Vec<Replaced>, Vec<FileError>) {

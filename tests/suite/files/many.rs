@@ -197,16 +197,19 @@ fn every_new_file_is_written_and_synced_before_the_first_is_renamed() {
 }
 
 #[test]
-fn one_that_cannot_take_its_place_puts_those_before_it_back() {
+fn one_that_cannot_take_its_place_puts_all_others_back() {
     if !have_strace() {
         return;
     }
-    let scratch = guests(6);
-    let run = scratch.fill(["-i", "*.xml"]).status(2).stderr_has("vm003.xml");
-    let inject = ["strace", "-o", "/dev/null", "-e", "trace=renameat2,renameat", "-e"];
-    // The fourth exchange fails, and so does the rename that is tried in its place.
-    let faults = ["inject=renameat2:error=EINVAL:when=4", "-e", "inject=renameat:error=EACCES:when=1"];
-    run.under(inject.into_iter().chain(faults)).check();
+    for jobs in ["-j1", "-j4"] {
+        let scratch = guests(60);
+        let run = scratch.fill(["-i", jobs, "*.xml"]).status(2).stderr_has("vm043.xml");
+        let inject =
+            ["strace", "-f", "-o", "/dev/null", "-P", "vm043.xml", "-e", "trace=renameat2,renameat,rename", "-e"];
+        // The exchange fails, and so does the rename that is tried in its place.
+        let faults = ["inject=renameat2:error=EINVAL", "-e", "inject=renameat,rename:error=EACCES"];
+        run.under(inject.into_iter().chain(faults)).check();
+    }
 }
 
 #[test]

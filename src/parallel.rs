@@ -1,31 +1,35 @@
 //! The same for each of many, by several threads, with the results in their order.
 
 use std::num::NonZeroUsize;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 /// What `work` makes of each of `items`, in their order, whoever is done first; by as many threads as there are processors
 /// where `jobs` does not say how many.
 ///
 /// One item, or one job, is worked on here and now: a thread costs more than many a document.
-pub(super) fn map<I: Sync, R: Send + Sync>(
-    items: &[I],
+pub(crate) fn map<I: Send, R: Send + Sync>(
+    items: impl IntoIterator<Item = I, IntoIter: ExactSizeIterator>,
     jobs: Option<NonZeroUsize>,
-    work: impl Fn(&I) -> R + Sync,
+    work: impl Fn(I) -> R + Sync,
 ) -> Vec<R> {
+    let items = items.into_iter();
     // To count the processors takes as long as a document does, so one document does without.
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = if items.len() < 2 { 1 } else { jobs.unwrap_or_else(processors).get().min(items.len()) };
     if threads < 2 {
-        return items.iter().map(work).collect();
+        return items.map(work).collect();
     }
     let next = AtomicUsize::new(0);
-    let places: Vec<(&I, OnceLock<R>)> = items.iter().map(|item| (item, OnceLock::new())).collect();
+    let places: Vec<_> = items.map(|item| (Mutex::new(Some(item)), OnceLock::new())).collect();
     let take = || {
         while let Some((item, result)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // Each number is taken once, so nothing is there yet.
-            let _ = result.set(work(item));
+            // Each number is taken once, so the item is still there, and no result yet.
+            let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(item) = item {
+                let _ = result.set(work(item));
+            }
         }
     };
     thread::scope(|scope| {
@@ -38,6 +42,20 @@ pub(super) fn map<I: Sync, R: Send + Sync>(
         }
     });
     places.into_iter().filter_map(|(_, result)| result.into_inner()).collect()
+}
+
+/// What succeeded and what failed, each in its order.
+pub(crate) fn apart<T, E>(results: impl IntoIterator<Item = Result<T, E>>) -> (Vec<T>, Vec<E>) {
+    let results = results.into_iter();
+    let mut done = Vec::with_capacity(results.size_hint().0);
+    let mut failed = Vec::new();
+    for result in results {
+        match result {
+            Ok(made) => done.push(made),
+            Err(error) => failed.push(error),
+        }
+    }
+    (done, failed)
 }
 
 #[cfg(test)]
@@ -58,13 +76,13 @@ mod tests {
             let results = map(&items, NonZeroUsize::new(jobs), work);
             assert!(results.into_iter().eq(items.iter().map(|item| item * 2)), "{jobs} jobs");
         }
-        assert!(map(&[], None, |item: &u64| *item).is_empty());
+        assert!(map([], None, |item: u64| item).is_empty());
     }
 
     #[test]
     fn a_panic_is_not_lost() {
         let result = std::panic::catch_unwind(|| {
-            map(&[1, 2, 3, 4], NonZeroUsize::new(4), |item| assert_ne!(*item, 3));
+            map([1, 2, 3, 4], NonZeroUsize::new(4), |item| assert_ne!(item, 3));
         });
         assert!(result.is_err());
     }
