@@ -4,6 +4,9 @@
 //! A sync of ten thousand files one by one flushes the disk as often. `syncfs` flushes it a few times, whatever their
 //! number, but writes out what others have written too, which may take longer than a few syncs; and only since Linux
 //! 5.8 does it say that something could not be written.
+//!
+//! Where they are very many it is called now and then while they are being written too, so that in the end the disk has
+//! nearly all of them. That is a beginning only: what counts is the call behind the last of them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -11,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use rustix::fs::{OFlags, syncfs};
 use rustix::io::Errno;
@@ -21,6 +25,9 @@ use super::input::open_with;
 /// Up to so many files of a file system are synced one by one.
 const FEW: usize = 8;
 
+/// So many files written to a file system are worth beginning to bring them to disk.
+const MANY: usize = 2000;
+
 /// A device number, by which file systems are told apart.
 pub(super) type Device = u64;
 
@@ -29,26 +36,41 @@ pub(super) type Device = u64;
 pub(super) struct Durability {
     /// Whether `syncfs` tells of errors.
     by_file_system: bool,
-    /// A file of each file system, opened before the first byte was written: `syncfs` tells of the errors since then.
-    witnesses: Mutex<HashMap<Device, File>>,
+    file_systems: Mutex<HashMap<Device, FileSystem>>,
+}
+
+/// A file system to which is written.
+#[derive(Debug)]
+struct FileSystem {
+    /// A file of it, opened before the first byte was written: `syncfs` tells of the errors since then.
+    witness: File,
+    /// How many files were begun since it was last told to bring them to disk.
+    begun: usize,
+    /// Brings to disk what is written so far.
+    ahead: Option<JoinHandle<()>>,
 }
 
 impl Durability {
     pub fn new() -> Self {
         let by_file_system = uname().release().to_str().ok().is_some_and(syncfs_tells_errors);
-        Self { by_file_system, witnesses: Mutex::default() }
+        Self { by_file_system, file_systems: Mutex::default() }
     }
 
     #[cfg(test)]
     pub fn one_by_one() -> Self {
-        Self { by_file_system: false, witnesses: Mutex::default() }
+        Self { by_file_system: false, file_systems: Mutex::default() }
     }
 
     /// Takes down that `file`, to which nothing has been written yet, is on `device`.
     pub fn begin(&self, device: Device, file: &File) -> io::Result<()> {
-        let mut witnesses = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Vacant(place) = witnesses.entry(device) {
-            place.insert(file.try_clone()?);
+        let mut file_systems = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
+        let file_system = match file_systems.entry(device) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(FileSystem { witness: file.try_clone()?, begun: 0, ahead: None }),
+        };
+        file_system.begun += 1;
+        if self.by_file_system && file_system.begun > MANY {
+            file_system.go_ahead(file);
         }
         Ok(())
     }
@@ -91,9 +113,34 @@ impl Durability {
     }
 
     fn sync_file_system(&self, device: Device) -> io::Result<()> {
-        let witnesses = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
-        let witness = witnesses.get(&device).ok_or_else(|| io::Error::other("nothing was written there"))?;
-        Ok(syncfs(witness)?)
+        let file_systems = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = file_systems.get(&device).ok_or_else(|| io::Error::other("nothing was written there"))?;
+        Ok(syncfs(&found.witness)?)
+    }
+}
+
+impl FileSystem {
+    /// Begins to bring to disk what was written, by means of `file`, unless that is still being done.
+    fn go_ahead(&mut self, file: &File) {
+        if self.ahead.as_ref().is_some_and(|ahead| !ahead.is_finished()) {
+            return;
+        }
+        self.begun = 0;
+        // Not by the witness, which would have told its errors then.
+        let Ok(file) = file.try_clone() else { return };
+        let sync = move || {
+            let _ = syncfs(&file);
+        };
+        self.ahead = thread::Builder::new().spawn(sync).ok();
+    }
+}
+
+/// Whoever has written waits for it, so that nothing goes on behind their back.
+impl Drop for FileSystem {
+    fn drop(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            let _ = ahead.join();
+        }
     }
 }
 

@@ -212,6 +212,34 @@ fn one_that_cannot_take_its_place_puts_all_others_back() {
     }
 }
 
+/// With -j1 there is one thread but the one that syncs ahead, so what one file is to the next is seen.
+#[test]
+fn very_many_new_files_go_to_disk_while_they_are_written_and_at_the_end_all_the_same() {
+    if !have_strace() {
+        return;
+    }
+    const COUNT: usize = 2400;
+    let scratch = guests(COUNT);
+    let log = scratch.path("../strace.log");
+    let run = leaves_all_filled(scratch.fill(["-q", "-i", "-j1", "*.xml"]), COUNT);
+    let calls = "trace=write,syncfs,renameat2";
+    let run = run.limit(Duration::from_secs(60));
+    run.under(
+        ["strace", "-f", "--seccomp-bpf", "-y", "-e", calls, "-o"].map(OsStr::new).into_iter().chain([log.as_os_str()]),
+    )
+    .check();
+    let log = fs::read_to_string(log).unwrap();
+    let lines: Vec<_> = log.lines().collect();
+    let first = |piece: &str| lines.iter().position(|line| line.contains(piece)).unwrap();
+    let last = |piece: &str| lines.iter().rposition(|line| line.contains(piece)).unwrap();
+    let is_written = |line: &&str| line.contains("write(") && line.contains(".tmp>");
+    let written = lines[..first("syncfs(")].iter().filter(|line| is_written(line)).count();
+    assert!((2000..COUNT).contains(&written), "{written} written before the first is called");
+    let before_the_last = lines[..last("syncfs(")].iter().filter(|line| is_written(line)).count();
+    assert_eq!(before_the_last, COUNT);
+    assert!(last("syncfs(") < first("renameat2("));
+}
+
 #[test]
 fn the_summary_line_counts_what_became_of_the_files() {
     let scratch = guests(3);
