@@ -1,5 +1,6 @@
 //! One document, up to the moment before it is written: read, planned and proven.
 
+use std::cell::LazyCell;
 use std::fmt::Write as _;
 
 use super::super::diff::unified;
@@ -45,7 +46,8 @@ pub(super) fn prepare(
     rewrite: &Rewrite<'_>,
 ) -> Result<Prepared, Vec<Diagnostic>> {
     let (original, document) = read_document(input, purpose).map_err(|error| vec![error])?;
-    let origin = Origin::new(name_of(input), &document.text);
+    // Of nearly every document there is nothing to say.
+    let origin = LazyCell::new(|| Origin::new(name_of(input), &document.text));
     let plan = (rewrite.planner)(&document)
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     let changes = !plan.edits.is_empty();
