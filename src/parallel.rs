@@ -33,12 +33,16 @@ pub(crate) fn map<I: Send, R: Send + Sync>(
         }
     };
     thread::scope(|scope| {
-        // A thread that cannot be had is done without.
-        let others: Vec<_> =
-            (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, take).ok()).collect();
-        take();
-        for other in others {
-            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // The caller only waits. If it worked too, Linux would have it share a processor with one of the others, until some
+        // milliseconds later it sees that another is idle.
+        let workers: Vec<_> =
+            (0..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, take).ok()).collect();
+        // Threads that cannot be had are done without.
+        if workers.is_empty() {
+            take();
+        }
+        for worker in workers {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
     places.into_iter().filter_map(|(_, result)| result.into_inner()).collect()
