@@ -120,7 +120,7 @@ impl Backup {
         let mut old = open_with(target, OFlags::NOFOLLOW).map_err(fault)?;
         let temporary = temporary::create(&self.path, stamp.permissions() & 0o600, path)?;
         io::copy(&mut old, &mut temporary.as_file()).map_err(fault)?;
-        let created = temporary.as_file().metadata().map(|metadata| Stamp::of(&metadata)).map_err(fault)?;
+        let created = Stamp::of(temporary.as_file()).map_err(fault)?;
         protection::carry_over(target, stamp, temporary.as_file(), &created, path)?;
         let times = old
             .metadata()

@@ -2,11 +2,10 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::FileType;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
+use rustix::fs::FileType;
 use thiserror::Error;
 
 use super::interrupt::Signal;
@@ -294,14 +293,15 @@ pub enum FileKind {
     Other,
 }
 
-impl From<FileType> for FileKind {
-    fn from(kind: FileType) -> Self {
-        match kind {
-            _ if kind.is_dir() => Self::Directory,
-            _ if kind.is_fifo() => Self::Fifo,
-            _ if kind.is_char_device() => Self::CharacterDevice,
-            _ if kind.is_block_device() => Self::BlockDevice,
-            _ if kind.is_socket() => Self::Socket,
+impl FileKind {
+    /// The kind of what has this type, which is not that of a regular file.
+    pub(super) fn of(file_type: FileType) -> Self {
+        match file_type {
+            FileType::Directory => Self::Directory,
+            FileType::Fifo => Self::Fifo,
+            FileType::CharacterDevice => Self::CharacterDevice,
+            FileType::BlockDevice => Self::BlockDevice,
+            FileType::Socket => Self::Socket,
             _ => Self::Other,
         }
     }

@@ -1,14 +1,14 @@
 //! Reading: standard input or a file, to bytes.
 
 use std::fmt;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::error::{FileError, FileKind};
@@ -85,14 +85,13 @@ pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
     let (contents, found) = match input {
         Input::Stdin => (read_all(io::stdin().lock(), 0, input)?, None),
         Input::File(path) => {
-            let (file, metadata, through_link) = open(path)?;
-            prepare(&file, path, &metadata, purpose)?;
-            let contents = if metadata.is_file() {
-                read_regular(&file, metadata.len(), input)?
+            let (file, stamp, through_link) = open(path)?;
+            if stamp.file_type() == FileType::RegularFile {
+                (read_regular(&file, stamp.size, input)?, Some(Found { stamp, through_link }))
             } else {
-                read_all(&file, metadata.len(), input)?
-            };
-            (contents, metadata.is_file().then(|| Found { stamp: Stamp::of(&metadata), through_link }))
+                prepare(&file, path, stamp.file_type(), purpose)?;
+                (read_all(&file, 0, input)?, None)
+            }
         }
     };
     Ok(Original { input: input.clone(), contents, found })
@@ -101,7 +100,7 @@ pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
 /// Opens `path` without waiting for anyone, and says whether it is a symbolic link.
 ///
 /// That it is one costs nothing to learn this way where it is none, which is nearly always.
-fn open(path: &Path) -> Result<(File, Metadata, bool), FileError> {
+fn open(path: &Path) -> Result<(File, Stamp, bool), FileError> {
     let mut through_link = false;
     let opened = match open_with(path, OFlags::NOFOLLOW) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
@@ -111,8 +110,8 @@ fn open(path: &Path) -> Result<(File, Metadata, bool), FileError> {
         opened => opened,
     };
     let file = opened.map_err(|source| not_opened(path, source))?;
-    let metadata = file.metadata().map_err(|source| FileError::Read { name: path.display().to_string(), source })?;
-    Ok((file, metadata, through_link))
+    let stamp = Stamp::of(&file).map_err(|source| FileError::Read { name: path.display().to_string(), source })?;
+    Ok((file, stamp, through_link))
 }
 
 /// Opens for reading: never the controlling terminal, never waiting for the other end of a FIFO.
@@ -125,10 +124,9 @@ fn not_opened(path: &Path, source: io::Error) -> FileError {
     match Errno::from_io_error(&source) {
         Some(Errno::NOENT) => missing(path),
         // Only a socket, or a device without a driver, refuses to be opened for reading in this way.
-        Some(Errno::NXIO) => FileError::NotRegular {
-            path: path.to_owned(),
-            kind: path.metadata().map_or(FileKind::Other, |found| found.file_type().into()),
-        },
+        Some(Errno::NXIO) => {
+            FileError::NotRegular { path: path.to_owned(), kind: kind_of(path).unwrap_or(FileKind::Other) }
+        }
         _ => FileError::Read { name: path.display().to_string(), source },
     }
 }
@@ -141,16 +139,17 @@ pub(super) fn missing(path: &Path) -> FileError {
     }
 }
 
-/// Refuses what cannot serve, and makes reading wait for what can.
-fn prepare(file: &File, path: &Path, metadata: &Metadata, purpose: Purpose) -> Result<(), FileError> {
-    let kind = metadata.file_type();
-    if kind.is_file() {
-        return Ok(());
+/// What is at `path`, which is no regular file; a link is followed.
+pub(super) fn kind_of(path: &Path) -> Option<FileKind> {
+    stat(path).ok().map(|found| FileKind::of(FileType::from_raw_mode(found.st_mode)))
+}
+
+/// Of what is no regular file, refuses what cannot serve, and makes reading wait for what can.
+fn prepare(file: &File, path: &Path, file_type: FileType, purpose: Purpose) -> Result<(), FileError> {
+    if purpose == Purpose::Replacing || !matches!(file_type, FileType::Fifo | FileType::CharacterDevice) {
+        return Err(FileError::NotRegular { path: path.to_owned(), kind: FileKind::of(file_type) });
     }
-    if purpose == Purpose::Replacing || !(kind.is_fifo() || kind.is_char_device()) {
-        return Err(FileError::NotRegular { path: path.to_owned(), kind: kind.into() });
-    }
-    wait_for_writer(file, kind.is_fifo())
+    wait_for_writer(file, file_type == FileType::Fifo)
         .map_err(|errno| FileError::Read { name: path.display().to_string(), source: errno.into() })
 }
 

@@ -42,7 +42,7 @@ pub(super) fn carry_over(old: &Path, stamp: &Stamp, new: &File, created: &Stamp,
     new.set_permissions(Permissions::from_mode(mode)).map_err(mode_error)?;
 
     // Some file systems accept what they do not keep, and set-id bits are dropped in silence.
-    let now = new.metadata().map(|metadata| Stamp::of(&metadata)).map_err(mode_error)?;
+    let now = Stamp::of(new).map_err(mode_error)?;
     if (now.uid, now.gid) != (stamp.uid, stamp.gid) {
         return Err(owner_error(io::Error::other("the file system did not keep it")));
     }

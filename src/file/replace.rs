@@ -4,12 +4,13 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
 use tempfile::TempPath;
 
 use super::backup::{Backup, Suffix};
 use super::durability::{Device, Durability};
 use super::error::FileError;
-use super::input::{Original, missing};
+use super::input::{Original, kind_of, missing};
 use super::interrupt::Interrupt;
 use super::stamp::Stamp;
 use super::target::{look, may_create_beside, may_replace, resolve};
@@ -176,7 +177,7 @@ impl<'a> Batch<'a> {
         let unwritten = |source| FileError::Write { path: path.to_owned(), source };
         let temporary = temporary::create(target, mode, path)?;
         let file = temporary.as_file();
-        let created = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(unwritten)?;
+        let created = Stamp::of(file).map_err(unwritten)?;
         self.durability.begin(created.dev, file).map_err(unwritten)?;
         temporary::write(file, new, path)?;
         if let Some(stamp) = like {
@@ -213,7 +214,7 @@ fn place_of(original: &Original) -> Result<(&Path, PathBuf, Stamp), FileError> {
 
 /// Refuses what must not be replaced, and plans the backup.
 fn plan(path: &Path, target: &Path, stamp: &Stamp, backup: Option<&Suffix>) -> Result<Option<Backup>, FileError> {
-    if !stamp.is_regular() {
+    if stamp.file_type() != FileType::RegularFile {
         return Err(not_regular(path));
     }
     let backup = backup.map(|suffix| Backup::plan(target, stamp, suffix, path)).transpose()?;
@@ -226,8 +227,8 @@ fn plan(path: &Path, target: &Path, stamp: &Stamp, backup: Option<&Suffix>) -> R
 }
 
 fn not_regular(path: &Path) -> FileError {
-    match path.metadata() {
-        Ok(found) => FileError::NotRegular { path: path.to_owned(), kind: found.file_type().into() },
-        Err(_) => missing(path),
+    match kind_of(path) {
+        Some(kind) => FileError::NotRegular { path: path.to_owned(), kind },
+        None => missing(path),
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, accessat, statfs, statx};
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, accessat, lstat, statfs, statx};
 use rustix::io::Errno;
 
 use super::error::FileError;
@@ -54,7 +54,7 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 
 /// The state of what is at `target` now, the link itself if it is one.
 pub(super) fn look(target: &Path) -> io::Result<Stamp> {
-    fs::symlink_metadata(target).map(|metadata| Stamp::of(&metadata))
+    Ok(lstat(target)?.into())
 }
 
 /// Refuses a file that its protection, or the kernel, would not let be rewritten, although a rename goes by the
