@@ -5,19 +5,44 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
-/// What `work` makes of each of `items`, in their order, whoever is done first; by as many threads as there are processors
-/// where `jobs` does not say how many.
+/// How many threads are to be set to work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Threads {
+    /// At most; none is as many as there are processors.
+    pub most: Option<NonZeroUsize>,
+    /// How many items are worth a thread.
+    pub share: NonZeroUsize,
+}
+
+impl Threads {
+    /// At most `most`, for items of which each is worth a thread.
+    pub fn for_each(most: Option<NonZeroUsize>) -> Self {
+        Self { most, share: NonZeroUsize::MIN }
+    }
+
+    /// How many so many items are worth.
+    fn for_items(self, count: usize) -> usize {
+        match count / self.share {
+            // To count the processors takes as long as a document does, so one document does without.
+            0 | 1 => 1,
+            worth => {
+                let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+                self.most.unwrap_or_else(processors).get().min(worth)
+            }
+        }
+    }
+}
+
+/// What `work` makes of each of `items`, in their order, whoever is done first.
 ///
-/// One item, or one job, is worked on here and now: a thread costs more than many a document.
+/// Where they are not worth two threads, they are worked on here and now.
 pub(crate) fn map<I: Send, R: Send + Sync>(
     items: impl IntoIterator<Item = I, IntoIter: ExactSizeIterator>,
-    jobs: Option<NonZeroUsize>,
+    threads: Threads,
     work: impl Fn(I) -> R + Sync,
 ) -> Vec<R> {
     let items = items.into_iter();
-    // To count the processors takes as long as a document does, so one document does without.
-    let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let threads = if items.len() < 2 { 1 } else { jobs.unwrap_or_else(processors).get().min(items.len()) };
+    let threads = threads.for_items(items.len());
     if threads < 2 {
         return items.map(work).collect();
     }
@@ -71,22 +96,44 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_items_whoever_is_done_first() {
         let items: Vec<u64> = (0..50).collect();
-        // None is as many as there are processors.
         for jobs in [0, 1, 2, 7, 50, 1000] {
             let work = |item: &u64| {
                 thread::sleep(Duration::from_micros((50 - item) * 20));
                 item * 2
             };
-            let results = map(&items, NonZeroUsize::new(jobs), work);
+            let results = map(&items, Threads::for_each(NonZeroUsize::new(jobs)), work);
             assert!(results.into_iter().eq(items.iter().map(|item| item * 2)), "{jobs} jobs");
         }
-        assert!(map([], None, |item: u64| item).is_empty());
+        assert!(map([], Threads::for_each(None), |item: u64| item).is_empty());
+    }
+
+    #[test]
+    fn little_work_is_no_thread_s() {
+        let threads = |most, share| Threads { most: NonZeroUsize::new(most), share: NonZeroUsize::new(share).unwrap() };
+        for (most, share, count, wanted) in [
+            (8, 1, 0, 1),
+            (8, 1, 1, 1),
+            (8, 1, 2, 2),
+            (8, 1, 100, 8),
+            (1, 1, 100, 1),
+            (8, 32, 63, 1),
+            (8, 32, 64, 2),
+            (8, 32, 1000, 8),
+            // None is as many as there are processors.
+            (0, 32, 63, 1),
+        ] {
+            assert_eq!(
+                threads(most, share).for_items(count),
+                wanted,
+                "{count} items of {share}, at most {most} threads"
+            );
+        }
     }
 
     #[test]
     fn a_panic_is_not_lost() {
         let result = std::panic::catch_unwind(|| {
-            map([1, 2, 3, 4], NonZeroUsize::new(4), |item| assert_ne!(item, 3));
+            map([1, 2, 3, 4], Threads::for_each(NonZeroUsize::new(4)), |item| assert_ne!(item, 3));
         });
         assert!(result.is_err());
     }

@@ -26,8 +26,9 @@ impl Batch<'_> {
     pub fn commit(&self, mut staged: Vec<Staged>) -> Result<Vec<Replaced>, CommitError> {
         self.bring_to_disk(&staged)?;
         self.interrupt.check()?;
-        all(parallel::map(&staged, self.jobs, Staged::last_look))?;
-        all(parallel::map(&mut staged, self.jobs, Staged::make_backup))?;
+        all(parallel::map(&staged, self.threads, Staged::last_look))?;
+        let backed_up: Vec<_> = staged.iter_mut().filter(|staged| staged.backup.is_some()).collect();
+        all(parallel::map(backed_up, self.threads, Staged::make_backup))?;
         self.sync_backups(&staged)?;
         self.interrupt.check()?;
 
@@ -58,7 +59,7 @@ impl Batch<'_> {
             faults.push(interrupted);
             return (Vec::new(), faults);
         }
-        let (placed, unplaced) = apart(parallel::map(staged, self.jobs, Staged::place));
+        let (placed, unplaced) = apart(parallel::map(staged, self.threads, Staged::place));
         faults.extend(unplaced);
         let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
         faults.extend(synced.err());
@@ -68,7 +69,7 @@ impl Batch<'_> {
     /// Puts each new file in its place, but begins with no other once one has failed.
     fn place(&self, staged: Vec<Staged>) -> (Vec<Placed>, Vec<FileError>) {
         let has_failed = AtomicBool::new(false);
-        let results = parallel::map(staged, self.jobs, |staged| {
+        let results = parallel::map(staged, self.threads, |staged| {
             let placed = (!has_failed.load(Ordering::Relaxed)).then(|| staged.place())?;
             has_failed.fetch_or(placed.is_err(), Ordering::Relaxed);
             Some(placed)
@@ -108,7 +109,7 @@ impl Batch<'_> {
         faults: &mut Vec<FileError>,
         work: impl Fn(&mut Staged) -> Result<(), FileError> + Sync,
     ) -> Vec<Staged> {
-        let tried = parallel::map(staged, self.jobs, |mut staged| work(&mut staged).map(|()| staged));
+        let tried = parallel::map(staged, self.threads, |mut staged| work(&mut staged).map(|()| staged));
         let (staged, more) = apart(tried);
         faults.extend(more);
         staged

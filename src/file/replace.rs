@@ -15,6 +15,10 @@ use super::interrupt::Interrupt;
 use super::stamp::Stamp;
 use super::target::{look, may_create_beside, may_replace, resolve};
 use super::{protection, temporary};
+use crate::parallel::Threads;
+
+/// So many files of which little is left to do, only to be looked at, renamed or removed, are worth a thread.
+pub(super) const WORTHWHILE: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 /// Files that are replaced together: all, or as far as it can be known before, none.
 ///
@@ -24,8 +28,7 @@ use super::{protection, temporary};
 pub struct Batch<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) durability: Durability,
-    /// How many files are put in their place at once; none is as many as there are processors.
-    pub(super) jobs: Option<NonZeroUsize>,
+    pub(super) threads: Threads,
 }
 
 /// A new file that lies beside the one that it will replace.
@@ -81,18 +84,22 @@ impl<'a> Batch<'a> {
     ///
     /// It takes an [`Interrupt`] so that there is no temporary file that a signal would leave behind.
     pub fn new(interrupt: &'a Interrupt) -> Self {
-        Self { interrupt, durability: Durability::new(), jobs: None }
+        Self { interrupt, durability: Durability::new(), threads: Self::threads(None) }
     }
 
-    /// One that works at `jobs` files at once, instead of as many as there are processors.
+    /// One that puts at most `jobs` files in their place at once; none is as many as there are processors.
     pub fn with_jobs(self, jobs: Option<NonZeroUsize>) -> Self {
-        Self { jobs, ..self }
+        Self { threads: Self::threads(jobs), ..self }
+    }
+
+    fn threads(jobs: Option<NonZeroUsize>) -> Threads {
+        Threads { most: jobs, share: WORTHWHILE }
     }
 
     /// One that does not trust `syncfs`, as before Linux 5.8.
     #[cfg(test)]
     pub(super) fn one_by_one(interrupt: &'a Interrupt) -> Self {
-        Self { interrupt, durability: Durability::one_by_one(), jobs: None }
+        Self { interrupt, durability: Durability::one_by_one(), threads: Self::threads(None) }
     }
 
     /// Writes the new contents of the file that `original` was read from, beside it: with its owner, mode, ACLs and

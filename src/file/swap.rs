@@ -18,16 +18,13 @@ use tempfile::TempPath;
 use super::backup::Backup;
 use super::durability::Device;
 use super::error::FileError;
-use super::replace::Replaced;
+use super::replace::{Replaced, WORTHWHILE};
 use super::stamp::Stamp;
 use super::target::{directory_of, look};
-use crate::parallel;
+use crate::parallel::{self, Threads};
 
 /// How many threads free old files at once; they wait for the disk more than they compute.
-const THREADS: usize = 8;
-
-/// So many files a thread are worth a thread.
-const WORTHWHILE: usize = 32;
+const THREADS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// A new file in its place, which may still be taken back.
 #[derive(Debug)]
@@ -95,8 +92,7 @@ pub(super) fn into_nothing(temporary: TempPath, target: &Path, path: &Path) -> R
 
 /// Removes old files that have been replaced.
 pub(super) fn free(old: Vec<TempPath>) {
-    let threads = (old.len() / WORTHWHILE).clamp(1, THREADS);
-    parallel::map(old, NonZeroUsize::new(threads), drop);
+    parallel::map(old, Threads { most: Some(THREADS), share: WORTHWHILE }, drop);
 }
 
 /// The directories that hold them, each once.
@@ -166,7 +162,7 @@ mod tests {
     #[test]
     fn old_files_are_freed_however_many_there_are() {
         let directory = tempfile::tempdir().unwrap();
-        for count in [0, 1, WORTHWHILE + 1, THREADS * WORTHWHILE + 7] {
+        for count in [0, 1, 2 * WORTHWHILE.get(), THREADS.get() * WORTHWHILE.get() + 7] {
             let old =
                 (0..count).map(|_| temporary::create(&directory.path().join("x"), 0o600, Path::new("x")).unwrap());
             free(old.map(tempfile::NamedTempFile::into_temp_path).collect());

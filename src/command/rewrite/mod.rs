@@ -9,7 +9,7 @@ use super::settings::{Output, RewriteSettings, Verbosity};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
 use crate::domain::Document;
 use crate::file::{Input, Purpose, Signal};
-use crate::parallel;
+use crate::parallel::{self, Threads};
 use crate::plan::{Fault, Plan, Remark};
 use crate::report::{Diagnostic, Origin};
 use prepare::prepare;
@@ -48,7 +48,7 @@ pub(super) fn rewrite(
 
     progress.begin("reading", inputs.len());
     let purpose = purpose(settings, inputs.len());
-    let results = parallel::map(&inputs, settings.jobs, |input| {
+    let results = parallel::map(&inputs, Threads::for_each(settings.jobs), |input| {
         let result = prepare(input, purpose, settings, rewrite);
         progress.step();
         result

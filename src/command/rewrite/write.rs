@@ -6,7 +6,7 @@ use super::super::{Failure, Streams};
 use super::Rewrite;
 use super::prepare::{Prepared, Product};
 use crate::file::{Batch, CommitError, FileError, Interrupt, Replaced, Signal, Staged};
-use crate::parallel;
+use crate::parallel::{self, Threads};
 use crate::report::{Diagnostic, escape};
 
 /// How writing ended.
@@ -36,7 +36,7 @@ pub(super) fn write(
     let products: Vec<_> = prepared.iter().filter_map(|document| document.product.as_deref()).collect();
 
     progress.begin("writing", products.len());
-    let results = parallel::map(&products, settings.jobs, |product| {
+    let results = parallel::map(&products, Threads::for_each(settings.jobs), |product| {
         let staged = stage(&settings.output, product, &batch);
         progress.step();
         staged

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::*;
 
-const COUNT: usize = 40;
+/// Enough for several threads.
+const COUNT: usize = 100;
 
 fn files(scratch: &Scratch) -> Vec<PathBuf> {
     (0..COUNT).map(|number| scratch.file(&format!("{:02}/vm{number:02}.xml", number % 3))).collect()
@@ -70,7 +71,7 @@ fn a_backup_that_cannot_be_made_takes_the_others_back() {
     let interrupt = Interrupt::deaf();
     let batch = Batch::new(&interrupt);
     let staged = stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()));
-    let theirs = paths[39].with_extension("xml.bak");
+    let theirs = paths[COUNT - 1].with_extension("xml.bak");
     fs::write(&theirs, b"theirs").unwrap();
     let error = batch.commit(staged).unwrap_err();
     assert!(matches!(&error.faults[..], [FileError::BackupExists { .. }]));

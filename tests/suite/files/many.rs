@@ -202,10 +202,10 @@ fn one_that_cannot_take_its_place_puts_all_others_back() {
         return;
     }
     for jobs in ["-j1", "-j4"] {
-        let scratch = guests(60);
-        let run = scratch.fill(["-i", jobs, "*.xml"]).status(2).stderr_has("vm043.xml");
+        let scratch = guests(200);
+        let run = scratch.fill(["-i", jobs, "*.xml"]).status(2).stderr_has("vm143.xml");
         let inject =
-            ["strace", "-f", "-o", "/dev/null", "-P", "vm043.xml", "-e", "trace=renameat2,renameat,rename", "-e"];
+            ["strace", "-f", "-o", "/dev/null", "-P", "vm143.xml", "-e", "trace=renameat2,renameat,rename", "-e"];
         // The exchange fails, and so does the rename that is tried in its place.
         let faults = ["inject=renameat2:error=EINVAL", "-e", "inject=renameat,rename:error=EACCES"];
         run.under(inject.into_iter().chain(faults)).check();
