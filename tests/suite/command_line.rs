@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::support::guests::{ABSENT, bare, domain, elements, filled, guest, host_a, hostdev, uuid};
+use crate::support::here::{have, have_terminals};
 use crate::support::{Scratch, testdata_matching};
 
 const NONE: [&str; 0] = [];
@@ -233,8 +234,7 @@ fn an_error_shows_its_line_the_reason_and_the_way_out() {
 
 #[test]
 fn colour_is_for_terminals_without_no_color() {
-    if !fs::exists("/usr/bin/script").unwrap() {
-        skipped("no program `script` to make a terminal");
+    if !have_terminals() {
         return;
     }
     let scratch = Scratch::with("vm.xml", guest(ABSENT, &NONE));
@@ -308,6 +308,9 @@ fn completions_are_printed_for_each_shell() {
 
 #[test]
 fn bash_completes_options_and_values_behind_a_subcommand() {
+    if !have("bash") {
+        return;
+    }
     let asked = |words: &[&str]| {
         let [.., previous, current] = words else { panic!("{words:?}") };
         let script = format!(
@@ -334,10 +337,4 @@ fn every_host_of_testdata_is_one() {
         let nothing = domain("");
         scratch.virt_mdev(["fill", "--sysfs"]).arg(bus.parent().unwrap()).stdin(&nothing).stdout(&nothing).check();
     }
-}
-
-/// Says that a test could not be made here.
-#[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
-pub fn skipped(why: &str) {
-    eprintln!("skipped: {why}");
 }

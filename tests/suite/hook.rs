@@ -11,11 +11,11 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use crate::command_line::skipped;
 use crate::support::guests::{
     ABSENT, AP, NO_PCI, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
     recorded, uuid,
 };
+use crate::support::here::skipped;
 use crate::support::{Run, Scratch};
 
 const NONE: [&str; 0] = [];

@@ -5,9 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::command_line::skipped;
+use crate::support::Scratch;
 use crate::support::guests::{ABSENT, bare, domain, elements, filled, guest, uuid};
-use crate::support::{Run, Scratch};
+use crate::support::here::{have, skipped};
 
 const NONE: [&str; 0] = [];
 
@@ -177,6 +177,9 @@ fn the_diff_of_a_difference_is_status_1_only_with_dry_run() {
 
 #[test]
 fn patch_makes_of_the_diff_what_fill_makes() {
+    if !have("patch") {
+        return;
+    }
     let without_newline = |text: String| text.trim_end().to_owned();
     let crlf = |text: String| text.replace('\n', "\r\n");
     // The last line itself changes, and has no newline before nor after.
@@ -194,10 +197,6 @@ fn patch_makes_of_the_diff_what_fill_makes() {
         (domain(""), domain("")),
     ] {
         let scratch = Scratch::with("vm.xml", &before);
-        if !runs(scratch.program("/bin/sh", ["-c", "command -v patch"])) {
-            skipped("no program `patch`");
-            return;
-        }
         let diff = scratch.fill(["--diff", "vm.xml"]).stdout_any().check().stdout;
         scratch.file("fill.diff", diff);
         let run = scratch.program("patch", ["--binary", "--silent", "vm.xml", "fill.diff"]);
@@ -205,18 +204,13 @@ fn patch_makes_of_the_diff_what_fill_makes() {
     }
 }
 
-fn runs(run: Run<'_>) -> bool {
-    run.faults().1.status == Some(0)
-}
-
 #[test]
 fn patch_takes_the_diff_of_several_files_by_the_names_in_it() {
-    let scratch = Scratch::with("guests/a.xml", bare(1));
-    scratch.file("guests/b.xml", bare(2));
-    if !runs(scratch.program("/bin/sh", ["-c", "command -v patch"])) {
-        skipped("no program `patch`");
+    if !have("patch") {
         return;
     }
+    let scratch = Scratch::with("guests/a.xml", bare(1));
+    scratch.file("guests/b.xml", bare(2));
     let diff = scratch.fill(["--diff", "guests/*.xml"]).stdout_any().check().stdout;
     let run = scratch.program("patch", ["--binary", "--silent", "-p0"]).stdin(diff);
     run.leaves("guests/a.xml", filled(1)).leaves("guests/b.xml", filled(2)).check();

@@ -8,9 +8,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{have, host_of_one, is_temporary_of, is_thorough, root_can};
-use crate::command_line::skipped;
+use super::{host_of_one, is_temporary_of};
 use crate::support::guests::{bare, filled, host_a};
+use crate::support::here::{have, is_thorough, root_can, skipped};
 use crate::support::{BINARY, Scratch};
 
 const NOBODY: u32 = 65534;
@@ -144,7 +144,9 @@ impl Target {
         let mut child = self.start();
         let moment = RandomState::new().build_hasher().finish() % 1100;
         std::thread::sleep(self.undisturbed * u32::try_from(moment).unwrap() / 1000);
-        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+        // The shell's own, since a machine may lack the program.
+        let kill = ["-c", "kill -s \"$0\" \"$1\"", signal, &child.id().to_string()];
+        let sent = Command::new("sh").args(kill).stderr(Stdio::null()).status();
         assert!(sent.is_ok());
         let status = child.wait().unwrap();
         let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap();

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::{SlowHost, have, have_strace};
+use super::SlowHost;
 use crate::support::guests::{ABSENT, bare, domain, filled, guest};
+use crate::support::here::{have_strace, have_terminals};
 use crate::support::{BINARY, Run, Scratch};
 
 const NONE: [&str; 0] = [];
@@ -291,7 +292,7 @@ fn on_a_terminal(options: &str, pause: Duration) -> String {
 
 #[test]
 fn a_progress_bar_is_shown_on_a_terminal_once_the_run_lasts_longer_than_half_a_second() {
-    if !have("script") {
+    if !have_terminals() {
         return;
     }
     let shown = on_a_terminal("-i", Duration::from_millis(1200));

@@ -6,59 +6,18 @@ mod one;
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
-use crate::command_line::skipped;
 use crate::support::Scratch;
 use crate::support::guests::uuid;
 
 /// Runs a program with signals that act by default: these tests may run under nohup, which ignores one.
 const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal=HUP,INT,TERM"];
-
-/// Where this is set, as in `.ci/run`, a program that a test needs must be there, and tests of chance take their time.
-const THOROUGH: &str = "VIRT_MDEV_TEST_THOROUGH";
-
-fn is_thorough() -> bool {
-    std::env::var_os(THOROUGH).is_some()
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
-/// Whether the test can run here; says so where it cannot.
-fn root_can(what: &str) -> bool {
-    if !is_root() {
-        skipped(&format!("only root can {what}"));
-    }
-    is_root()
-}
-
-/// Whether a program that is needed runs here; says so where it does not.
-fn have(program: &str) -> bool {
-    let mut probe = Command::new(program);
-    let found = probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    assert!(found || !is_thorough(), "{program} is not installed");
-    if !found {
-        skipped(&format!("no program {program}"));
-    }
-    found
-}
-
-/// Whether system calls can be watched here.
-fn have_strace() -> bool {
-    let watched = || Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    let works = have("strace") && watched().is_ok_and(|status| status.success());
-    if !works {
-        skipped("strace may not watch");
-    }
-    works
-}
 
 /// What a program says, which must succeed.
 fn said(program: &str, arguments: &[&str], path: &Path) -> String {

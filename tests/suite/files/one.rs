@@ -5,9 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::thread;
 
-use super::{SlowHost, have, have_strace, host_of_one, is_root, root_can, said};
-use crate::command_line::skipped;
+use super::{SlowHost, host_of_one, said};
 use crate::support::guests::{bare, filled};
+use crate::support::here::{have, have_strace, is_root, root_can, skipped};
 use crate::support::{Run, Scratch};
 
 const NOBODY: u32 = 65534;

@@ -5,6 +5,7 @@
 mod compare;
 mod files;
 pub mod guests;
+pub mod here;
 mod process;
 pub mod sysfs_tree;
 
