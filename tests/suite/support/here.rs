@@ -49,7 +49,10 @@ pub fn have_terminals() -> bool {
 fn have_working(program: &str, arguments: &[&str], otherwise: &str) -> bool {
     let mut trial = Command::new(program);
     trial.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let works = have(program) && trial.status().is_ok_and(|status| status.success());
+    if !have(program) {
+        return false;
+    }
+    let works = trial.status().is_ok_and(|status| status.success());
     if !works {
         skipped(otherwise);
     }
