@@ -18,7 +18,7 @@ use std::path::Path;
 
 use crate::cli::Request;
 use crate::domain::Document;
-use crate::file::{self, FileError, Input, Original, Purpose, Signal};
+use crate::file::{self, Input, Original, Purpose, Signal};
 use crate::host::Sysfs;
 use crate::report::{Diagnostic, escape};
 use settings::{Inputs, Settings, Verbosity};
@@ -118,17 +118,11 @@ fn open_sysfs(dir: &Path) -> Result<Sysfs, Failure> {
     })
 }
 
-/// Reads one document.
+/// Reads one document, and how messages name it.
 fn read_document(input: &Input, purpose: Purpose) -> Result<(Original, Document), Diagnostic> {
-    document_of(file::read(input, purpose))
-}
-
-/// The document in what was read.
-fn document_of(read: Result<Original, FileError>) -> Result<(Original, Document), Diagnostic> {
-    let mut original = read.map_err(|error| Diagnostic::of_file(&error))?;
+    let mut original = file::read(input, purpose).map_err(|error| Diagnostic::of_file(&error))?;
     let contents = std::mem::take(&mut original.contents);
-    let document =
-        Document::read(contents).map_err(|error| Diagnostic::of_document(&name_of(&original.input), &error))?;
+    let document = Document::read(contents).map_err(|error| Diagnostic::of_document(&name_of(input), &error))?;
     Ok((original, document))
 }
 

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::settings::{Output, RewriteSettings, Verbosity};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
 use crate::domain::Document;
-use crate::file::{self, Input, Purpose, Signal};
+use crate::file::{Input, Purpose, Signal};
 use crate::parallel::{self, Threads};
 use crate::plan::{Fault, Plan, Remark};
 use crate::report::{Diagnostic, Origin};
@@ -48,20 +48,16 @@ pub(super) fn rewrite(
 
     progress.begin("reading", inputs.len());
     let purpose = purpose(settings, inputs.len());
-    let results = parallel::map(inputs.chunks(together(inputs.len())), Threads::for_each(settings.jobs), |inputs| {
-        let read: Vec<_> = inputs.iter().map(|input| file::read(input, purpose)).collect();
-        let prepared = read.into_iter().map(|read| {
-            let prepared = prepare(read, settings, rewrite);
-            progress.step();
-            prepared
-        });
-        prepared.collect::<Vec<_>>()
+    let results = parallel::map(&inputs, Threads::for_each(settings.jobs), |input| {
+        let result = prepare(input, purpose, settings, rewrite);
+        progress.step();
+        result
     });
     let mut summary = Summary::default();
     summary.fail(unfound.len());
     let mut faults = unfound;
-    let mut prepared = Vec::with_capacity(inputs.len());
-    for result in results.into_iter().flatten() {
+    let mut prepared = Vec::with_capacity(results.len());
+    for result in results {
         match result {
             Ok(document) => {
                 summary.count(document.standing);
@@ -98,14 +94,6 @@ pub(super) fn rewrite(
         streams.note(settings.verbosity, &summary.line(rewrite));
     }
     end(settings, &summary, faults, signal)
-}
-
-/// Of `count` files, how many a thread reads before it looks into the first of them.
-///
-/// Threads that open and close files by turns with other work are in each other's way, and so is in the processor's caches
-/// what the kernel does with a file and what we do. Of few files each is read for itself, so that no thread goes without.
-fn together(count: usize) -> usize {
-    (count / 512).clamp(1, 16)
 }
 
 fn end(

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use super::super::diff::unified;
 use super::super::settings::{Output, RewriteSettings};
-use super::super::{document_of, name_of};
+use super::super::{name_of, read_document};
 use super::summary::Standing;
 use super::{Rewrite, wanted};
 use crate::domain::Document;
 use crate::edit::prove;
-use crate::file::{self, FileError, Input, Original};
+use crate::file::{self, Input, Original, Purpose};
 use crate::plan::Plan;
 use crate::report::{Diagnostic, Origin, escape};
 
@@ -35,17 +35,17 @@ pub(super) struct Product {
     pub warning: Option<Diagnostic>,
 }
 
-/// Finds what is to be done with the document in what was read.
+/// Reads one document, and finds what is to be done with it.
 ///
 /// # Errors
 /// All that is wrong with it.
 pub(super) fn prepare(
-    read: Result<Original, FileError>,
+    input: &Input,
+    purpose: Purpose,
     settings: &RewriteSettings,
     rewrite: &Rewrite<'_>,
 ) -> Result<Prepared, Vec<Diagnostic>> {
-    let (original, document) = document_of(read).map_err(|error| vec![error])?;
-    let input = &original.input;
+    let (original, document) = read_document(input, purpose).map_err(|error| vec![error])?;
     // Of nearly every document there is nothing to say.
     let origin = LazyCell::new(|| Origin::new(name_of(input), &document.text));
     let plan = (rewrite.planner)(&document)
