@@ -130,6 +130,7 @@ mod tests {
         }
     }
 
+    /// Where panics unwind; in a release they end the program at once.
     #[test]
     fn a_panic_is_not_lost() {
         let result = std::panic::catch_unwind(|| {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::durability::Device;
 use super::error::{CommitError, FileError};
 use super::replace::{Batch, Replaced, Staged};
-use super::swap::{self, Placed};
+use super::swap::{self, Placed, Stays};
 use super::target::look;
 use crate::parallel::{self, apart};
 
@@ -17,7 +17,7 @@ impl Batch<'_> {
     ///
     /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and
     /// brought to disk; then, and only then, each new file takes its place, and the directories are brought to disk.
-    /// If one cannot, those before it are put back. A signal that arrives before the first of them gives it all up; one
+    /// If one cannot, all that did are put back, save what somebody has changed since. A signal that arrives before the first of them gives it all up; one
     /// that arrives later lets it come to its end, which takes no time.
     /// [`Interrupt::caught`](super::Interrupt::caught) tells of both.
     ///
@@ -36,7 +36,7 @@ impl Batch<'_> {
         if !faults.is_empty() {
             return Err(self.take_back(placed, faults));
         }
-        let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
+        let synced = self.sync_directories(placed.iter().map(|placed| (placed.new.dev, &*placed.target)));
         let replaced = keep(placed);
         match synced {
             Ok(()) => Ok(replaced),
@@ -61,7 +61,7 @@ impl Batch<'_> {
         }
         let (placed, unplaced) = apart(parallel::map(staged, self.threads, Staged::place));
         faults.extend(unplaced);
-        let synced = self.sync_directories(placed.iter().map(|placed| (placed.device, &*placed.target)));
+        let synced = self.sync_directories(placed.iter().map(|placed| (placed.new.dev, &*placed.target)));
         faults.extend(synced.err());
         (keep(placed), faults)
     }
@@ -79,9 +79,14 @@ impl Batch<'_> {
 
     /// Puts back what was placed before, or beside, what is wrong by `faults`.
     fn take_back(&self, placed: Vec<Placed>, mut faults: Vec<FileError>) -> CommitError {
-        let targets: Vec<_> = placed.iter().map(|placed| (placed.device, placed.target.clone())).collect();
-        let mut replaced: Vec<_> = placed.into_iter().rev().map(Placed::take_back).filter_map(Result::err).collect();
-        replaced.reverse();
+        let targets: Vec<_> = placed.iter().map(|placed| (placed.new.dev, placed.target.clone())).collect();
+        let mut replaced = Vec::new();
+        for stays in placed.into_iter().map(Placed::take_back).filter_map(Result::err) {
+            match stays {
+                Stays::New(file) => replaced.push(file),
+                Stays::Theirs(fault) => faults.push(fault),
+            }
+        }
         let synced = self.sync_directories(targets.iter().map(|(device, target)| (*device, &**target)));
         faults.extend(synced.err());
         CommitError { faults, replaced }
@@ -90,15 +95,16 @@ impl Batch<'_> {
     /// Brings the new files to disk, and of those that are backed up the old ones.
     fn bring_to_disk(&self, staged: &[Staged]) -> Result<(), FileError> {
         let new =
-            staged.iter().filter(|_| self.durability.is_pending()).map(|staged| (staged.device, &*staged.temporary));
-        let old = staged.iter().filter(|staged| staged.backup.is_some()).map(|staged| (staged.device, &*staged.target));
+            staged.iter().filter(|_| self.durability.is_pending()).map(|staged| (staged.new.dev, &*staged.temporary));
+        let old =
+            staged.iter().filter(|staged| staged.backup.is_some()).map(|staged| (staged.new.dev, &*staged.target));
         self.durability.finish(new.chain(old)).map_err(|(path, source)| not_synced(staged, path, source))
     }
 
     /// Brings the names of the backups to disk.
     fn sync_backups(&self, staged: &[Staged]) -> Result<(), FileError> {
         let backed_up = staged.iter().filter(|staged| staged.backup.is_some());
-        let directories = swap::directories(backed_up.map(|staged| (staged.device, &*staged.target)));
+        let directories = swap::directories(backed_up.map(|staged| (staged.new.dev, &*staged.target)));
         self.durability.finish(directories).map_err(|(path, source)| FileError::Sync { path: path.to_owned(), source })
     }
 
@@ -160,12 +166,12 @@ impl Staged {
     /// Puts the new file in its place.
     fn place(self) -> Result<Placed, FileError> {
         self.last_look()?;
-        let Self { path, target, temporary, device, expected, backup, .. } = self;
+        let Self { path, target, temporary, new, expected, backup, .. } = self;
         let old = match expected {
-            Some(expected) => swap::over(temporary, &target, &expected, &path)?,
+            Some(expected) => swap::over(temporary, &new, &target, &expected, &path)?,
             None => swap::into_nothing(temporary, &target, &path).map(|()| None)?,
         };
-        Ok(Placed { path, target, device, backup, old })
+        Ok(Placed { path, target, new, backup, old })
     }
 }
 

@@ -23,11 +23,17 @@ const XATTR_MAX: usize = 65536;
 
 /// Gives `new` the protection of the file at `old`, which was in the state `stamp`.
 ///
-/// `created` is the state of `new` as it was made; `path` is for messages.
+/// `created` is the state of `new` as it was made; what it is then is returned. `path` is for messages.
 ///
 /// The order matters: the owner first, since changing it drops set-id bits and capabilities; then labels and ACLs; the
 /// mode last, as it is what opens the file to others.
-pub(super) fn carry_over(old: &Path, stamp: &Stamp, new: &File, created: &Stamp, path: &Path) -> Result<(), FileError> {
+pub(super) fn carry_over(
+    old: &Path,
+    stamp: &Stamp,
+    new: &File,
+    created: &Stamp,
+    path: &Path,
+) -> Result<Stamp, FileError> {
     let mode = stamp.permissions();
     let mode_error = |source| FileError::Mode { path: path.to_owned(), mode, source };
     let owner_error = |source| FileError::Owner { path: path.to_owned(), uid: stamp.uid, gid: stamp.gid, source };
@@ -49,7 +55,7 @@ pub(super) fn carry_over(old: &Path, stamp: &Stamp, new: &File, created: &Stamp,
     if now.permissions() != mode {
         return Err(mode_error(io::Error::other("the file system did not keep it")));
     }
-    Ok(())
+    Ok(now)
 }
 
 /// Gives `new` all extended attributes of the file at `old`, and no others.

@@ -8,7 +8,7 @@ use rustix::fs::FileType;
 use tempfile::TempPath;
 
 use super::backup::{Backup, Suffix};
-use super::durability::{Device, Durability};
+use super::durability::Durability;
 use super::error::FileError;
 use super::input::{Original, kind_of, missing};
 use super::interrupt::Interrupt;
@@ -40,7 +40,8 @@ pub struct Staged {
     /// Where it really is.
     pub(super) target: PathBuf,
     pub(super) temporary: TempPath,
-    pub(super) device: Device,
+    /// The state of the new file.
+    pub(super) new: Stamp,
     /// The state in which the target must still be; none where it must not be there.
     pub(super) expected: Option<Stamp>,
     pub(super) backup: Option<Backup>,
@@ -152,20 +153,20 @@ impl<'a> Batch<'a> {
             warnings.push(Warning::WriteProtected { path: path.to_owned() });
         }
         // Its owner may read the new file no sooner than the old one, should that be unreadable even to its owner.
-        let (temporary, device) = self.write(path, &target, stamp.permissions() & 0o600, new, Some(&stamp))?;
-        Ok(Staged { path: path.to_owned(), target, temporary, device, expected: Some(stamp), backup, warnings })
+        let (temporary, new) = self.write(path, &target, stamp.permissions() & 0o600, new, Some(&stamp))?;
+        Ok(Staged { path: path.to_owned(), target, temporary, new, expected: Some(stamp), backup, warnings })
     }
 
     fn stage_new(&self, path: &Path, new: &[u8]) -> Result<Staged, FileError> {
         if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(FileError::NotFound { path: path.to_owned() });
         }
-        let (temporary, device) = self.write(path, path, 0o666, new, None)?;
+        let (temporary, new) = self.write(path, path, 0o666, new, None)?;
         Ok(Staged {
             path: path.to_owned(),
             target: path.to_owned(),
             temporary,
-            device,
+            new,
             expected: None,
             backup: None,
             warnings: Vec::new(),
@@ -180,19 +181,20 @@ impl<'a> Batch<'a> {
         mode: u32,
         new: &[u8],
         like: Option<&Stamp>,
-    ) -> Result<(TempPath, Device), FileError> {
+    ) -> Result<(TempPath, Stamp), FileError> {
         let unwritten = |source| FileError::Write { path: path.to_owned(), source };
         let temporary = temporary::create(target, mode, path)?;
         let file = temporary.as_file();
         let created = Stamp::of(file).map_err(unwritten)?;
         self.durability.begin(created.dev, file).map_err(unwritten)?;
         temporary::write(file, new, path)?;
-        if let Some(stamp) = like {
-            protection::carry_over(target, stamp, file, &created, path)?;
-        }
+        let written = match like {
+            Some(stamp) => protection::carry_over(target, stamp, file, &created, path)?,
+            None => Stamp::of(file).map_err(unwritten)?,
+        };
         self.durability.written(file).map_err(|source| FileError::Sync { path: path.to_owned(), source })?;
         // Thousands of files may be staged: none stays open.
-        Ok((temporary.into_temp_path(), created.dev))
+        Ok((temporary.into_temp_path(), written))
     }
 }
 

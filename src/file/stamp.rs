@@ -71,3 +71,44 @@ impl From<Stat> for Stamp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_change_is_seen_and_only_names_may_change_where_names_are_ours() {
+        let one =
+            Stamp { dev: 1, ino: 2, size: 3, mtime: (4, 5), ctime: (6, 7), mode: 0o100_644, uid: 8, gid: 9, links: 1 };
+        for named in [Stamp { ctime: (6, 8), ..one }, Stamp { ctime: (7, 7), ..one }, Stamp { links: 2, ..one }] {
+            assert!(named != one && one.same_but_for_names(&named), "{named:?}");
+        }
+        for changed in [
+            Stamp { dev: 2, ..one },
+            Stamp { ino: 3, ..one },
+            Stamp { size: 4, ..one },
+            Stamp { mtime: (4, 6), ..one },
+            Stamp { mtime: (5, 5), ..one },
+            Stamp { mode: 0o100_600, ..one },
+            Stamp { uid: 9, ..one },
+            Stamp { gid: 8, ..one },
+        ] {
+            assert!(changed != one && !one.same_but_for_names(&changed), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_that_of_the_file() {
+        use std::os::unix::fs::MetadataExt;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(3).unwrap();
+        let (stamp, found) = (Stamp::of(&file).unwrap(), file.metadata().unwrap());
+        assert_eq!((stamp.dev, stamp.ino, stamp.size), (found.dev(), found.ino(), 3));
+        assert_eq!(
+            (stamp.mtime, stamp.ctime),
+            ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()))
+        );
+        assert_eq!((stamp.mode, stamp.uid, stamp.gid), (found.mode(), found.uid(), found.gid()));
+        assert_eq!((stamp.links, stamp.file_type()), (found.nlink(), FileType::RegularFile));
+    }
+}

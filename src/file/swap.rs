@@ -31,18 +31,38 @@ const THREADS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 pub(super) struct Placed {
     pub path: PathBuf,
     pub target: PathBuf,
-    pub device: Device,
+    /// The state of the new file.
+    pub new: Stamp,
     pub backup: Option<Backup>,
     /// The old file, under the name that the new one had; none if there was no old one, or it is gone.
     pub old: Option<TempPath>,
 }
 
+/// What stays in a place that was to be given back to the old file.
+#[derive(Debug)]
+pub(super) enum Stays {
+    /// The new file.
+    New(Replaced),
+    /// What somebody has made of the new file since; the fault says so.
+    Theirs(FileError),
+}
+
 impl Placed {
-    /// Puts the old file back, and says if that is not possible.
-    pub fn take_back(self) -> Result<(), Replaced> {
-        match &self.old {
-            Some(old) if exchange(old, &self.target).is_ok() => Ok(()),
-            _ => Err(self.keep().0),
+    /// Puts the old file back, or says what stays there instead.
+    pub fn take_back(mut self) -> Result<(), Stays> {
+        let Some(old) = self.old.take() else { return Err(Stays::New(self.keep().0)) };
+        match put_back(&old, &self.target, &self.new) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(Errno::NOENT) => {
+                // Theirs was made of the new file, so the backup is all that is left of the old one.
+                let (Replaced { path, .. }, _) = self.keep();
+                Err(Stays::Theirs(FileError::Changed { path }))
+            }
+            Err(_) => {
+                // What lies there now may be somebody's, and the only copy.
+                let _ = old.keep();
+                Err(Stays::New(self.keep().0))
+            }
         }
     }
 
@@ -52,12 +72,13 @@ impl Placed {
     }
 }
 
-/// Puts the new file at `temporary` in the place of `target`, which must be in the state `expected`, and returns the
-/// old one.
+/// Puts the new file at `temporary`, which is in the state `new`, in the place of `target`, which must be in the state
+/// `expected`, and returns the old one.
 ///
 /// `path` is for messages.
 pub(super) fn over(
     temporary: TempPath,
+    new: &Stamp,
     target: &Path,
     expected: &Stamp,
     path: &Path,
@@ -72,14 +93,26 @@ pub(super) fn over(
     if look(&temporary).is_ok_and(|out| expected.same_but_for_names(&out)) {
         return Ok(Some(temporary));
     }
-    match exchange(&temporary, target) {
-        Ok(()) => Err(changed()),
+    match put_back(&temporary, target, new) {
+        // Where it is not the new file that came out, theirs is the later change of two.
+        Ok(_) => Err(changed()),
         Err(errno) => {
             // What lies there now is somebody's, and perhaps the only copy.
             let _ = temporary.keep();
             Err(FileError::Rename { path: path.to_owned(), source: errno.into() })
         }
     }
+}
+
+/// Puts what lies at `temporary` back in the place of the new file at `target`, which was in the state `new`; not where
+/// somebody has changed that since, or put another there. Says whether it did.
+fn put_back(temporary: &Path, target: &Path, new: &Stamp) -> Result<bool, Errno> {
+    exchange(temporary, target)?;
+    let is_ours = look(temporary).is_ok_and(|out| new.same_but_for_names(&out));
+    if !is_ours {
+        exchange(temporary, target)?;
+    }
+    Ok(is_ours)
 }
 
 /// Puts the new file at `temporary` where there must not be a file yet.
@@ -117,21 +150,30 @@ mod tests {
     use super::super::temporary;
     use super::*;
 
-    fn pair(directory: &Path) -> (TempPath, PathBuf, Stamp) {
+    /// A new file and its state, a file to be replaced and its state.
+    fn pair(directory: &Path) -> (TempPath, Stamp, PathBuf, Stamp) {
         let target = directory.join("vm.xml");
         fs::write(&target, "old").unwrap();
         let new = temporary::create(&target, 0o600, &target).unwrap();
         temporary::write(new.as_file(), b"new", &target).unwrap();
         let stamp = look(&target).unwrap();
-        (new.into_temp_path(), target, stamp)
+        let written = Stamp::of(new.as_file()).unwrap();
+        (new.into_temp_path(), written, target, stamp)
+    }
+
+    fn placed(directory: &Path) -> Placed {
+        let (temporary, new, target, stamp) = pair(directory);
+        let old = over(temporary, &new, &target, &stamp, &target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        Placed { path: target.clone(), target, new, backup: None, old }
     }
 
     #[test]
     fn a_change_after_the_last_look_is_put_back() {
         let directory = tempfile::tempdir().unwrap();
-        let (new, target, stamp) = pair(directory.path());
+        let (temporary, new, target, stamp) = pair(directory.path());
         fs::write(&target, "theirs").unwrap();
-        let fault = over(new, &target, &stamp, &target).unwrap_err();
+        let fault = over(temporary, &new, &target, &stamp, &target).unwrap_err();
         assert!(matches!(fault, FileError::Changed { .. }), "{fault}");
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -140,21 +182,46 @@ mod tests {
     #[test]
     fn what_is_placed_can_be_taken_back_as_the_very_file_that_it_was() {
         let directory = tempfile::tempdir().unwrap();
-        let (new, target, stamp) = pair(directory.path());
-        let old = over(new, &target, &stamp, &target).unwrap();
-        assert_eq!(fs::read(&target).unwrap(), b"new");
-        let placed = Placed { path: target.clone(), target: target.clone(), device: stamp.dev, backup: None, old };
+        let placed = placed(directory.path());
+        let (target, old) = (placed.target.clone(), look(placed.old.as_ref().unwrap()).unwrap());
         placed.take_back().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
-        assert!(look(&target).unwrap().same_file(&stamp));
+        assert!(look(&target).unwrap().same_file(&old));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_somebody_makes_of_a_new_file_stays_when_it_is_to_be_taken_back() {
+        let change: [&dyn Fn(&Path); 4] = [
+            &|target| fs::write(target, "theirs").unwrap(),
+            // As long as the new one was.
+            &|target| fs::write(target, "her").unwrap(),
+            &|target| {
+                let beside = target.with_extension("theirs");
+                fs::write(&beside, "theirs").unwrap();
+                fs::rename(beside, target).unwrap();
+            },
+            &|target| fs::remove_file(target).unwrap(),
+        ];
+        for change in change {
+            let directory = tempfile::tempdir().unwrap();
+            let placed = placed(directory.path());
+            let target = placed.target.clone();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            change(&target);
+            let theirs = fs::read(&target).ok();
+            let stays = placed.take_back().unwrap_err();
+            assert!(matches!(&stays, Stays::Theirs(FileError::Changed { path }) if *path == target), "{stays:?}");
+            assert_eq!(fs::read(&target).ok(), theirs);
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), usize::from(theirs.is_some()));
+        }
     }
 
     #[test]
     fn a_file_system_that_cannot_exchange_renames() {
         let directory = tempfile::tempdir().unwrap();
-        let (new, target, _) = pair(directory.path());
-        rename(new, &target, &target).unwrap();
+        let (temporary, _, target, _) = pair(directory.path());
+        rename(temporary, &target, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"new");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }

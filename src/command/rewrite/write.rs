@@ -15,7 +15,7 @@ pub(super) struct Written {
     pub replaced: usize,
     /// How many could not be.
     pub failed: usize,
-    /// What is wrong, in the order of the files.
+    /// What is wrong; what was found at one stage is in the order of the files.
     pub faults: Vec<Diagnostic>,
     /// The signal that came meanwhile.
     pub signal: Option<Signal>,
