@@ -241,9 +241,18 @@ fn a_signal_while_a_file_is_written_leaves_it_alone_and_one_at_the_rename_lets_i
         return;
     }
     for (name, number) in [("SIGHUP", 1), ("SIGINT", 2), ("SIGTERM", 15)] {
-        for (call, is_finished) in [("fchmod", false), ("fsync", false), ("renameat2", true)] {
+        // A backup is made by linkat, behind the first sync.
+        for (option, call, is_finished) in [
+            ("-i", "fchmod", false),
+            ("-i", "fsync", false),
+            ("-i=.bak", "linkat", false),
+            ("-ki", "fsync", false),
+            ("-ki=.bak", "linkat", false),
+            ("-i", "renameat2", true),
+            ("-ki", "renameat2", true),
+        ] {
             let scratch = Scratch::with("vm.xml", bare(1));
-            let run = scratch.fill(["-i", "vm.xml"]).status(128 + number);
+            let run = scratch.fill([option, "vm.xml"]).status(128 + number);
             let run = if is_finished { run.leaves("vm.xml", filled(1)).stderr_has("vm.xml: filled") } else { run };
             let inject = format!("inject={call}:signal={name}:when=1");
             let [env, default] = super::DEFAULT_SIGNALS;
