@@ -37,7 +37,7 @@ impl Batch<'_> {
             return Err(self.take_back(placed, faults));
         }
         let synced = self.sync_directories(placed.iter().map(|placed| (placed.new.dev, &*placed.target)));
-        let replaced = keep(placed);
+        let replaced = self.keep(placed);
         match synced {
             Ok(()) => Ok(replaced),
             Err(fault) => Err(CommitError { faults: vec![fault], replaced }),
@@ -63,7 +63,7 @@ impl Batch<'_> {
         faults.extend(unplaced);
         let synced = self.sync_directories(placed.iter().map(|placed| (placed.new.dev, &*placed.target)));
         faults.extend(synced.err());
-        (keep(placed), faults)
+        (self.keep(placed), faults)
     }
 
     /// Puts each new file in its place, but begins with no other once one has failed.
@@ -90,6 +90,13 @@ impl Batch<'_> {
         let synced = self.sync_directories(targets.iter().map(|(device, target)| (*device, &**target)));
         faults.extend(synced.err());
         CommitError { faults, replaced }
+    }
+
+    /// Leaves all that was placed where it is, and frees what was there before.
+    fn keep(&self, placed: Vec<Placed>) -> Vec<Replaced> {
+        let (replaced, old): (Vec<_>, Vec<_>) = placed.into_iter().map(Placed::keep).unzip();
+        swap::free(old.into_iter().flatten().collect(), self.threads.most);
+        replaced
     }
 
     /// Brings the new files to disk, and of those that are backed up the old ones.
@@ -173,13 +180,6 @@ impl Staged {
         };
         Ok(Placed { path, target, new, backup, old })
     }
-}
-
-/// Leaves all that was placed where it is, and frees what was there before.
-fn keep(placed: Vec<Placed>) -> Vec<Replaced> {
-    let (replaced, old): (Vec<_>, Vec<_>) = placed.into_iter().map(Placed::keep).unzip();
-    swap::free(old.into_iter().flatten().collect());
-    replaced
 }
 
 /// Goes on only where nothing failed.

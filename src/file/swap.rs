@@ -23,7 +23,7 @@ use super::stamp::Stamp;
 use super::target::{directory_of, look};
 use crate::parallel::{self, Threads};
 
-/// How many threads free old files at once; they wait for the disk more than they compute.
+/// How many threads free old files at once where nobody has said it; they wait for the disk more than they compute.
 const THREADS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// A new file in its place, which may still be taken back.
@@ -123,9 +123,9 @@ pub(super) fn into_nothing(temporary: TempPath, target: &Path, path: &Path) -> R
     })
 }
 
-/// Removes old files that have been replaced.
-pub(super) fn free(old: Vec<TempPath>) {
-    parallel::map(old, Threads { most: Some(THREADS), share: WORTHWHILE }, drop);
+/// Removes old files that have been replaced, `jobs` at once if that was asked for.
+pub(super) fn free(old: Vec<TempPath>, jobs: Option<NonZeroUsize>) {
+    parallel::map(old, Threads { most: jobs.or(Some(THREADS)), share: WORTHWHILE }, drop);
 }
 
 /// The directories that hold them, each once.
@@ -232,7 +232,7 @@ mod tests {
         for count in [0, 1, 2 * WORTHWHILE.get(), THREADS.get() * WORTHWHILE.get() + 7] {
             let old =
                 (0..count).map(|_| temporary::create(&directory.path().join("x"), 0o600, Path::new("x")).unwrap());
-            free(old.map(tempfile::NamedTempFile::into_temp_path).collect());
+            free(old.map(tempfile::NamedTempFile::into_temp_path).collect(), None);
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "{count}");
         }
     }

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::settings::{Output, RewriteSettings, Verbosity};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
 use crate::domain::Document;
-use crate::file::{Input, Purpose, Signal};
+use crate::file::{Input, Purpose};
 use crate::parallel::{self, Threads};
 use crate::plan::{Fault, Plan, Remark};
 use crate::report::{Diagnostic, Origin};
@@ -87,25 +87,17 @@ pub(super) fn rewrite(
         }
     }
     drop(progress);
+    let has_faults = !faults.is_empty();
     let is_told = matches!(settings.output, Output::InPlace(_)) && !settings.dry_run && !is_one;
     if is_told {
         // Behind all that went wrong, since it is what stays on the screen.
         faults.drain(..).for_each(|fault| streams.tell(&fault));
         streams.note(settings.verbosity, &summary.line(rewrite));
     }
-    end(settings, &summary, faults, signal)
-}
-
-fn end(
-    settings: &RewriteSettings,
-    summary: &Summary,
-    faults: Vec<Diagnostic>,
-    signal: Option<Signal>,
-) -> Result<Outcome, Failure> {
     match signal {
         Some(signal) => Err(Failure::Interrupted(signal, faults)),
         None if !faults.is_empty() => Err(Failure::Told(faults)),
-        None if summary.has_failed() => Err(Failure::AlreadyTold),
+        None if has_faults => Err(Failure::AlreadyTold),
         None if settings.dry_run && summary.changes() => Ok(Outcome::Differs),
         None => Ok(Outcome::Done),
     }

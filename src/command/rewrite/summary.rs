@@ -69,11 +69,6 @@ impl Summary {
         self.pending = self.pending.saturating_sub(changed + failed);
     }
 
-    /// Whether anything was wrong with any.
-    pub fn has_failed(&self) -> bool {
-        self.failed > 0
-    }
-
     /// Whether any document is to be changed, or was.
     pub fn changes(&self) -> bool {
         self.pending + self.changed > 0

@@ -174,27 +174,45 @@ fn every_new_file_is_written_and_synced_before_the_first_is_renamed() {
     if !have_strace() {
         return;
     }
-    let scratch = guests(20);
-    let log = scratch.path("../strace.log");
-    let run = leaves_all_filled(scratch.fill(["-i", "-j2", "*.xml"]), 20).stderr_any();
-    let calls = "trace=openat,write,fsync,syncfs,rename,renameat,renameat2,unlink";
-    run.under(["strace", "-f", "-y", "-e", calls, "-o"].map(OsStr::new).into_iter().chain([log.as_os_str()])).check();
-    let log = fs::read_to_string(log).unwrap();
-    let lines: Vec<_> = log.lines().collect();
-    let all = |piece: &str| -> Vec<usize> {
-        lines.iter().enumerate().filter(|(_, line)| line.contains(piece)).map(|(number, _)| number).collect()
-    };
-    let (renames, synced) = (all("renameat2("), all("syncfs("));
-    let written: Vec<_> = all(".tmp>").into_iter().filter(|number| lines[*number].contains("write(")).collect();
-    assert_eq!((written.len(), renames.len(), synced.len()), (20, 20, 1), "{log}");
-    assert!(written.iter().all(|write| *write < synced[0]) && synced[0] < renames[0], "{log}");
-    // The directory once, and only then are the old files given up.
-    let directory = all("/scratch>) ");
-    let directory: Vec<_> = directory.into_iter().filter(|number| lines[*number].contains("fsync(")).collect();
-    let unlinked = all("unlink(\"");
-    assert_eq!(directory.len(), 1, "{log}");
-    assert!(renames.iter().all(|rename| *rename < directory[0]), "{log}");
-    assert!(unlinked.iter().all(|unlink| directory[0] < *unlink) && unlinked.len() == 20, "{log}");
+    for option in ["-i", "-ki"] {
+        let scratch = guests(20);
+        let log = scratch.path("../strace.log");
+        let run = leaves_all_filled(scratch.fill([option, "-j2", "*.xml"]), 20).stderr_any();
+        let calls = "trace=openat,write,fsync,syncfs,rename,renameat,renameat2,unlink";
+        run.under(["strace", "-f", "-y", "-e", calls, "-o"].map(OsStr::new).into_iter().chain([log.as_os_str()]))
+            .check();
+        let log = fs::read_to_string(log).unwrap();
+        let lines: Vec<_> = log.lines().collect();
+        let all = |piece: &str| -> Vec<usize> {
+            lines.iter().enumerate().filter(|(_, line)| line.contains(piece)).map(|(number, _)| number).collect()
+        };
+        let (renames, synced) = (all("renameat2("), all("syncfs("));
+        let written: Vec<_> = all(".tmp>").into_iter().filter(|number| lines[*number].contains("write(")).collect();
+        assert_eq!((written.len(), renames.len(), synced.len()), (20, 20, 1), "{log}");
+        assert!(written.iter().all(|write| *write < synced[0]) && synced[0] < renames[0], "{log}");
+        // The directory once, and only then are the old files given up.
+        let directory = all("/scratch>) ");
+        let directory: Vec<_> = directory.into_iter().filter(|number| lines[*number].contains("fsync(")).collect();
+        let unlinked = all("unlink(\"");
+        assert_eq!(directory.len(), 1, "{log}");
+        assert!(renames.iter().all(|rename| *rename < directory[0]), "{log}");
+        assert!(unlinked.iter().all(|unlink| directory[0] < *unlink) && unlinked.len() == 20, "{log}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_brought_to_disk_is_an_error_although_all_files_are_replaced() {
+    if !have_strace() {
+        return;
+    }
+    for option in ["-i", "-ki"] {
+        let scratch = guests(20);
+        let run = leaves_all_filled(scratch.fill(["-q", option, "*.xml"]), 20).status(2);
+        let run = run.stderr_has("replaced, but the directory . could not be written to disk");
+        let directory = scratch.dir();
+        let inject = ["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "-P"];
+        run.under(inject.map(OsStr::new).into_iter().chain([directory.as_os_str()])).check();
+    }
 }
 
 #[test]
