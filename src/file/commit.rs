@@ -17,8 +17,8 @@ impl Batch<'_> {
     ///
     /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and
     /// brought to disk; then, and only then, each new file takes its place, and the directories are brought to disk.
-    /// If one cannot, all that did are put back, save what somebody has changed since. A signal that arrives before the first of them gives it all up; one
-    /// that arrives later lets it come to its end, which takes no time.
+    /// If one cannot, all that did are put back, save what somebody has changed since. A signal that arrives before the
+    /// first of them gives it all up; one that arrives later lets it come to its end, which takes no time.
     /// [`Interrupt::caught`](super::Interrupt::caught) tells of both.
     ///
     /// # Errors

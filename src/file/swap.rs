@@ -2,9 +2,9 @@
 //!
 //! Where the file system can, the two change places (`RENAME_EXCHANGE` of rename(2)) instead of the one being renamed
 //! over the other. It is as atomic, and better in three ways: what came out can be seen to be what was read, so that
-//! not even a change between the last look and the rename is lost; the files of a batch can be put back if a later one
-//! fails; and freeing the old files, which is nine tenths of what renaming over them costs on ext4, waits until all is
-//! done and is shared among threads.
+//! not even a change between the last look and the rename is lost, unless it is one of extended attributes alone; the
+//! files of a batch can be put back if another fails; and freeing the old files, which is nine tenths of what renaming
+//! over them costs on ext4, waits until all is done and is shared among threads.
 
 use std::collections::HashSet;
 use std::io;

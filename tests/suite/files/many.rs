@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::SlowHost;
+use super::{SlowHost, traced};
 use crate::support::guests::{ABSENT, bare, domain, filled, guest};
 use crate::support::here::{have_strace, have_terminals};
 use crate::support::{BINARY, Run, Scratch};
@@ -156,13 +156,8 @@ fn sysfs_is_read_once_for_the_whole_run() {
         return;
     }
     let scratch = guests(40);
-    let log = scratch.path("../strace.log");
     let run = leaves_all_filled(scratch.fill(["-i", "-j4", "*.xml"]), 40).stderr_any();
-    run.under(
-        ["strace", "-f", "-e", "trace=openat,readlinkat", "-o"].map(OsStr::new).into_iter().chain([log.as_os_str()]),
-    )
-    .check();
-    let log = fs::read_to_string(log).unwrap();
+    let log = traced(run, &scratch, &["-e", "trace=openat,readlinkat"]);
     let count = |piece: &str| log.lines().filter(|line| line.contains(piece) && !line.contains("resumed")).count();
     // Five devices on three cards.
     assert_eq!(count("\"vendor\""), 3, "{log}");
@@ -176,12 +171,9 @@ fn every_new_file_is_written_and_synced_before_the_first_is_renamed() {
     }
     for option in ["-i", "-ki"] {
         let scratch = guests(20);
-        let log = scratch.path("../strace.log");
         let run = leaves_all_filled(scratch.fill([option, "-j2", "*.xml"]), 20).stderr_any();
         let calls = "trace=openat,write,fsync,syncfs,rename,renameat,renameat2,unlink";
-        run.under(["strace", "-f", "-y", "-e", calls, "-o"].map(OsStr::new).into_iter().chain([log.as_os_str()]))
-            .check();
-        let log = fs::read_to_string(log).unwrap();
+        let log = traced(run, &scratch, &["-y", "-e", calls]);
         let lines: Vec<_> = log.lines().collect();
         let all = |piece: &str| -> Vec<usize> {
             lines.iter().enumerate().filter(|(_, line)| line.contains(piece)).map(|(number, _)| number).collect()
@@ -239,15 +231,8 @@ fn very_many_new_files_go_to_disk_while_they_are_written_and_at_the_end_all_the_
     }
     const COUNT: usize = 2600;
     let scratch = guests(COUNT);
-    let log = scratch.path("../strace.log");
-    let run = leaves_all_filled(scratch.fill(["-q", "-i", "-j1", "*.xml"]), COUNT);
-    let calls = "trace=write,syncfs,renameat2";
-    let run = run.limit(Duration::from_secs(60));
-    run.under(
-        ["strace", "-f", "--seccomp-bpf", "-y", "-e", calls, "-o"].map(OsStr::new).into_iter().chain([log.as_os_str()]),
-    )
-    .check();
-    let log = fs::read_to_string(log).unwrap();
+    let run = leaves_all_filled(scratch.fill(["-q", "-i", "-j1", "*.xml"]), COUNT).limit(Duration::from_secs(60));
+    let log = traced(run, &scratch, &["--seccomp-bpf", "-y", "-e", "trace=write,syncfs,renameat2"]);
     let lines: Vec<_> = log.lines().collect();
     let thread = |line: &str| line.split(' ').next().unwrap().to_owned();
     let renamed = lines.iter().position(|line| line.contains("renameat2(")).unwrap();

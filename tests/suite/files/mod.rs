@@ -4,6 +4,7 @@ mod adversity;
 mod many;
 mod one;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,11 +14,19 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
-use crate::support::Scratch;
 use crate::support::guests::uuid;
+use crate::support::{Run, Scratch};
 
 /// Runs a program with signals that act by default: these tests may run under nohup, which ignores one.
 const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal=HUP,INT,TERM"];
+
+/// Runs under strace with `options`, and returns the system calls of all threads that it wrote down.
+fn traced(run: Run<'_>, scratch: &Scratch, options: &[&str]) -> String {
+    let log = scratch.path("../strace.log");
+    let strace = ["strace", "-f"].iter().chain(options).chain(&["-o"]).map(OsStr::new);
+    run.under(strace.chain([log.as_os_str()])).check();
+    fs::read_to_string(log).unwrap()
+}
 
 /// What a program says, which must succeed.
 fn said(program: &str, arguments: &[&str], path: &Path) -> String {

@@ -5,10 +5,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::thread;
 
-use super::{SlowHost, host_of_one, said};
+use super::{SlowHost, host_of_one, said, traced};
+use crate::support::Scratch;
 use crate::support::guests::{bare, filled};
 use crate::support::here::{have, have_strace, is_root, root_can, skipped};
-use crate::support::{Run, Scratch};
 
 const NOBODY: u32 = 65534;
 
@@ -32,13 +32,12 @@ fn assert_order(log: &str, patterns: &[&str]) {
     }
 }
 
-/// Runs with its system calls written down, and returns them.
-fn traced(run: Run<'_>, scratch: &Scratch) -> String {
-    let log = scratch.path("../strace.log");
-    let calls = "trace=openat,write,fchmod,fchown,fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,unlink";
-    run.under(["strace", "-f", "-y", "-e", calls, "-o"].map(Path::new).into_iter().chain([&*log])).check();
-    fs::read_to_string(log).unwrap()
-}
+/// What strace is to write down of one file's replacement, with the paths of descriptors.
+const CALLS: [&str; 3] = [
+    "-y",
+    "-e",
+    "trace=openat,write,fchmod,fchown,fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,unlink",
+];
 
 #[test]
 fn the_new_file_is_synced_before_the_rename_and_the_directory_after_it() {
@@ -54,7 +53,7 @@ fn the_new_file_is_synced_before_the_rename_and_the_directory_after_it() {
         r"renameat2?\(.*\.tmp.*vm\.xml",
         r"fsync\(\d+<[^>]*/scratch>\) += 0",
     ];
-    assert_order(&traced(run, &scratch), &order);
+    assert_order(&traced(run, &scratch, &CALLS), &order);
 }
 
 #[test]
@@ -71,7 +70,7 @@ fn a_backup_is_complete_and_synced_before_the_rename() {
         r"renameat2?\(.*\.tmp.*vm\.xml",
         r"fsync\(\d+<[^>]*/scratch>\) += 0",
     ];
-    assert_order(&traced(run.stderr_any(), &scratch), &order);
+    assert_order(&traced(run.stderr_any(), &scratch, &CALLS), &order);
 }
 
 #[test]
@@ -85,7 +84,7 @@ fn the_temporary_file_is_never_more_readable_than_the_target() {
         if !is_root() && target & 0o600 != 0o600 {
             continue;
         }
-        let log = traced(scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any(), &scratch);
+        let log = traced(scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any(), &scratch, &CALLS);
         let opened = format!(r"openat\(.*\.tmp.*O_EXCL.*, {created}\)");
         assert_order(&log, &[&opened, r"write\(\d+<.*\.tmp>", &format!(r"fchmod\(\d+<.*\.tmp>, 0{target:o}\)")]);
         assert_eq!(mode(&scratch.path("vm.xml")), target);
