@@ -8,7 +8,7 @@
 //! ```
 //! use virt_mdev::domain::Document;
 //! use virt_mdev::edit;
-//! use virt_mdev::host::Sysfs;
+//! use virt_mdev::host::{HostSource, Sysfs};
 //! use virt_mdev::plan::{Place, Places, fill};
 //!
 //! let xml = "<hostdev mode='subsystem' type='mdev' model='vfio-pci'>
@@ -17,8 +17,8 @@
 //!   </source>
 //! </hostdev>";
 //! let document = Document::read(xml.into())?;
-//! let sysfs = Sysfs::open("testdata/hosts/field/gvt-g/sys".as_ref())?;
-//! let host = sysfs.ask(document.uuids());
+//! let source = HostSource::Sysfs(Sysfs::open("testdata/hosts/field/gvt-g/sys".as_ref())?);
+//! let host = source.ask(document.devices());
 //! let policy = fill::Policy {
 //!     into: Places::Only(Place::Source),
 //!     on_missing: fill::OnMissing::Error,

@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use virt_mdev::cli::Request;
+use virt_mdev::cli::{Environment, Request};
 use virt_mdev::command::{self, Failure, Outcome, Streams};
 
 fn main() -> ExitCode {
-    let request = match Request::parse(std::env::args_os(), std::env::var_os("VIRT_MDEV_SYSFS")) {
+    let environment = Environment::read(|name| std::env::var_os(name));
+    let request = match Request::parse(std::env::args_os(), environment) {
         Ok(request) => request,
         Err(asked) => {
             // Help and version are no errors; a reader that has closed the pipe has seen enough of them.

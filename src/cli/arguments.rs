@@ -8,14 +8,14 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
-use super::usage_error;
+use super::{Environment, usage_error};
 use crate::command::settings::{
     CheckFormat, CheckSettings, CompareSettings, FillSettings, HookSettings, Inputs, Output, RewriteSettings, Settings,
     StripSettings, Verbosity,
 };
 use crate::file::Suffix;
 use crate::plan::fill::{OnConflict, OnMissing, Policy};
-use crate::plan::{Place, Places};
+use crate::plan::{Pairing, Place, Places};
 
 pub(super) const ABOUT_FILL: &str = "Write down what each mediated device of a domain is";
 
@@ -217,6 +217,14 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
+    /// Judge a device by the record of its guest address, for managers that change UUIDs
+    #[arg(long)]
+    follow_guest_address: bool,
+
+    /// Go on when a file cannot be found; the exit status is still 2
+    #[arg(short, long)]
+    keep_going: bool,
+
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
@@ -233,8 +241,18 @@ impl CheckArgs {
             (false, true) => CheckFormat::Status,
             (false, false) => CheckFormat::Table,
         };
-        Settings::Check(CheckSettings { inputs: Inputs::new(self.files), sysfs: sysfs_dir(self.sysfs, sysfs), format })
+        Settings::Check(CheckSettings {
+            inputs: Inputs::new(self.files),
+            sysfs: sysfs_dir(self.sysfs, sysfs),
+            pairing: pairing(self.follow_guest_address),
+            keep_going: self.keep_going,
+            format,
+        })
     }
+}
+
+fn pairing(follow_guest_address: bool) -> Pairing {
+    if follow_guest_address { Pairing::GuestAddress } else { Pairing::Uuid }
 }
 
 /// The directory that stands for `/sys`: the option's, else the environment's.
@@ -256,6 +274,14 @@ pub(super) struct HookArgs {
     #[arg(long)]
     check_start: bool,
 
+    /// Let a device that is absent pass until prepare begin, for hosts that create it there
+    #[arg(long)]
+    defer_absent: bool,
+
+    /// Judge a device by the record of its guest address, for managers that change UUIDs
+    #[arg(long)]
+    follow_guest_address: bool,
+
     /// The guest's name
     #[arg(value_name = "GUEST", allow_hyphen_values = true)]
     guest: OsString,
@@ -274,12 +300,15 @@ pub(super) struct HookArgs {
 }
 
 impl HookArgs {
-    pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Settings {
+    pub(super) fn settings(self, environment: Environment) -> Settings {
         let text = |word: OsString| word.to_string_lossy().into_owned();
         Settings::Hook(HookSettings {
-            sysfs: sysfs_dir(self.sysfs, sysfs),
+            syslog: environment.syslog(),
+            sysfs: sysfs_dir(self.sysfs, environment.sysfs),
             require: self.require,
             check_start: self.check_start,
+            defer_absent: self.defer_absent,
+            pairing: pairing(self.follow_guest_address),
             guest: text(self.guest),
             operation: (text(self.operation), text(self.suboperation)),
             misuse: None,

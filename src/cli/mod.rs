@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Command, FromArgMatches};
 
 use crate::command::settings::{CompletionSettings, HookSettings, Settings};
+use crate::plan::Pairing;
 use crate::report::escape;
 use arguments::{
     ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_FILL, ABOUT_HOOK, ABOUT_STRIP, CheckArgs, CompareArgs,
@@ -21,6 +22,27 @@ use arguments::{
 pub struct Request {
     /// The subcommand and what it is to do.
     pub settings: Settings,
+}
+
+/// What the environment says.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The directory to read instead of `/sys`: `VIRT_MDEV_SYSFS`.
+    pub sysfs: Option<PathBuf>,
+    /// The socket to send to instead of `/dev/log`: `VIRT_MDEV_SYSLOG`.
+    pub syslog: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Reads the environment. An empty variable counts as unset.
+    pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self { sysfs: path("VIRT_MDEV_SYSFS"), syslog: path("VIRT_MDEV_SYSLOG") }
+    }
+
+    fn syslog(&self) -> PathBuf {
+        self.syslog.clone().unwrap_or_else(|| "/dev/log".into())
+    }
 }
 
 const ABOUT: &str = "Write into libvirt domain XML what its mediated devices are";
@@ -44,7 +66,7 @@ const SUBCOMMANDS: [Subcommand; 6] = [
     Subcommand {
         name: "fill",
         command: || FillArgs::augment_args(Command::new("fill")).about(ABOUT_FILL).long_about(LONG_ABOUT_FILL),
-        settings: |matches, sysfs| FillArgs::from_arg_matches(matches)?.settings(sysfs),
+        settings: |matches, environment| FillArgs::from_arg_matches(matches)?.settings(environment.sysfs),
     },
     Subcommand {
         name: "strip",
@@ -61,12 +83,12 @@ const SUBCOMMANDS: [Subcommand; 6] = [
     Subcommand {
         name: "check",
         command: || CheckArgs::augment_args(Command::new("check")).about(ABOUT_CHECK).long_about(LONG_ABOUT_CHECK),
-        settings: |matches, sysfs| Ok(CheckArgs::from_arg_matches(matches)?.settings(sysfs)),
+        settings: |matches, environment| Ok(CheckArgs::from_arg_matches(matches)?.settings(environment.sysfs)),
     },
     Subcommand {
         name: "hook",
         command: || HookArgs::augment_args(Command::new("hook")).about(ABOUT_HOOK).long_about(LONG_ABOUT_HOOK),
-        settings: |matches, sysfs| Ok(HookArgs::from_arg_matches(matches)?.settings(sysfs)),
+        settings: |matches, environment| Ok(HookArgs::from_arg_matches(matches)?.settings(environment)),
     },
     Subcommand {
         name: "completions",
@@ -81,21 +103,22 @@ const SUBCOMMANDS: [Subcommand; 6] = [
 struct Subcommand {
     name: &'static str,
     command: fn() -> Command,
-    settings: fn(&clap::ArgMatches, Option<PathBuf>) -> Result<Settings, clap::Error>,
+    settings: fn(&clap::ArgMatches, Environment) -> Result<Settings, clap::Error>,
 }
 
 impl Request {
-    /// Reads what was typed, the program's own name first. `sysfs` is the value of `VIRT_MDEV_SYSFS`; an empty one counts as
-    /// none.
+    /// Parses what was typed, the program's own name first.
     ///
     /// # Errors
     /// For help and version too; the error knows its exit status and where it is printed.
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>, sysfs: Option<OsString>) -> Result<Self, clap::Error> {
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
-        let sysfs = sysfs.filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        match Self::parse_words(&arguments, sysfs) {
-            // A hook that exits with anything but 0 kills the guest at `reconnect begin`: what is wrong is its own to judge.
-            Err(error) if is_called_as_hook(&arguments) => Ok(Self { settings: misused_hook(&error, &arguments) }),
+        match Self::parse_words(&arguments, environment.clone()) {
+            // A hook that exits with anything but 0 kills the guest at `reconnect begin`: `hook` itself decides what an error
+            // means.
+            Err(error) if is_called_as_hook(&arguments) => {
+                Ok(Self { settings: misused_hook(&error, &arguments, &environment) })
+            }
             Err(error) if error.use_stderr() => Err(Self::with_words_escaped(error, &arguments)),
             parsed => parsed,
         }
@@ -104,10 +127,14 @@ impl Request {
     /// The same error about the words as a terminal may be shown them: clap quotes what was typed as it is.
     fn with_words_escaped(error: clap::Error, arguments: &[OsString]) -> clap::Error {
         let escaped: Vec<_> = arguments.iter().map(|word| escape::path(Path::new(word)).into()).collect();
-        if escaped == arguments { error } else { Self::parse_words(&escaped, None).err().unwrap_or(error) }
+        if escaped == arguments {
+            error
+        } else {
+            Self::parse_words(&escaped, Environment::default()).err().unwrap_or(error)
+        }
     }
 
-    fn parse_words(arguments: &[OsString], sysfs: Option<PathBuf>) -> Result<Self, clap::Error> {
+    fn parse_words(arguments: &[OsString], environment: Environment) -> Result<Self, clap::Error> {
         let named = SUBCOMMANDS.iter().find(|subcommand| arguments.get(1).is_some_and(|word| word == subcommand.name));
         // To build what is not used would cost a tenth of a whole run.
         let mut command = named.map_or_else(whole, |subcommand| {
@@ -118,7 +145,7 @@ impl Request {
         let matches = command.try_get_matches_from_mut(arguments).map_err(|error| explain(error, arguments))?;
         let chosen = matches.subcommand().and_then(|(name, matches)| {
             let subcommand = SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name)?;
-            Some((subcommand.settings)(matches, sysfs))
+            Some((subcommand.settings)(matches, environment))
         });
         let no_subcommand = || clap::Error::new(ErrorKind::MissingSubcommand);
         Ok(Self { settings: chosen.ok_or_else(no_subcommand)?? })
@@ -133,7 +160,7 @@ fn is_called_as_hook(arguments: &[OsString]) -> bool {
 }
 
 /// A call as a hook whose command line is wrong: one that is judged wherever an operation that is judged stands in it.
-fn misused_hook(error: &clap::Error, arguments: &[OsString]) -> Settings {
+fn misused_hook(error: &clap::Error, arguments: &[OsString], environment: &Environment) -> Settings {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let words: Vec<_> = arguments.iter().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -144,6 +171,9 @@ fn misused_hook(error: &clap::Error, arguments: &[OsString]) -> Settings {
         sysfs: PathBuf::new(),
         require: false,
         check_start: words.iter().any(|word| word == "--check-start"),
+        defer_absent: words.iter().any(|word| word == "--defer-absent"),
+        pairing: Pairing::default(),
+        syslog: environment.syslog(),
         guest: guest.to_owned(),
         operation: (operation.to_owned(), suboperation.to_owned()),
         misuse: misuse.clone(),

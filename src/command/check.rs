@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use super::settings::{CheckFormat, CheckSettings};
-use super::{Failure, Outcome, Streams, expand, name_of, open_sysfs, read_document};
-use crate::device::{Identity, Part};
-use crate::domain::{Document, Written};
-use crate::file::Purpose;
-use crate::host::Sysfs;
-use crate::plan::check::{Checked, Verdict, check, stale};
+use super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document};
+use crate::device::{DeviceAddress, Identity, Part};
+use crate::domain::{Document, Record, Written};
+use crate::file::{Input, Purpose};
+use crate::host::HostSource;
+use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, Verdict, check};
+use crate::plan::{Missing, Remark, RemarkKind};
 use crate::report::{Diagnostic, Origin, escape};
 
 /// One device, as JSON and as a row of the table.
@@ -17,14 +18,35 @@ struct Row {
     file: String,
     domain: Option<String>,
     uuid: String,
+    /// The hostdev's own address, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guest: Option<String>,
     verdict: &'static str,
     /// What was recorded; parts that were not are missing.
     recorded: Parts,
-    /// What the host has; nothing where it has no such device.
+    /// The UUID that it was recorded for, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_uuid: Option<String>,
+    /// What the host has; nothing if it has no such device.
     found: Parts,
-    /// Why the host has none.
+    /// Why the host has none, or why the verdict is not what recorded and found seem to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+/// A document that could not be judged, as JSON.
+#[derive(Serialize)]
+struct Unjudged {
+    file: String,
+    error: Vec<String>,
+}
+
+/// What `check --json` prints for a device or a document.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry {
+    Row(Box<Row>),
+    Unjudged(Unjudged),
 }
 
 /// An identity by the names of its elements.
@@ -39,59 +61,122 @@ struct Parts {
 }
 
 pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let sysfs = open_sysfs(&settings.sysfs)?;
-    let mut rows = Vec::new();
-    let mut faults = Vec::new();
-    for input in expand(&settings.inputs)? {
-        let name = name_of(&input);
-        let judged = read_document(&input, Purpose::Reading)
-            .map_err(|error| vec![error])
-            .and_then(|(_, document)| judge(&name, &document, &sysfs, settings, streams));
-        match judged {
-            Ok(found) => rows.extend(found),
-            Err(found) => faults.extend(found),
+    let host = open_host(&settings.sysfs)?;
+    let (inputs, mut faults) = match settings.keep_going {
+        true => expand_each(&settings.inputs),
+        false => (expand(&settings.inputs)?, Vec::new()),
+    };
+    let mut entries = Vec::new();
+    for input in &inputs {
+        match judge(input, &host, settings, streams) {
+            Ok(rows) => entries.extend(rows.into_iter().map(Box::new).map(Entry::Row)),
+            Err(found) => {
+                let error = found.iter().map(|fault| fault.message.clone()).collect();
+                entries.push(Entry::Unjudged(Unjudged { file: name_of(input), error }));
+                faults.extend(found);
+            }
         }
+    }
+    match settings.format {
+        CheckFormat::Table => streams.print(&table(&entries, inputs.len() > 1))?,
+        CheckFormat::Json => streams.print(&json(&entries)?)?,
+        CheckFormat::Status => {}
     }
     if !faults.is_empty() {
         return Err(Failure::Told(faults));
     }
-    match settings.format {
-        CheckFormat::Table => streams.print(&table(&rows))?,
-        CheckFormat::Json => streams.print(&json(&rows)?)?,
-        CheckFormat::Status => {}
-    }
-    let is_same = rows.iter().all(|row| row.verdict == Verdict::Same.name());
-    Ok(if is_same { Outcome::Done } else { Outcome::Differs })
+    let is_same = |entry: &Entry| matches!(entry, Entry::Row(row) if row.verdict == Verdict::Same.name());
+    Ok(if entries.iter().all(is_same) { Outcome::Done } else { Outcome::Differs })
 }
 
 fn judge(
-    name: &str,
-    document: &Document,
-    sysfs: &Sysfs,
+    input: &Input,
+    host: &HostSource,
     settings: &CheckSettings,
     streams: &mut Streams<'_>,
 ) -> Result<Vec<Row>, Vec<Diagnostic>> {
-    let origin = Origin::new(name, &document.text);
-    if settings.format != CheckFormat::Status {
-        stale(document).iter().for_each(|remark| streams.tell(&origin.remark(remark)));
-    }
-    let checked = check(document, &sysfs.ask(document.uuids()))
+    let name = name_of(input);
+    let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
+    let origin = Origin::new(&name, &document.text);
+    let Comparison { devices, orphans } = check(&document, &host.ask(document.devices()), settings.pairing)
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
-    Ok(checked.iter().map(|checked| Row::new(name, checked)).collect())
+    let is_replaced = |orphan: &&Orphan<'_>| matches!(orphan.place, OrphanPlace::Pci(_));
+    if settings.format != CheckFormat::Status {
+        for orphan in orphans.iter().filter(|orphan| !is_replaced(orphan)) {
+            let remark = Remark { span: orphan.record.element.start_tag, kind: RemarkKind::Stale };
+            streams.tell(&origin.remark(&remark));
+        }
+        let count = pci_hostdevs(&document);
+        if count > 0 {
+            streams.tell(&Diagnostic::note(not_checked(&name, count)));
+        }
+    }
+    let rows = devices.iter().map(|checked| Row::new(&name, checked));
+    Ok(rows.chain(orphans.iter().filter(is_replaced).map(|orphan| Row::of_replaced(&name, orphan))).collect())
+}
+
+fn pci_hostdevs(document: &Document) -> usize {
+    document.domains.iter().map(|domain| domain.pci_hostdevs.len()).sum()
+}
+
+/// What is said of hostdevs that are not compared.
+pub(super) fn not_checked(name: &str, count: usize) -> String {
+    let (hostdevs, were) = if count == 1 { ("hostdev", "was") } else { ("hostdevs", "were") };
+    format!("{name}: {count} {hostdevs} of type pci {were} not compared: only mediated devices are")
 }
 
 impl Row {
     fn new(file: &str, checked: &Checked<'_>) -> Self {
+        let DeviceAddress::Mdev(uuid) = checked.device;
         Self {
             file: file.to_owned(),
             domain: checked.domain.map(str::to_owned),
-            uuid: checked.uuid.to_string(),
+            uuid: uuid.to_string(),
+            guest: checked.guest.address.as_ref().map(ToString::to_string),
             verdict: checked.verdict().name(),
             recorded: checked.recorded.map(Parts::from).unwrap_or_default(),
+            recorded_uuid: checked.recorded_uuid(),
             found: checked.found.as_ref().map(Parts::from).unwrap_or_default(),
-            reason: checked.found.as_ref().err().map(ToString::to_string),
+            reason: reason(checked),
         }
     }
+
+    /// A record whose device was replaced by a PCI device.
+    fn of_replaced(file: &str, Orphan { domain, record, .. }: &Orphan<'_>) -> Self {
+        let uuid = record.uuid.as_ref().map(|uuid| uuid.text.clone()).unwrap_or_default();
+        Self {
+            file: file.to_owned(),
+            domain: domain.map(str::to_owned),
+            uuid,
+            guest: record.guest_address().map(ToString::to_string),
+            verdict: Verdict::Different.name(),
+            recorded: Parts::from(&record.written),
+            recorded_uuid: None,
+            found: Parts::default(),
+            reason: Some("the guest has a hostdev of type pci in its place".to_owned()),
+        }
+    }
+}
+
+/// Why the verdict is what it is, if recorded and found identity do not show it.
+fn reason(checked: &Checked<'_>) -> Option<String> {
+    let made_for = |record: &Record| record.uuid.as_ref().map_or("no UUID", |uuid| &uuid.text).to_owned();
+    if let Err(missing) = &checked.found {
+        return Some(match missing {
+            Missing::NotOnHost { .. } => missing.to_string(),
+            Missing::ParentNotPci { .. } => format!("{missing}: {}", missing.label()),
+        });
+    }
+    if checked.conflicts().is_empty() {
+        if let Some(rival) = checked.contradiction() {
+            return Some(format!("the record of {}, made for {}, differs", rival.key, made_for(rival.record)));
+        }
+    }
+    if let Some(rival) = checked.made_for_another() {
+        return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
+    }
+    let record = checked.record.filter(|_| checked.recorded_uuid().is_some())?;
+    Some(format!("recorded for {}", made_for(record)))
 }
 
 impl From<&Written> for Parts {
@@ -109,7 +194,7 @@ impl From<&Identity> for Parts {
 }
 
 impl Parts {
-    /// In one cell of the table; a dash for what is not there.
+    /// Returns the cell of the table; a dash stands for what is missing.
     fn cell(&self) -> String {
         let parts = [&self.vendorid, &self.productid, &self.mdevtype];
         if parts.iter().all(|part| part.is_none()) {
@@ -119,13 +204,13 @@ impl Parts {
     }
 }
 
-fn json(rows: &[Row]) -> Result<String, Failure> {
-    serde_json::to_string_pretty(rows)
+fn json(entries: &[Entry]) -> Result<String, Failure> {
+    serde_json::to_string_pretty(entries)
         .map(|text| without_controls(&text) + "\n")
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
 }
 
-/// JSON lets U+007F to U+009F stand as they are, and a terminal obeys them.
+/// JSON allows U+007F to U+009F unescaped, and a terminal obeys them.
 fn without_controls(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for character in json.chars() {
@@ -137,23 +222,43 @@ fn without_controls(json: &str) -> String {
     shown
 }
 
-/// A table for people; nothing where there is no device.
-fn table(rows: &[Row]) -> String {
+/// Returns a table for people, or nothing if there is no device. Columns that are empty in every row are left out, except those that
+/// every device has.
+fn table(entries: &[Entry], has_files: bool) -> String {
+    let rows: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Row(row) => Some(&**row),
+            Entry::Unjudged(_) => None,
+        })
+        .collect();
     if rows.is_empty() {
         return String::new();
     }
-    let heading = ["DOMAIN", "MDEV", "VERDICT", "RECORDED", "ON THIS HOST"].map(str::to_owned);
+    let heading = ["FILE", "DOMAIN", "MDEV", "VERDICT", "RECORDED", "ON THIS HOST", "REASON"].map(str::to_owned);
     let cells = rows.iter().map(|row| {
         let domain = row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short);
-        [domain, row.uuid.clone(), row.verdict.to_owned(), row.recorded.cell(), row.found.cell()]
+        let reason = row.reason.as_deref().map(escape::escape).unwrap_or_default();
+        [
+            row.file.clone(),
+            domain,
+            escape::short(&row.uuid),
+            row.verdict.to_owned(),
+            row.recorded.cell(),
+            row.found.cell(),
+            reason,
+        ]
     });
-    let lines: Vec<[String; 5]> = std::iter::once(heading).chain(cells).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-    let widths = [0, 1, 2, 3].map(width);
-    let line = |cells: &[String; 5]| {
-        let [domain, mdev, verdict, recorded, found] = cells;
-        let [a, b, c, d] = widths;
-        format!("{domain:a$}  {mdev:b$}  {verdict:c$}  {recorded:d$}  {found}\n")
+    let lines: Vec<[String; 7]> = std::iter::once(heading).chain(cells).collect();
+    let has_reasons = rows.iter().any(|row| row.reason.is_some());
+    let columns: Vec<usize> =
+        (0..7).filter(|column| (*column > 0 || has_files) && (*column < 6 || has_reasons)).collect();
+    let width = |column: &usize| lines.iter().map(|line| line[*column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = columns.iter().map(width).collect();
+    let line = |cells: &[String; 7]| {
+        let padded = columns.iter().zip(&widths).map(|(column, width)| format!("{:width$}", cells[*column]));
+        let padded: Vec<_> = padded.collect();
+        format!("{}\n", padded.join("  ").trim_end())
     };
     lines.iter().map(line).collect()
 }

@@ -1,33 +1,37 @@
-//! `fill`: writes identities down.
+//! `fill`: records identities.
 
 use super::rewrite::{Rewrite, read_one, rewrite};
 use super::settings::FillSettings;
-use super::{Failure, Outcome, Streams, open_sysfs};
+use super::{Failure, Outcome, Streams, open_host};
 use crate::domain::Document;
-use crate::host::Sysfs;
+use crate::host::HostSource;
 use crate::plan::fill::{fill, identities};
 use crate::plan::{Place, Places};
 
 pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let sysfs = open_sysfs(&settings.sysfs)?;
+    let host = open_host(&settings.sysfs)?;
     if settings.metadata_only {
-        return print_metadata(settings, &sysfs, streams);
+        return print_metadata(settings, &host, streams);
     }
     let again = match settings.policy.into {
         Places::Only(Place::Source) => "virt-mdev fill -i",
         // Of both places libvirt keeps the metadata only.
         Places::Only(Place::Metadata) | Places::Both => "virt-mdev fill -i --into metadata",
     };
-    let planner = |document: &Document| fill(document, &sysfs.ask(document.uuids()), &settings.policy);
+    let planner = |document: &Document| fill(document, &host.ask(document.devices()), &settings.policy);
     let advice = Some("libvirt drops elements in a source when it defines a domain; it keeps --into metadata");
     let as_fill = Rewrite { done: "filled", nothing_to_do: "already complete", again, advice, planner: &planner };
     rewrite(&settings.rewrite, &as_fill, streams)
 }
 
 /// Prints our metadata element alone, as `virsh metadata --set` wants it: without a prefix.
-fn print_metadata(settings: &FillSettings, sysfs: &Sysfs, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let make = |document: &Document| identities(document, &sysfs.ask(document.uuids()), &settings.policy);
-    let element = read_one(&settings.rewrite, make, streams)?;
+fn print_metadata(settings: &FillSettings, host: &HostSource, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    let make = |document: &Document| identities(document, &host.ask(document.devices()), &settings.policy);
+    let Some(element) = read_one(&settings.rewrite, make, streams)? else {
+        let note = "no record to print: the domain has no mediated devices of model vfio-pci";
+        streams.note(settings.rewrite.verbosity, note);
+        return Ok(Outcome::Done);
+    };
     let mut text = String::new();
     element.write("\n", "  ", &mut text);
     streams.print(&format!("{}\n", text.trim_start()))?;

@@ -1,11 +1,15 @@
 //! `hook`: what libvirt asks before a guest comes to this host.
 //!
-//! Called by libvirt with the domain XML on standard input; see <https://libvirt.org/hooks.html>. Exit status 0 lets it happen,
-//! 1 refuses it, and what stands on standard error then is all that the person sees who asked for it, on another host.
-//! Standard output stays empty: what a hook prints replaces the domain.
+//! libvirt calls it with the domain XML on standard input; see <https://libvirt.org/hooks.html>. Exit status 0 lets the guest
+//! come, 1 refuses it, and what is on standard error then is all that the person sees who asked for it, on another host.
+//! Standard output stays empty: what a hook prints there replaces the domain.
+//!
+//! A guest is refused only if it has a mediated device of model vfio-pci, if it carries a record that a hostdev of type pci
+//! may have replaced, or if neither can be ruled out.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -13,100 +17,170 @@ use std::time::Duration;
 use super::settings::HookSettings;
 use super::{Failure, Outcome, Streams};
 use crate::domain::{Document, HostdevError, MAX_BYTES, Metadata, Model};
-use crate::host::Sysfs;
+use crate::host::{HostSource, Sysfs};
 use crate::plan::Missing;
-use crate::plan::check::{Checked, Verdict, check};
-use crate::report::escape::{escape, short};
-use crate::report::{Diagnostic, Origin};
+use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, Verdict, check};
+use crate::report::escape::{escape, short, virsh_domain};
+use crate::report::{Diagnostic, Origin, help};
 
-/// libvirt sets a hook no limit, and one that hangs holds one of its 20 workers; so we set our own, in all.
+/// libvirt sets a hook no time limit, and one that hangs occupies one of its 20 workers.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// How a guest was judged.
-enum Judgement {
-    /// It may come.
-    Passes,
-    /// It may come, and this should be known.
-    PassesWith(String),
-    /// It may not, for these reasons, a line each.
-    Refused(Vec<String>),
+/// The verdict on a guest.
+#[derive(Clone, Debug, Default)]
+struct Judgement {
+    /// Why it is refused, a line each; empty if it passes.
+    refusals: Vec<String>,
+    /// What an administrator should know all the same.
+    warnings: Vec<String>,
+    /// What was compared, if anything was.
+    compared: Option<String>,
+}
+
+impl Judgement {
+    fn refused(reason: impl Into<String>) -> Self {
+        Self { refusals: vec![reason.into()], ..Self::default() }
+    }
+
+    fn cannot_judge(error: &Diagnostic) -> Self {
+        Self::refused(in_one_line(error))
+    }
+}
+
+impl HookSettings {
+    /// Whether this operation is judged; every other passes.
+    pub fn is_judged(&self) -> bool {
+        match (self.operation.0.as_str(), self.operation.1.as_str()) {
+            ("migrate" | "restore", "begin") => true,
+            ("prepare", "begin") => self.check_start || self.defer_absent,
+            _ => false,
+        }
+    }
+
+    /// Whether a device that is absent now may still be created before the guest starts.
+    fn defers_absent(&self) -> bool {
+        self.defer_absent && self.operation.0 != "prepare"
+    }
 }
 
 pub(super) fn run(settings: &HookSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    // Anything else passes whatever happens: a failure at `reconnect begin` would kill the running guest.
+    // Every other operation passes whatever happens: a failure at `reconnect begin` would kill the running guest.
     if !settings.is_judged() {
         return Ok(Outcome::Done);
     }
-    let judgement = match &settings.misuse {
-        Some(misuse) => Judgement::Refused(vec![format!("cannot judge it: {misuse}")]),
-        None => judge_in_time(settings),
-    };
-    Ok(match judgement {
-        Judgement::Passes => Outcome::Done,
-        Judgement::PassesWith(warning) => {
-            tell(&settings.guest, &warning, Severity::Warning, streams);
-            Outcome::Done
-        }
-        Judgement::Refused(reasons) => {
-            reasons.iter().for_each(|reason| tell(&settings.guest, reason, Severity::Error, streams));
-            Outcome::Differs
-        }
-    })
+    let judgement = judge_in_time(settings);
+    let log = Log::new(settings);
+    for warning in &judgement.warnings {
+        log.tell(warning, Priority::Warning, streams);
+    }
+    for refusal in &judgement.refusals {
+        log.tell(refusal, Priority::Error, streams);
+    }
+    let is_refused = !judgement.refusals.is_empty();
+    if let Some(compared) = &judgement.compared {
+        let verdict = if is_refused { "refused" } else { "passes" };
+        log.record(&format!("{} {}: {verdict}, {compared}", settings.operation.0, settings.operation.1));
+    }
+    Ok(if is_refused { Outcome::Differs } else { Outcome::Done })
 }
 
-/// Judges on another thread, which the end of the process ends, as far as the kernel lets it.
+/// Judges on another thread, which ends with the process, as far as the kernel can end it.
 fn judge_in_time(settings: &HookSettings) -> Judgement {
     let (sender, receiver) = mpsc::channel();
-    let settings = settings.clone();
-    thread::spawn(move || {
-        // Nobody listens any more once the time is up.
-        let _ = sender.send(judge(&settings));
+    let on_thread = settings.clone();
+    let thread = thread::Builder::new().spawn(move || {
+        // Nobody receives it once the time is up.
+        let _ = sender.send(judge(&on_thread));
     });
+    if thread.is_err() {
+        // Without a thread there is no time limit, which is better than no verdict.
+        return judge(settings);
+    }
     receiver.recv_timeout(TIME_LIMIT).unwrap_or_else(|error| {
-        Judgement::Refused(vec![match error {
+        let seconds = TIME_LIMIT.as_secs();
+        Judgement::refused(match error {
             RecvTimeoutError::Timeout => {
-                format!("not judged in {} s, time is up; see what blocks {}", TIME_LIMIT.as_secs(), host_name())
+                format!("not judged within {seconds} s, time is up; find out what blocks on {}", host_name())
             }
             RecvTimeoutError::Disconnected => "cannot judge it: internal error".to_owned(),
-        }])
+        })
     })
 }
 
 fn judge(settings: &HookSettings) -> Judgement {
-    let refused = |error: Diagnostic| Judgement::Refused(vec![in_one_line(&error)]);
     let mut bytes = Vec::new();
-    // One byte more than a document may have tells a larger one.
+    // One byte more than a document may have shows that it is too large.
     if let Err(error) = io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
-        return refused(Diagnostic::error(format!("cannot read the domain: {error}")));
+        return Judgement::cannot_judge(&Diagnostic::error(format!("cannot read the domain: {error}")));
     }
     if bytes.len() <= MAX_BYTES && !bytes.windows(4).any(|letters| letters == b"mdev") {
-        return Judgement::Passes;
+        return Judgement::default();
     }
-    let document = match Document::read(bytes) {
-        Ok(document) => document,
-        Err(error) => return refused(Diagnostic::of_document("domain", &error)),
-    };
-    let devices = vfio_pci_devices(&document);
-    if devices == 0 {
-        return Judgement::Passes;
+    match Document::read(bytes) {
+        Ok(document) => judge_document(settings, &document),
+        Err(error) => Judgement::cannot_judge(&Diagnostic::of_document("domain", &error)),
     }
-    if !carries_record(&document) {
+}
+
+fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
+    let devices = vfio_pci_devices(document);
+    if devices == 0 && !may_have_become_pci(document) {
+        return Judgement::default();
+    }
+    if let Some(misuse) = &settings.misuse {
+        return Judgement::refused(format!("cannot judge it: {misuse}"));
+    }
+    if !carries_record(document) {
         return judge_unrecorded(settings, devices);
     }
-    let sysfs = match Sysfs::open(&settings.sysfs) {
-        Ok(sysfs) => sysfs,
-        Err(error) => return refused(Diagnostic::of(&error)),
+    let host = match Sysfs::open(&settings.sysfs) {
+        Ok(sysfs) => HostSource::Sysfs(sysfs),
+        Err(error) => return Judgement::cannot_judge(&Diagnostic::of(&error)),
     };
-    match check(&document, &sysfs.ask(document.uuids())) {
-        Ok(checked) => {
-            let reasons: Vec<_> = checked.iter().filter_map(reason).collect();
-            if reasons.is_empty() { Judgement::Passes } else { Judgement::Refused(reasons) }
-        }
+    match check(document, &host.ask(document.devices()), settings.pairing) {
+        Ok(comparison) => judge_comparison(settings, &comparison),
         Err(faults) => {
             let origin = Origin::new("domain", &document.text);
-            Judgement::Refused(faults.iter().map(|fault| in_one_line(&origin.fault(fault))).collect())
+            let refusals = faults.iter().map(|fault| in_one_line(&origin.fault(fault))).collect();
+            Judgement { refusals, ..Judgement::default() }
         }
     }
+}
+
+fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>) -> Judgement {
+    let mut judgement = Judgement::default();
+    let mut absent = 0;
+    for checked in &comparison.devices {
+        let is_absent = matches!(checked.found, Err(Missing::NotOnHost { .. }));
+        if is_absent && checked.recorded.is_some() && settings.defers_absent() {
+            absent += 1;
+            continue;
+        }
+        judgement.refusals.extend(reason(settings, checked));
+        if checked.is_only_pair {
+            let made_for = checked.recorded_uuid().map_or_else(String::new, |uuid| format!(" for mdev {uuid}"));
+            judgement.warnings.push(format!(
+                "{} is judged by the guest's only record, which was made{made_for} and names no guest address",
+                checked.device
+            ));
+        }
+    }
+    for orphan in &comparison.orphans {
+        let told = about_orphan(orphan);
+        match orphan.place {
+            OrphanPlace::Pci(_) => judgement.refusals.push(told),
+            OrphanPlace::Unknown if settings.require => judgement.refusals.push(told),
+            OrphanPlace::Unknown | OrphanPlace::Nothing => judgement.warnings.push(told),
+        }
+    }
+    let devices = comparison.devices.len();
+    let deferred = if absent > 0 { format!(", {absent} deferred to prepare begin") } else { String::new() };
+    judgement.compared = Some(format!("{devices} mediated device{} compared{deferred}", plural(devices)));
+    judgement
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn vfio_pci_devices(document: &Document) -> usize {
@@ -114,7 +188,19 @@ fn vfio_pci_devices(document: &Document) -> usize {
     hostdevs.filter(|hostdev| matches!(hostdev.model, Model::VfioPci(_))).count()
 }
 
-/// Whether anything at all is recorded of the document's devices.
+/// Whether a hostdev of type pci may be where a mediated device was recorded.
+fn may_have_become_pci(document: &Document) -> bool {
+    document.domains.iter().any(|domain| {
+        let is_recorded = match &domain.metadata {
+            Some(Metadata::Ours(ours)) => !ours.records.is_empty(),
+            Some(Metadata::Unreadable(_)) => true,
+            Some(Metadata::Missing { .. } | Metadata::WithoutOurs { .. }) | None => false,
+        };
+        is_recorded && !domain.pci_hostdevs.is_empty()
+    })
+}
+
+/// Whether anything is recorded of the document's devices.
 fn carries_record(document: &Document) -> bool {
     document.domains.iter().any(|domain| {
         let in_metadata = match &domain.metadata {
@@ -134,45 +220,124 @@ fn carries_record(document: &Document) -> bool {
 fn judge_unrecorded(settings: &HookSettings, devices: usize) -> Judgement {
     let are =
         if devices == 1 { "its mediated device is".to_owned() } else { format!("its {devices} mediated devices are") };
-    let remedy = "record what it is where it comes from: virt-mdev fill --into metadata";
+    let remedy = "record them on the host that the guest comes from: virt-mdev fill --into metadata";
+    let compared = Some("nothing is recorded".to_owned());
     if settings.require {
-        Judgement::Refused(vec![format!("{are} not recorded, which {} requires; {remedy}", host_name())])
+        let refusal = format!("{are} not recorded, which {} requires; {remedy}", host_name());
+        Judgement { refusals: vec![refusal], compared, ..Judgement::default() }
     } else {
-        Judgement::PassesWith(format!("{are} not recorded, so nothing was compared; {remedy}"))
+        let warning = format!("{are} not recorded, so nothing was compared; {remedy}");
+        Judgement { warnings: vec![warning], compared, ..Judgement::default() }
     }
 }
 
-/// Why a device keeps the guest from coming; nothing where it does not.
-fn reason(checked: &Checked<'_>) -> Option<String> {
-    let uuid = checked.uuid;
+/// Returns why a device keeps the guest from coming, or `None` if it does not.
+fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<String> {
     let host = host_name();
-    let recorded = checked.recorded.map(|written| {
-        let parts: Vec<_> = written.parts().map(|part| short(&part.text)).collect();
-        parts.join(" ")
-    });
-    let recorded = recorded.map_or_else(|| "nothing recorded".to_owned(), |recorded| format!("recorded {recorded}"));
+    let device = match &checked.guest.address {
+        Some(address) => format!("{} at guest address {address}", checked.device),
+        None => checked.device.to_string(),
+    };
+    let recorded = checked.recorded.map(described);
+    let was_recorded = recorded
+        .as_ref()
+        .map_or_else(|| "was not recorded".to_owned(), |recorded| format!("was recorded as {recorded}"));
     let found = match &checked.found {
-        Ok(found) => found,
-        // This host is another one for the person who reads it.
-        Err(Missing::NotOnHost { .. }) => {
-            return Some(format!("mdev {uuid}: {recorded}, {host} does not have it; mdevctl start -u {uuid} there"));
+        Ok(found) => format!("{} ({} {})", short(found.mdev_type.as_str()), found.vendor, found.product),
+        // The reader is on another host.
+        Err(missing @ Missing::NotOnHost { .. }) => {
+            return Some(format!("{device} {was_recorded} and is not on {host}; on {host}, {}", help::start(missing)));
         }
         Err(Missing::ParentNotPci { parent, .. }) => {
-            let remedy = "give the guest a device of a PCI device";
+            let remedy = "assign the guest a slice of a PCI device";
             return Some(format!(
-                "mdev {uuid}: {recorded}, on {host} its parent {parent} is not a PCI device; {remedy}"
+                "{device} {was_recorded}, but on {host} its parent {parent} is not a PCI device; {remedy}"
             ));
         }
     };
-    let remedy = match checked.verdict() {
-        Verdict::Same => return None,
-        Verdict::Different => "make it of the recorded type there, or give the guest a device that is",
-        Verdict::Unrecorded | Verdict::Missing => "record it where it comes from: virt-mdev fill --into metadata",
-    };
-    Some(format!("mdev {uuid}: {recorded}, {host} has {found}; {remedy}"))
+    match checked.verdict() {
+        Verdict::Same => None,
+        Verdict::Different if !checked.conflicts().is_empty() => Some(format!(
+            "{device} is {found} on {host}, but {was_recorded}; recreate it on {host} with the recorded type, or assign the \
+             guest a matching device"
+        )),
+        Verdict::Different => {
+            let rival = checked.contradiction()?;
+            Some(format!(
+                "{device} is {found} on {host}, but the guest had {} at {} ({}); assign the hostdev there a device of the \
+                 recorded type",
+                described(&rival.record.written),
+                rival.key,
+                made_for(rival.record),
+            ))
+        }
+        Verdict::Unrecorded | Verdict::Missing => {
+            let guest = virsh_domain(&settings.guest);
+            let record = format!("EDITOR='virt-mdev fill -i --into metadata' virsh edit {guest}");
+            Some(match checked.made_for_another() {
+                Some(rival) => format!(
+                    "{device} is not recorded: the record of {} was {}; if the device was replaced on purpose, record it on the \
+                     host that the guest comes from: {record}; if a manager changes UUIDs on the way, see \
+                     --follow-guest-address in virt-mdev-hook(8)",
+                    rival.key,
+                    made_for(rival.record),
+                ),
+                None => {
+                    let partly = recorded.map_or_else(String::new, |recorded| format!(" completely (only {recorded})"));
+                    format!(
+                        "{device} is not recorded{partly} and is {found} on {host}; record it on the host that the guest comes \
+                         from: {record}"
+                    )
+                }
+            })
+        }
+    }
 }
 
-/// An error without its excerpt: the person who reads it does not have the text.
+/// Describes a record that belongs to no mediated device of the guest.
+fn about_orphan(orphan: &Orphan<'_>) -> String {
+    let record = format!("the record that was {}, {},", made_for(orphan.record), described(&orphan.record.written));
+    match orphan.place {
+        OrphanPlace::Pci(hostdev) => {
+            let place = hostdev
+                .guest
+                .address
+                .as_ref()
+                .map_or_else(|| "under its alias".to_owned(), |address| format!("at guest address {address}"));
+            format!(
+                "{record} has lost its device: {place} the guest has a hostdev of type pci instead; give it the mediated device \
+                 back, or remove the record"
+            )
+        }
+        OrphanPlace::Unknown => format!(
+            "{record} belongs to no hostdev and names no guest address, and the guest has a hostdev of type pci that may have \
+             taken its place; remove the record if the device was removed on purpose"
+        ),
+        OrphanPlace::Nothing => format!("{record} belongs to no hostdev of the guest"),
+    }
+}
+
+fn made_for(record: &crate::domain::Record) -> String {
+    record
+        .uuid
+        .as_ref()
+        .map_or_else(|| "made for no UUID".to_owned(), |uuid| format!("made for mdev {}", short(&uuid.text)))
+}
+
+/// Returns a recorded identity as messages show it, the type first: `i915-GVTg_V5_4 (0x8086 0x591d)`.
+fn described(written: &crate::domain::Written) -> String {
+    use crate::device::Part;
+    let text = |part| written.get(part).map(|part| short(&part.text));
+    let ids: Vec<_> = [Part::Vendor, Part::Product].into_iter().filter_map(text).collect();
+    match (text(Part::MdevType), ids.is_empty()) {
+        (Some(mdev_type), false) => format!("{mdev_type} ({})", ids.join(" ")),
+        (Some(mdev_type), true) => mdev_type,
+        (None, false) => format!("a device of {} without a type", ids.join(" ")),
+        (None, true) => "nothing".to_owned(),
+    }
+}
+
+/// Returns an error without its excerpt: the reader does not have the text.
 fn in_one_line(error: &Diagnostic) -> String {
     let place =
         error.excerpt.as_ref().map(|excerpt| format!(" ({}:{})", excerpt.origin, excerpt.place)).unwrap_or_default();
@@ -183,22 +348,43 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// How bad a line is, in syslog's numbers (RFC 3164, section 4.1.1).
+/// The priority of a line, in syslog's numbers (RFC 3164, section 4.1.1).
 #[derive(Clone, Copy)]
-enum Severity {
+enum Priority {
     Error = 3,
     Warning = 4,
+    Info = 6,
 }
 
-/// Says it on standard error, which reaches the person who asked if we refuse, and to syslog, which keeps it if we do not.
-fn tell(guest: &str, line: &str, severity: Severity, streams: &mut Streams<'_>) {
-    let line = format!("guest {}: {}", escape(guest), escape(line));
-    let _ = writeln!(streams.stderr, "virt-mdev: {line}");
-    // A host may be without a logger, and one that is stuck must not hold libvirt up.
-    if let Ok(socket) = UnixDatagram::unbound() {
+/// Where a guest's verdict is written.
+struct Log<'a> {
+    guest: String,
+    syslog: &'a Path,
+}
+
+impl<'a> Log<'a> {
+    fn new(settings: &'a HookSettings) -> Self {
+        Self { guest: escape(&settings.guest), syslog: &settings.syslog }
+    }
+
+    /// Writes a line to standard error, which reaches the person who asked if the guest is refused, and to syslog, which keeps
+    /// it in any case.
+    fn tell(&self, line: &str, priority: Priority, streams: &mut Streams<'_>) {
+        let _ = writeln!(streams.stderr, "virt-mdev: guest {}: {}", self.guest, escape(line));
+        self.send(line, priority);
+    }
+
+    /// Writes a line to syslog alone.
+    fn record(&self, line: &str) {
+        self.send(line, Priority::Info);
+    }
+
+    /// Sends a line to syslog. A host may have no logger, and one that is stuck must not hold libvirt up.
+    fn send(&self, line: &str, priority: Priority) {
         const DAEMON: u8 = 3;
-        let priority = DAEMON << 3 | severity as u8;
-        let message = format!("<{priority}>virt-mdev[{}]: {line}", std::process::id());
-        let _ = socket.set_nonblocking(true).and_then(|()| socket.send_to(message.as_bytes(), "/dev/log"));
+        let Ok(socket) = UnixDatagram::unbound() else { return };
+        let (priority, process) = (DAEMON << 3 | priority as u8, std::process::id());
+        let message = format!("<{priority}>virt-mdev[{process}]: guest {}: {}", self.guest, escape(line));
+        let _ = socket.set_nonblocking(true).and_then(|()| socket.send_to(message.as_bytes(), self.syslog));
     }
 }

@@ -19,7 +19,7 @@ use std::path::Path;
 use crate::cli::Request;
 use crate::domain::Document;
 use crate::file::{self, Input, Original, Purpose, Signal};
-use crate::host::Sysfs;
+use crate::host::{HostSource, Sysfs};
 use crate::report::{Diagnostic, escape};
 use settings::{Inputs, Settings, Verbosity};
 
@@ -110,11 +110,11 @@ impl Streams<'_> {
     }
 }
 
-/// Opens the directory that stands for `/sys`.
-fn open_sysfs(dir: &Path) -> Result<Sysfs, Failure> {
-    Sysfs::open(dir).map_err(|error| {
+/// Opens the host whose sysfs is `dir`.
+fn open_host(dir: &Path) -> Result<HostSource, Failure> {
+    Sysfs::open(dir).map(HostSource::Sysfs).map_err(|error| {
         let told = Diagnostic::of(&error);
-        Failure::of(told.help("--sysfs names the directory that stands for /sys: bus and devices are in it"))
+        Failure::of(told.help("--sysfs names a directory like /sys, with bus and devices in it"))
     })
 }
 

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::file::Suffix;
-use crate::plan::Places;
 use crate::plan::fill::Policy;
+use crate::plan::{Pairing, Places};
 
 /// A subcommand and what it is to do.
 #[derive(Debug)]
@@ -120,7 +120,11 @@ pub struct CheckSettings {
     pub inputs: Inputs,
     /// What stands for `/sys`.
     pub sysfs: PathBuf,
-    /// How the judgement is told.
+    /// Which record counts for a hostdev.
+    pub pairing: Pairing,
+    /// Whether files that cannot be found are skipped.
+    pub keep_going: bool,
+    /// How the verdicts are printed.
     pub format: CheckFormat,
 }
 
@@ -144,23 +148,18 @@ pub struct HookSettings {
     pub require: bool,
     /// Whether a start is judged too.
     pub check_start: bool,
+    /// Whether a device that is absent passes until `prepare begin`, which is judged then.
+    pub defer_absent: bool,
+    /// Which record counts for a hostdev.
+    pub pairing: Pairing,
+    /// Where syslog listens.
+    pub syslog: PathBuf,
     /// The guest's name.
     pub guest: String,
     /// What libvirt does with the guest, and which part of that, as `migrate` and `begin`.
     pub operation: (String, String),
-    /// What was wrong with the command line, so that nothing can be judged.
+    /// What was wrong with the command line, so that no guest with mediated devices can be judged.
     pub misuse: Option<String>,
-}
-
-impl HookSettings {
-    /// Whether this operation is one that is judged; every other passes.
-    pub fn is_judged(&self) -> bool {
-        match (self.operation.0.as_str(), self.operation.1.as_str()) {
-            ("migrate" | "restore", "begin") => true,
-            ("prepare", "begin") => self.check_start,
-            _ => false,
-        }
-    }
 }
 
 /// What `completions` is told.

@@ -31,20 +31,24 @@ impl From<u16> for PciId {
 impl FromStr for PciId {
     type Err = PciIdError;
 
-    /// Reads a number as libvirt does (`virStrToLong_ui` with base 0): `0x` hexadecimal, a leading `0` octal, else decimal.
-    /// White space around it counts for nothing.
+    /// Parses a number as libvirt does. Whitespace around it is ignored.
     fn from_str(text: &str) -> Result<Self, PciIdError> {
-        let text = text.trim_matches(is_xml_space);
-        let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-            Some(digits) => (digits, 16),
-            None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
-            None => (text, 10),
-        };
-        if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
-            return Err(PciIdError::NotANumber);
-        }
+        let (digits, radix) = digits_and_radix(text).ok_or(PciIdError::NotANumber)?;
         u16::from_str_radix(digits, radix).map(Self).map_err(|_| PciIdError::TooLarge)
     }
+}
+
+/// Splits a number as C's `strtoul` does with base 0, which libvirt uses for ids and addresses (`virStrToLong_ui`): `0x`
+/// begins a hexadecimal number, `0` an octal one. Returns `None` if it has other characters than digits.
+pub(super) fn digits_and_radix(text: &str) -> Option<(&str, u32)> {
+    let text = text.trim_matches(is_xml_space);
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+        None => (text, 10),
+    };
+    let is_number = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+    is_number.then_some((digits, radix))
 }
 
 impl fmt::Display for PciId {
@@ -115,7 +119,7 @@ impl fmt::Display for MdevType {
 }
 
 /// What a mediated device is. Two devices agree, for a migration, when this is equal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// Vendor id of the parent PCI device.
     pub vendor: PciId,
@@ -170,16 +174,6 @@ impl Identity {
             Part::MdevType => self.mdev_type.to_string(),
         }
     }
-
-    /// The parts in which it differs from `other`.
-    pub fn differences(&self, other: &Self) -> Vec<Part> {
-        let differs = |part: &Part| match part {
-            Part::Vendor => self.vendor != other.vendor,
-            Part::Product => self.product != other.product,
-            Part::MdevType => self.mdev_type != other.mdev_type,
-        };
-        Part::ALL.into_iter().filter(differs).collect()
-    }
 }
 
 impl fmt::Display for Identity {
@@ -225,13 +219,5 @@ mod tests {
         ] {
             assert_eq!(MdevType::from_bytes(name), Err(error), "{name:?}");
         }
-    }
-
-    #[test]
-    fn identities_name_the_parts_in_which_they_differ() {
-        let one = Identity { vendor: PciId(0x10de), product: PciId(0x1eb8), mdev_type: "nvidia-231".parse().unwrap() };
-        let other = Identity { product: PciId(0x1eb9), mdev_type: "nvidia-18".parse().unwrap(), ..one.clone() };
-        assert_eq!(one.differences(&other), [Part::Product, Part::MdevType]);
-        assert_eq!(one.differences(&one), []);
     }
 }

@@ -4,10 +4,10 @@ use thiserror::Error;
 
 use super::bounds::{Bound, is_modest, measure};
 use super::glance::Glance;
-use super::hostdev::Hostdev;
+use super::hostdev::{Hostdev, Hostdevs, PciHostdev};
 use super::metadata::{Metadata, NAMESPACE};
 use super::tree::{Node, Tree};
-use crate::device::Uuid;
+use crate::device::DeviceAddress;
 use crate::text::{BOM, Span, is_xml_space};
 
 /// A document that holds domains, read once, with the text that all its places refer to.
@@ -47,6 +47,10 @@ pub struct Domain {
     pub is_inactive: bool,
     /// Its mediated devices in document order.
     pub hostdevs: Vec<Hostdev>,
+    /// Its hostdevs of type `pci` in document order.
+    pub pci_hostdevs: Vec<PciHostdev>,
+    /// How many hostdevs of any type it has.
+    pub hostdev_count: usize,
     /// What its metadata holds of ours; a lone hostdev has none.
     pub metadata: Option<Metadata>,
 }
@@ -131,10 +135,10 @@ impl Document {
         self.domains.iter().find(|domain| !domain.is_inactive)
     }
 
-    /// The UUIDs of the devices that have an identity, each as often as it stands there.
-    pub fn uuids(&self) -> impl Iterator<Item = Uuid> {
+    /// Returns the devices that are to be looked up, each as often as the document asks for it.
+    pub fn devices(&self) -> impl Iterator<Item = DeviceAddress> {
         let hostdevs = self.domains.iter().flat_map(|domain| &domain.hostdevs);
-        hostdevs.filter_map(|hostdev| hostdev.source()?.uuid.uuid.clone().ok())
+        hostdevs.filter_map(|hostdev| hostdev.source()?.uuid.uuid.clone().ok().map(DeviceAddress::Mdev))
     }
 }
 
@@ -208,19 +212,25 @@ impl Domain {
         Self {
             name: domain.children_named("name").next().map(|name| name.words()),
             is_inactive: domain.is("inactiveDomain"),
-            hostdevs: mdevs(text, hostdevs),
             metadata: Some(Metadata::read(text, domain)),
+            ..Self::with(Hostdevs::read(text, hostdevs))
         }
     }
 
     fn lone_hostdev(text: &str, hostdev: Node<'_>) -> Self {
-        Self { name: None, is_inactive: false, hostdevs: mdevs(text, std::iter::once(hostdev)), metadata: None }
+        Self::with(Hostdevs::read(text, std::iter::once(hostdev)))
     }
-}
 
-fn mdevs<'t>(text: &str, hostdevs: impl Iterator<Item = Node<'t>>) -> Vec<Hostdev> {
-    let mdevs = hostdevs.filter(|hostdev| Hostdev::is_mdev(*hostdev));
-    mdevs.zip(1..).map(|(hostdev, ordinal)| Hostdev::read(text, hostdev, ordinal)).collect()
+    fn with(Hostdevs { mdevs, pci, count }: Hostdevs) -> Self {
+        Self {
+            name: None,
+            is_inactive: false,
+            hostdevs: mdevs,
+            pci_hostdevs: pci,
+            hostdev_count: count,
+            metadata: None,
+        }
+    }
 }
 
 impl ReadErrorKind {

@@ -3,7 +3,7 @@
 //! ```xml
 //! <metadata>
 //!   <mdev:identities xmlns:mdev='urn:virt-mdev:1'>
-//!     <mdev:hostdev uuid='c2177883-f1bb-47f0-914d-32a22e3a8804'>
+//!     <mdev:hostdev uuid='c2177883-f1bb-47f0-914d-32a22e3a8804' guest='0000:00:09.0' alias='ua-vgpu0'>
 //!       <mdev:vendorid>0x8086</mdev:vendorid>
 //!       <mdev:productid>0x591d</mdev:productid>
 //!       <mdev:mdevtype>i915-GVTg_V5_4</mdev:mdevtype>
@@ -12,16 +12,20 @@
 //! </metadata>
 //! ```
 //!
-//! libvirt rewrites prefixes and quotes, so all is read by namespace. What is not known in our element is kept and ignored.
+//! `guest` is the address at which the guest sees the device, `alias` the alias that a user gave it; both are missing where
+//! the hostdev has none. Records of version 0.1.0 have neither.
+//!
+//! libvirt rewrites prefixes and quotes, so everything is read by namespace. Attributes and elements that this version does
+//! not know are kept and ignored, so that records of a later version stay valid.
 
 use thiserror::Error;
 
 use super::element::{Element, Holder};
 use super::hostdev::Spelling;
 use super::indent::Slot;
-use super::tree::Node;
+use super::tree::{Attribute, Node};
 use super::written::{Twice, Written};
-use crate::device::Part;
+use crate::device::{GuestAddress, Part, UserAlias, Uuid};
 use crate::text::{Span, is_xml_space};
 
 /// The namespace of our element: libvirt keeps one element for each namespace.
@@ -80,10 +84,25 @@ pub struct Record {
     pub element: Element,
     /// The UUID that the hostdev had when it was recorded.
     pub uuid: Option<Spelling>,
+    /// The guest address that the hostdev had when it was recorded.
+    pub guest: Option<RecordAttribute<GuestAddress>>,
+    /// The user alias that the hostdev had when it was recorded.
+    pub alias: Option<RecordAttribute<UserAlias>>,
     /// Whether it has an attribute `uuid` of another namespace too: readers that know no namespaces take one for the other.
     pub has_other_uuid: bool,
     /// The identity.
     pub written: Written,
+}
+
+/// An attribute of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordAttribute<T> {
+    /// What it means; `None` if it ties the record to no hostdev.
+    pub value: Option<T>,
+    /// Its value, between the quotes.
+    pub span: Span,
+    /// All of it, with the whitespace before it.
+    pub whole: Span,
 }
 
 /// Why our element cannot be made out.
@@ -191,7 +210,35 @@ impl Record {
         let written = Written::read(text, node, Some(NAMESPACE), element.prefix(text), slot)
             .map_err(|Twice { part, span }| MetadataError::Twice { part, span })?;
         let has_other_uuid = node.has_attribute_elsewhere("uuid");
-        Ok(Self { uuid: node.attribute("uuid").map(Spelling::from), has_other_uuid, element, written })
+        let guest = node.attribute("guest").map(|guest| RecordAttribute::read(&guest, guest.value.parse().ok()));
+        let alias = node.attribute("alias").map(|alias| RecordAttribute::read(&alias, UserAlias::new(alias.value)));
+        Ok(Self { uuid: node.attribute("uuid").map(Spelling::from), guest, alias, has_other_uuid, element, written })
+    }
+
+    /// Returns the UUID that the hostdev had when it was recorded, if the record has one that can be read.
+    pub fn recorded_uuid(&self) -> Option<Uuid> {
+        self.uuid.as_ref()?.uuid.as_ref().ok().copied()
+    }
+
+    /// Returns the guest address that the hostdev had when it was recorded.
+    pub fn guest_address(&self) -> Option<&GuestAddress> {
+        self.guest.as_ref()?.value.as_ref()
+    }
+
+    /// Returns the user alias that the hostdev had when it was recorded.
+    pub fn user_alias(&self) -> Option<&UserAlias> {
+        self.alias.as_ref()?.value.as_ref()
+    }
+}
+
+impl<T> RecordAttribute<T> {
+    /// Returns the spans of its value and of all of it.
+    pub fn spans(&self) -> (Span, Span) {
+        (self.span, self.whole)
+    }
+
+    fn read(attribute: &Attribute<'_>, value: Option<T>) -> Self {
+        Self { value, span: attribute.span, whole: attribute.whole }
     }
 }
 

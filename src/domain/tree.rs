@@ -101,6 +101,8 @@ pub(super) struct Attribute<'t> {
     pub span: Span,
     /// The name.
     pub name: Span,
+    /// All of it, with the whitespace before it.
+    pub whole: Span,
 }
 
 impl<'t> Node<'t> {
@@ -172,11 +174,20 @@ impl<'t> Node<'t> {
     /// The attribute of this name, without a prefix.
     pub fn attribute(&self, name: &str) -> Option<Attribute<'t>> {
         let attribute = self.node.attributes().find(|a| a.namespace().is_none() && a.name() == name)?;
+        let name: Span = attribute.range_qname().into();
+        let before = self.text()[..name.start].trim_end_matches(is_xml_space).len();
         Some(Attribute {
             value: attribute.value(),
             span: attribute.range_value().into(),
-            name: attribute.range_qname().into(),
+            name,
+            whole: Span::new(before, attribute.range().end),
         })
+    }
+
+    /// Returns the attributes without a prefix, by name and value.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'t str, &'t str)> {
+        let unprefixed = self.node.attributes().filter(|attribute| attribute.namespace().is_none());
+        unprefixed.map(|attribute| (attribute.name(), attribute.value()))
     }
 
     /// Whether it has an attribute of this name in a namespace.

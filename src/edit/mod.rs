@@ -57,14 +57,19 @@ pub enum Change {
         /// The text.
         value: String,
     },
-    /// An element has this attribute, with this value.
-    SetAttribute {
+    /// An element has these attributes, whatever values they had.
+    SetAttributes {
+        /// Its path.
+        element: Vec<usize>,
+        /// The attributes, by name and value.
+        attributes: Vec<(&'static str, String)>,
+    },
+    /// An element does not have this attribute any more.
+    RemoveAttribute {
         /// Its path.
         element: Vec<usize>,
         /// The attribute's name.
-        name: String,
-        /// The attribute's value.
-        value: String,
+        name: &'static str,
     },
     /// An element is gone.
     Remove {

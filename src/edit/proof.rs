@@ -156,8 +156,12 @@ impl Reading {
                 parent.content.splice(position..position, elements.iter().map(|new| Piece::Element(new.into())));
             }
             Change::SetText { element, value } => self.at(element)?.content = vec![Piece::Text(value.clone())],
-            Change::SetAttribute { element, name, value } => {
-                self.at(element)?.attributes.insert(name.clone(), value.clone());
+            Change::SetAttributes { element, attributes } => {
+                let set = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+                self.at(element)?.attributes.extend(set);
+            }
+            Change::RemoveAttribute { element, name } => {
+                self.at(element)?.attributes.remove(*name)?;
             }
             Change::Remove { element } => {
                 let (number, parent) = element.split_last()?;

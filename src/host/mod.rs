@@ -1,15 +1,15 @@
-//! What a host has: the answers about the mediated devices that were asked for, wherever they were read from.
+//! What a host has: its answers about devices, wherever they were read from.
 //!
-//! [`sysfs`] reads them out of the kernel's tree. Nothing here knows of documents, and nothing decides what an answer
-//! means.
+//! [`Sysfs`] reads them from the kernel's tree. Nothing here knows of documents, and nothing decides what an answer means.
 
 pub mod sysfs;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::device::{Identity, MdevType, PciId, Uuid};
+use crate::device::{DeviceAddress, Identity};
 pub use sysfs::{Sysfs, SysfsError};
 
 /// The device API of an mdev type, as its `device_api` file in sysfs says it: `vfio-pci`, `vfio-ccw`, `vfio-ap`, …
@@ -19,7 +19,7 @@ pub use sysfs::{Sysfs, SysfsError};
 pub struct DeviceApi(pub String);
 
 impl DeviceApi {
-    /// The only one whose devices have an identity.
+    /// The only device API whose devices have an identity.
     pub const VFIO_PCI: &'static str = "vfio-pci";
 
     /// Whether it is `vfio-pci`.
@@ -34,107 +34,133 @@ impl fmt::Display for DeviceApi {
     }
 }
 
-/// The device that a mediated device is a slice of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Parent {
-    /// A PCI device, a virtual function included; the ids are its own.
-    Pci {
-        /// Content of its `vendor` file.
-        vendor: PciId,
-        /// Content of its `device` file.
-        product: PciId,
-    },
-    /// Anything else: the `mtty` sample, an s390x subchannel, the AP matrix.
-    Other {
-        /// Its directory's name.
-        name: String,
-        /// The bus or class that its `subsystem` link names, where it has one.
-        subsystem: Option<String>,
-    },
-    /// Not looked at, since the device API of the mdev's type is not `vfio-pci`: such a device has no identity, and
-    /// what is wrong with its parent's files must not stand before that.
-    Unread {
-        /// Its directory's name.
-        name: String,
-    },
-}
-
-/// A mediated device that a host has.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Device {
-    /// The type that it was created from.
-    pub mdev_type: MdevType,
-    /// That type's device API.
-    pub device_api: DeviceApi,
-    /// What it is a slice of.
-    pub parent: Parent,
-}
-
-/// A parent that is no PCI device, or was not looked at: why a device has no identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotPci<'a> {
-    /// Its directory's name.
-    pub parent: &'a str,
-    /// The bus or class that it is on, where that is known.
-    pub subsystem: Option<&'a str>,
-}
-
-impl Device {
-    /// Its identity.
-    ///
-    /// # Errors
-    /// It has one only where its device API is `vfio-pci` and the parent is a PCI device.
-    pub fn identity(&self) -> Result<Identity, NotPci<'_>> {
-        match &self.parent {
-            Parent::Pci { vendor, product } => {
-                Ok(Identity { vendor: *vendor, product: *product, mdev_type: self.mdev_type.clone() })
-            }
-            Parent::Other { name, subsystem } => Err(NotPci { parent: name, subsystem: subsystem.as_deref() }),
-            Parent::Unread { name } => Err(NotPci { parent: name, subsystem: None }),
-        }
-    }
-}
-
-/// A host's answer about one UUID. Failing to read is no answer but an error.
+/// A host's answer about one device. Failing to read is not an answer but a [`HostError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// The device is there.
-    Found(Device),
-    /// No mediated device of the host has this UUID.
-    Absent,
+    Found(Identity),
+    /// The device is there and has another device API than `vfio-pci`.
+    OtherDeviceApi(DeviceApi),
+    /// The device is there, as a slice of something that has no PCI ids.
+    ParentNotPci {
+        /// The name of the parent: the `mtty` sample, the AP matrix, …
+        parent: String,
+        /// The bus or class that the parent is on, if any.
+        subsystem: Option<String>,
+    },
+    /// The host has no such device.
+    Absent(Absence),
 }
 
-/// What a host said about the devices that it was asked for.
-///
-/// A plain value: deciding needs no file and no running host.
+/// Why a host does not have a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// It has mediated devices, but not this one.
+    NotFound {
+        /// What was looked for and where, in the words of the source: `no bus/mdev/devices/UUID in /sys`.
+        looked_for: String,
+    },
+    /// It has no mediated devices at all: the kernel's mdev module is not loaded.
+    NoDriver {
+        /// What was looked for and where, in the words of the source: `no bus/mdev/devices in /sys`.
+        looked_for: String,
+    },
+}
+
+impl Absence {
+    /// Returns what was looked for and where.
+    pub fn looked_for(&self) -> &str {
+        match self {
+            Self::NotFound { looked_for } | Self::NoDriver { looked_for } => looked_for,
+        }
+    }
+}
+
+/// A host cannot be read, whatever its facts are read from.
+#[derive(Clone, Debug)]
+pub struct HostError(Arc<dyn Error + Send + Sync>);
+
+impl HostError {
+    /// Wraps the error of a source.
+    pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for HostError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// What a host answered about the devices that it was asked for: a plain value, so that deciding needs no running host.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
-    /// How messages name it: `/sys`, or the directory that stands for it.
-    pub name: String,
-    answers: HashMap<Uuid, Result<Lookup, Arc<SysfsError>>>,
+    answers: HashMap<DeviceAddress, Result<Lookup, HostError>>,
+    creatable: Arc<BTreeMap<Identity, String>>,
 }
 
 impl Host {
-    /// A host that has not been asked yet; `name` is how messages call it.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), answers: HashMap::new() }
+    /// Adds the answer about `device`.
+    pub fn insert(&mut self, device: DeviceAddress, answer: Result<Lookup, HostError>) {
+        self.answers.insert(device, answer);
     }
 
-    /// Takes down the answer about `uuid`.
-    pub fn insert(&mut self, uuid: Uuid, answer: Result<Lookup, Arc<SysfsError>>) {
-        self.answers.insert(uuid, answer);
+    /// Adds the devices that the host can create, each with the name of a parent.
+    pub fn can_create(&mut self, creatable: Arc<BTreeMap<Identity, String>>) {
+        self.creatable = creatable;
     }
 
-    /// The answer about `uuid`.
+    /// Returns the name of a parent on which a device of this identity can be created, if the host has one.
+    pub fn parent_for(&self, identity: &Identity) -> Option<&str> {
+        self.creatable.get(identity).map(String::as_str)
+    }
+
+    /// Returns the answer about `device`.
     ///
     /// # Errors
-    /// Where the host could not be read about it.
-    pub fn lookup(&self, uuid: &Uuid) -> Result<&Lookup, Arc<SysfsError>> {
-        match self.answers.get(uuid) {
-            Some(Ok(lookup)) => Ok(lookup),
-            Some(Err(error)) => Err(Arc::clone(error)),
-            // A host says nothing about what it was not asked: to decide as if it had said no would be wrong.
-            None => Err(Arc::new(SysfsError::NotAsked(*uuid))),
+    /// If the host could not be read, or was not asked about the device.
+    pub fn lookup(&self, device: DeviceAddress) -> Result<&Lookup, HostError> {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0} was not looked up")]
+        struct NotAsked(DeviceAddress);
+
+        match self.answers.get(&device) {
+            Some(answer) => answer.as_ref().map_err(HostError::clone),
+            None => Err(HostError::new(NotAsked(device))),
         }
+    }
+}
+
+/// Where the facts about a host come from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HostSource {
+    /// The sysfs of a running host, or a directory laid out like it.
+    Sysfs(Sysfs),
+}
+
+impl HostSource {
+    /// Asks for these devices; if one of them is absent, also for what can be created.
+    pub fn ask(&self, devices: impl IntoIterator<Item = DeviceAddress>) -> Host {
+        let Self::Sysfs(sysfs) = self;
+        let mut host = Host::default();
+        let mut is_absent = false;
+        for device in devices {
+            let DeviceAddress::Mdev(uuid) = device;
+            let answer = sysfs.lookup(&uuid);
+            is_absent |= matches!(answer, Ok(Lookup::Absent(_)));
+            host.insert(device, answer.map_err(|error| HostError(error)));
+        }
+        if is_absent {
+            host.can_create(sysfs.creatable());
+        }
+        host
     }
 }

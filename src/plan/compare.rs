@@ -1,7 +1,7 @@
-//! Holding the devices of two domains against each other, as a migration would.
+//! Comparing the devices of two domains, as a migration would.
 
+use super::claims::{Pairing, Pairs, pair, recorded};
 use super::error::{Fault, PlanError, fault_of_metadata};
-use super::recorded::{pair, recorded};
 use super::span_of;
 use crate::device::Part;
 use crate::domain::{Document, Model, Written, WrittenPart};
@@ -94,12 +94,16 @@ fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<Fault>> {
     let domain = document.main_domain().ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
     let mut faults: Vec<Fault> = fault_of_metadata(domain).into_iter().collect();
     let mut devices = Vec::new();
-    let (records, _) = pair(domain);
-    for (hostdev, record) in domain.hostdevs.iter().zip(records) {
+    let Pairs { by_hostdev, .. } = pair(domain, Pairing::Uuid)?;
+    for (hostdev, paired) in domain.hostdevs.iter().zip(by_hostdev) {
         let span = span_of(hostdev);
         let (model, written) = match &hostdev.model {
             Model::Other(model) => (model.as_deref(), Ok(None)),
-            Model::VfioPci(Ok(source)) => (Some(DeviceApi::VFIO_PCI), recorded(source, record)),
+            Model::VfioPci(Ok(source)) => {
+                // Each document is read by itself, so a record of the address is the next best.
+                let record = paired.record.or_else(|| paired.rivals.first().map(|rival| rival.record));
+                (Some(DeviceApi::VFIO_PCI), recorded(source, record))
+            }
             Model::VfioPci(Err(error)) => {
                 (Some(DeviceApi::VFIO_PCI), Err(Fault { span, error: PlanError::Hostdev(error.clone()) }))
             }

@@ -1,14 +1,13 @@
-//! What keeps a plan from being made, and what is worth saying beside one.
-
-use std::sync::Arc;
+//! What keeps a plan from being made, and remarks that come with a plan.
 
 use thiserror::Error;
 
+use super::claims::Key;
 use super::{Missing, Place};
-use crate::device::{Identity, Part, Uuid, UuidError};
+use crate::device::{DeviceAddress, Identity, Part, UuidError};
 use crate::domain::{Domain, HostdevError, Metadata, MetadataError};
 use crate::edit::Overlap;
-use crate::host::{DeviceApi, SysfsError};
+use crate::host::{DeviceApi, HostError};
 use crate::text::Span;
 
 /// Something that keeps a plan from being made, and its place in the document.
@@ -21,7 +20,7 @@ pub struct Fault {
     pub error: PlanError,
 }
 
-/// The fault of a domain whose metadata cannot be made out.
+/// Returns the error of a domain whose metadata cannot be read.
 pub(super) fn fault_of_metadata(domain: &Domain) -> Option<Fault> {
     match &domain.metadata {
         Some(Metadata::Unreadable(error)) => {
@@ -34,46 +33,46 @@ pub(super) fn fault_of_metadata(domain: &Domain) -> Option<Fault> {
 /// Why a plan cannot be made.
 #[derive(Clone, Debug, Error)]
 pub enum PlanError {
-    /// The hostdev's source cannot be made out.
+    /// The hostdev's source cannot be read.
     #[error(transparent)]
     Hostdev(HostdevError),
-    /// Our element in the metadata cannot be made out.
+    /// Our element in the metadata cannot be read.
     #[error(transparent)]
     Metadata(MetadataError),
-    /// What stands where a UUID belongs is none, as libvirt reads them.
+    /// The `uuid` of an address is not a UUID as libvirt reads them.
     #[error("'{text}' is not a UUID: {error}")]
     NotAUuid {
-        /// What stands there.
+        /// The attribute's value.
         text: String,
-        /// What it lacks.
+        /// Why not.
         error: UuidError,
     },
-    /// There is no identity to be had on this host.
+    /// The device has no identity on this host.
     #[error(transparent)]
     Missing(Missing),
     /// The host could not be read.
-    #[error("mdev {uuid} cannot be looked up")]
+    #[error("{device} cannot be looked up")]
     Host {
         /// The device.
-        uuid: Uuid,
+        device: DeviceAddress,
         /// Why not.
         #[source]
-        error: Arc<SysfsError>,
+        error: HostError,
     },
-    /// The device is of another API than the hostdev's model says: libvirt would start QEMU and fail.
-    #[error("the model is vfio-pci, and mdev {uuid} is a {device_api} device")]
+    /// The device has another device API than the hostdev's model: libvirt would start QEMU, which would fail.
+    #[error("the model is vfio-pci, and {device} is a {device_api} device")]
     DeviceApi {
         /// The device.
-        uuid: Uuid,
+        device: DeviceAddress,
         /// What it is.
         device_api: DeviceApi,
     },
-    /// A part is written already and says something else than this host.
-    #[error("{part} of mdev {uuid} is '{written}' {}, and on this host it is {found}", place.in_document())]
+    /// A part is there already and differs from this host.
+    #[error("{part} of {device} is '{written}' {}, and on this host it is {found}", place.in_document())]
     Conflict {
         /// The device.
-        uuid: Uuid,
-        /// Where the part stands.
+        device: DeviceAddress,
+        /// Where the part is.
         place: Place,
         /// Which part.
         part: Part,
@@ -82,12 +81,12 @@ pub enum PlanError {
         /// What the host has.
         found: String,
     },
-    /// A conflict that is not in the place that is filled, so that correcting that place leaves two that disagree.
-    #[error("{part} of mdev {uuid} would be {found}, and {} it is '{written}'", place.in_document())]
+    /// A part in the other place differs from this host: correcting one place only would leave two that disagree.
+    #[error("{part} of {device} would be {found}, and {} it is '{written}'", place.in_document())]
     Elsewhere {
         /// The device.
-        uuid: Uuid,
-        /// Where the part stands.
+        device: DeviceAddress,
+        /// Where the part is.
         place: Place,
         /// Which part.
         part: Part,
@@ -96,7 +95,7 @@ pub enum PlanError {
         /// What the host has.
         found: String,
     },
-    /// Source and metadata tell of two different devices.
+    /// Source and metadata describe two different devices.
     #[error("{part} of this hostdev is {source_value} in its source, and {metadata_value} in the domain's metadata")]
     Disagree {
         /// Which part.
@@ -106,13 +105,16 @@ pub enum PlanError {
         /// What the metadata says.
         metadata_value: String,
     },
-    /// Metadata belongs to a domain.
+    /// Two records claim one hostdev by the same key: which of them counts cannot be told.
+    #[error("two records have the {0}")]
+    TwoRecords(Key),
+    /// A hostdev document has no metadata.
     #[error("a hostdev by itself has no metadata")]
     LoneHostdev,
-    /// A checkpoint or a status file may be without one.
+    /// A checkpoint or a status file may have no domain.
     #[error("there is no domain in this document")]
     NoDomain,
-    /// A fault of this program.
+    /// A bug in this program.
     #[error("internal error: {0}")]
     Overlap(Overlap),
 }
@@ -127,7 +129,7 @@ impl Place {
 }
 
 impl PlanError {
-    /// What is said below the marked characters.
+    /// Returns what a message says below the marked characters.
     pub fn label(&self) -> String {
         match self {
             Self::Hostdev(HostdevError::NoAddress { .. }) => "no <address uuid='…'/> in it".to_owned(),
@@ -135,54 +137,18 @@ impl PlanError {
             Self::Hostdev(HostdevError::Twice { .. }) | Self::Metadata(MetadataError::Twice { .. }) => {
                 "the second one".to_owned()
             }
-            Self::Metadata(MetadataError::OtherElement { .. }) => "libvirt keeps the first alone".to_owned(),
-            Self::Metadata(MetadataError::OtherUuid { .. }) => "it belongs to another device now".to_owned(),
+            Self::Metadata(MetadataError::OtherElement { .. }) => "libvirt keeps only the first".to_owned(),
+            Self::Metadata(MetadataError::OtherUuid { .. }) => "the record belongs to another device now".to_owned(),
             Self::NotAUuid { .. } => "a uuid has 32 hexadecimal digits".to_owned(),
             Self::Missing(missing) => missing.label(),
             Self::Host { .. } => String::new(),
             Self::DeviceApi { device_api, .. } => format!("device_api is {device_api}"),
             Self::Conflict { found, .. } | Self::Elsewhere { found, .. } => format!("this host has {found}"),
             Self::Disagree { metadata_value, .. } => format!("metadata has {metadata_value}"),
+            Self::TwoRecords(_) => "the second one".to_owned(),
             Self::LoneHostdev => "not a domain".to_owned(),
             Self::NoDomain | Self::Overlap(_) => String::new(),
         }
-    }
-
-    /// What to do about it.
-    pub fn help(&self) -> Option<String> {
-        let help = match self {
-            Self::Hostdev(HostdevError::Twice { part, .. }) | Self::Metadata(MetadataError::Twice { part, .. }) => {
-                format!("remove the {part} that is wrong")
-            }
-            Self::Hostdev(_) => "a mediated device is named by <source><address uuid='…'/></source>".to_owned(),
-            Self::Metadata(MetadataError::OtherElement { .. }) => {
-                "remove it: virsh metadata DOMAIN --uri urn:virt-mdev:1 --remove --config".to_owned()
-            }
-            Self::Metadata(MetadataError::OtherUuid { .. }) => {
-                "remove that attribute, or the record: fill writes a new one".to_owned()
-            }
-            Self::NotAUuid { .. } => {
-                "put the UUID of the device there; mdevctl list shows those of this host".to_owned()
-            }
-            Self::Missing(missing) => missing.help(),
-            Self::Host { .. } => {
-                "is this the host's own sysfs, and may you read it? --sysfs says which is read".to_owned()
-            }
-            Self::NoDomain => return None,
-            Self::DeviceApi { device_api, .. } => {
-                format!("name a vfio-pci device, or say model='{device_api}'; QEMU would refuse this one at start")
-            }
-            Self::Conflict { .. } => "--on-conflict replace writes what this host has, --on-conflict keep leaves the \
-                                      hostdev as it is"
-                .to_owned(),
-            Self::Elsewhere { .. } => "correct both places at once: --into both --on-conflict replace".to_owned(),
-            Self::Disagree { .. } => "correct both on a host that has the device: virt-mdev fill --into both \
-                                      --on-conflict replace"
-                .to_owned(),
-            Self::LoneHostdev => "fill it with --into source, or give the whole domain".to_owned(),
-            Self::Overlap(_) => "please report it, with the document if you can".to_owned(),
-        };
-        Some(help)
     }
 }
 
@@ -199,42 +165,50 @@ pub struct Remark {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RemarkKind {
     /// A warning: `--on-missing skip` left a device without its identity.
-    #[error("{0}; left as it is")]
+    #[error("{0}; skipped")]
     Skipped(Missing),
     /// A warning: `--on-conflict keep` left an identity that this host contradicts.
-    #[error("mdev {0} is something else on this host; kept as it is")]
-    Kept(Uuid, Identity),
+    #[error("{0} differs on this host; kept as it is")]
+    Kept(DeviceAddress, Identity),
     /// A warning: libvirt refuses a domain that has a device twice.
-    #[error("mdev {0} stands twice in this domain; libvirt refuses that")]
-    Twice(Uuid),
+    #[error("{0} appears twice in this domain; libvirt refuses that")]
+    Twice(DeviceAddress),
     /// A warning: a record has lost its device.
     #[error("this record belongs to no hostdev of the domain")]
     Stale,
     /// A warning: a record has lost its device, and goes.
     #[error("this record belongs to no hostdev of the domain; removed")]
     StaleRemoved,
+    /// Hostdevs of type pci are not recorded: a warning if the domain has no mediated device, else a note.
+    #[error("{count} hostdev{} of type pci {} not recorded", if *count == 1 { "" } else { "s" }, if *count == 1 { "is" } else { "are" })]
+    PciHostdevs {
+        /// How many there are.
+        count: usize,
+        /// Whether the domain has mediated devices too.
+        beside_mdevs: bool,
+    },
     /// A note: the model asks for no identity.
-    #[error("left alone: {}", .0.as_deref().map_or_else(|| "no model".to_owned(), |model| format!("model {model}")))]
+    #[error("ignored: {}", .0.as_deref().map_or_else(|| "no model".to_owned(), |model| format!("model {model}")))]
     OtherModel(Option<String>),
     /// A note: nothing is missing.
-    #[error("mdev {0} is complete; left as it is")]
-    Complete(Uuid),
+    #[error("{0} is complete; unchanged")]
+    Complete(DeviceAddress),
 }
 
 impl RemarkKind {
     /// Whether it is a warning; else it is said only to those who asked for more.
     pub fn is_warning(&self) -> bool {
-        !matches!(self, Self::OtherModel(_) | Self::Complete(_))
+        !matches!(self, Self::OtherModel(_) | Self::Complete(_) | Self::PciHostdevs { beside_mdevs: true, .. })
     }
 
-    /// What is said below the marked characters.
+    /// Returns what a message says below the marked characters.
     pub fn label(&self) -> String {
         match self {
             Self::Skipped(missing) => missing.label(),
             Self::OtherModel(_) => "only vfio-pci has an identity".to_owned(),
-            Self::Stale => "fill --into metadata --on-conflict replace removes it".to_owned(),
+            Self::PciHostdevs { .. } => "only mediated devices are recorded".to_owned(),
             Self::Kept(_, identity) => format!("this host has {identity}"),
-            Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) => String::new(),
+            Self::Stale | Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) => String::new(),
         }
     }
 }

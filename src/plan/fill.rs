@@ -1,13 +1,13 @@
-//! Writing identities down.
+//! Recording identities.
 
 use std::collections::HashSet;
 
-use super::device::{Found, find};
+use super::claims::{Claim, Claims, Places as GuestPlaces, recorded};
 use super::error::{Fault, PlanError, Remark, RemarkKind, fault_of_metadata};
-use super::recorded::{pair, recorded};
-use super::write::{complete, identities_element, record_element, rename, same_record};
+use super::lookup::{Missing, find};
+use super::write::{Attributes, complete, identities_element, kept_record, record_element};
 use super::{Decision, Place, Places, Plan, Step, span_of};
-use crate::device::{Identity, Part, Uuid};
+use crate::device::{DeviceAddress, Identity, Part, Uuid};
 use crate::domain::{
     Document, Domain, Holder, Hostdev, Identities, Metadata, MetadataError, Model, Record, Source, with_lead,
 };
@@ -49,41 +49,40 @@ pub enum OnConflict {
 /// Plans what `fill` does with a document.
 ///
 /// # Errors
-/// All that keeps it from being done, in the order of the places.
+/// Everything that keeps it from being done, in document order.
 pub fn fill(document: &Document, host: &Host, policy: &Policy) -> Result<Plan, Vec<Fault>> {
-    let mut filling =
-        Filling { document, host, policy, plan: Plan::default(), faults: Vec::new(), kept: HashSet::new() };
-    document.domains.iter().for_each(|domain| filling.fill_domain(domain));
-    let Filling { mut plan, mut faults, .. } = filling;
-    plan.decisions.sort_by_key(|decision| decision.span);
-    plan.remarks.sort_by_key(|remark| remark.span);
-    faults.sort_by_key(|fault| fault.span);
-    if faults.is_empty() { Ok(plan) } else { Err(faults) }
+    run(document, host, policy).map(|filling| filling.plan)
 }
 
-/// Our metadata element for a document's domain, as `virsh metadata --set` takes it: without a prefix, since libvirt gives it
-/// one; and what is worth saying beside it.
+/// Returns our metadata element for a document's domain, as `virsh metadata --set` takes it: without a prefix, since libvirt
+/// adds one; and what is worth saying beside it. It is `None` if there is nothing to record.
 ///
-/// It takes the place of the one that stands there, so what is recorded of a device that the policy leaves alone stays in it.
+/// It replaces the element that is there, so it also holds the records of devices that the policy leaves as they are.
 ///
 /// # Errors
-/// As [`fill`], and where there is no domain.
-pub fn identities(document: &Document, host: &Host, policy: &Policy) -> Result<(NewElement, Vec<Remark>), Vec<Fault>> {
-    let Plan { remarks, .. } = fill(document, host, policy)?;
-    let domain = document.main_domain();
-    let domain = domain.ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
-    let (records, stale) = pair(domain);
-    let of_hostdevs = domain.hostdevs.iter().zip(records).filter_map(|(hostdev, record)| {
-        let source = hostdev.source()?;
-        let kept = || record.map(|record| same_record("", record));
-        let Ok((uuid, Found::Device(identity))) = find(source, host) else { return kept() };
-        let fillable = Fillable { source, record, uuid, identity, steps: Vec::new() };
-        let is_kept = policy.on_conflict == OnConflict::Keep && !fillable.conflicts().is_empty();
-        if is_kept { kept() } else { Some(record_element("", uuid, &fillable.identity)) }
-    });
-    let is_stale_kept = policy.on_conflict != OnConflict::Replace;
-    let of_none = stale.into_iter().filter(|_| is_stale_kept).map(|record| same_record("", record));
-    Ok((identities_element("", of_hostdevs.chain(of_none).collect()), remarks))
+/// As [`fill`], and if there is no domain.
+pub fn identities(
+    document: &Document,
+    host: &Host,
+    policy: &Policy,
+) -> Result<(Option<NewElement>, Vec<Remark>), Vec<Fault>> {
+    let Filling { plan, mut records, .. } = run(document, host, policy)?;
+    let is_main = |domain: &&Domain| !domain.is_inactive;
+    let number = document.domains.iter().position(|domain| is_main(&domain));
+    let number = number.ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
+    let records = std::mem::take(&mut records[number]);
+    let element = (!records.is_empty()).then(|| identities_element("", records));
+    Ok((element, plan.remarks))
+}
+
+fn run<'a>(document: &'a Document, host: &'a Host, policy: &'a Policy) -> Result<Filling<'a>, Vec<Fault>> {
+    let mut filling =
+        Filling { document, host, policy, plan: Plan::default(), records: Vec::new(), faults: Vec::new() };
+    document.domains.iter().for_each(|domain| filling.fill_domain(domain));
+    filling.plan.decisions.sort_by_key(|decision| decision.span);
+    filling.plan.remarks.sort_by_key(|remark| remark.span);
+    filling.faults.sort_by_key(|fault| fault.span);
+    if filling.faults.is_empty() { Ok(filling) } else { Err(filling.faults) }
 }
 
 struct Filling<'a> {
@@ -91,13 +90,26 @@ struct Filling<'a> {
     host: &'a Host,
     policy: &'a Policy,
     plan: Plan,
+    /// For each domain the records that it has afterwards, without a prefix.
+    records: Vec<Vec<NewElement>>,
     faults: Vec<Fault>,
-    /// The devices of the domain in hand that are kept.
-    kept: HashSet<Uuid>,
+}
+
+/// What is done with one hostdev.
+enum Judged<'a> {
+    /// Its identity is written.
+    Fill(Fillable<'a>),
+    /// It stays as it is, and so does what was recorded for it.
+    Leave {
+        record: Option<&'a Record>,
+        /// The device, if it stays as it is because the policy says so.
+        kept: Option<(Uuid, Identity)>,
+    },
 }
 
 /// A hostdev whose device was found, with nothing against filling it.
 struct Fillable<'a> {
+    hostdev: &'a Hostdev,
     source: &'a Source,
     record: Option<&'a Record>,
     uuid: Uuid,
@@ -105,7 +117,7 @@ struct Fillable<'a> {
     steps: Vec<Step>,
 }
 
-/// A part that says something else than the host.
+/// A part that differs from the host.
 struct Conflict {
     place: Place,
     part: Part,
@@ -113,58 +125,125 @@ struct Conflict {
     span: Span,
 }
 
+/// The records of a domain while it is filled.
+struct Records<'a> {
+    claims: Claims<'a>,
+    /// The UUIDs of the domain's hostdevs.
+    uuids: HashSet<Uuid>,
+    /// Whether each record belongs to a hostdev.
+    is_taken: Vec<bool>,
+}
+
+impl<'a> Records<'a> {
+    fn of(domain: &'a Domain) -> Self {
+        let claims = Claims::of(domain);
+        let is_taken = vec![false; claims.numbers().len()];
+        Self { claims, uuids: domain.hostdevs.iter().filter_map(Hostdev::uuid).collect(), is_taken }
+    }
+
+    /// Returns the record that was made for a hostdev's UUID.
+    fn take_by_uuid(&mut self, claim: Claim) -> Option<&'a Record> {
+        claim.uuid.map(|number| self.take(number))
+    }
+
+    /// Returns a record that was made for a hostdev's address or alias and for a UUID that no hostdev has any more.
+    fn take_by_place(&mut self, claim: Claim, fits: impl Fn(&Record) -> bool) -> Option<&'a Record> {
+        let is_free = |number: &usize| {
+            let record = self.claims.record(*number);
+            let is_gone = record.recorded_uuid().is_none_or(|uuid| !self.uuids.contains(&uuid));
+            !self.is_taken[*number] && is_gone && fits(record)
+        };
+        let number = claim.by_place().find(is_free)?;
+        Some(self.take(number))
+    }
+
+    fn take(&mut self, number: usize) -> &'a Record {
+        self.is_taken[number] = true;
+        self.claims.record(number)
+    }
+
+    fn stale(&self) -> Vec<&'a Record> {
+        let stale = self.claims.numbers().filter(|number| !self.is_taken[*number]);
+        stale.map(|number| self.claims.record(number)).collect()
+    }
+}
+
 impl<'a> Filling<'a> {
     fn fill_domain(&mut self, domain: &'a Domain) {
+        self.records.push(Vec::new());
         self.warn_of_twins(domain);
+        self.warn_of_pci_hostdevs(domain);
         if let Some(fault) = fault_of_metadata(domain).or_else(|| self.fault_of_lone_hostdev(domain)) {
             self.faults.push(fault);
             return;
         }
-        let (records, stale) = pair(domain);
+        let mut records = Records::of(domain);
+        if !self.removes_stale() {
+            let faults = self.faults.len();
+            self.faults.extend(records.claims.faults());
+            if self.faults.len() > faults {
+                return;
+            }
+        }
         let mut fillable = Vec::new();
-        self.kept.clear();
-        for (hostdev, record) in domain.hostdevs.iter().zip(records) {
-            match self.judge(hostdev, record) {
-                Ok(Some(found)) => fillable.push(found),
-                Ok(None) => {
-                    let uuid = hostdev.source().map(|source| source.uuid.text.clone());
-                    self.decide(uuid, span_of(hostdev), Vec::new());
+        let mut left = Vec::new();
+        let mut kept = HashSet::new();
+        for hostdev in &domain.hostdevs {
+            match self.judge(hostdev, &mut records) {
+                Ok(Judged::Fill(found)) => fillable.push(found),
+                Ok(Judged::Leave { record, kept: device }) => {
+                    kept.extend(device.map(|(uuid, _)| uuid));
+                    left.extend(record.map(|record| (hostdev.ordinal, record)));
+                    self.decide(hostdev, Vec::new());
                 }
                 Err(faults) => self.faults.extend(faults),
             }
         }
-        // Of one device that stands twice neither is filled: the record of one would be taken for the other's.
-        let (kept, mut fillable): (Vec<_>, Vec<_>) =
-            fillable.into_iter().partition(|found| self.kept.contains(&found.uuid));
-        for found in kept {
-            self.decide(Some(found.source.uuid.text.clone()), found.source.uuid.name, Vec::new());
-            self.keep(found);
+        // If a device appears twice, neither is filled: the record of one would be taken for the other's.
+        let (twins, mut fillable): (Vec<_>, Vec<_>) =
+            fillable.into_iter().partition(|found| kept.contains(&found.uuid));
+        for Fillable { hostdev, source, record, uuid, identity, .. } in twins {
+            self.remark(source.uuid.name, RemarkKind::Kept(DeviceAddress::Mdev(uuid), identity));
+            left.extend(record.map(|record| (hostdev.ordinal, record)));
+            self.decide(hostdev, Vec::new());
         }
-        let goes = self.policy.on_conflict == OnConflict::Replace && self.policy.into.include(Place::Metadata);
-        let fate = if goes { RemarkKind::StaleRemoved } else { RemarkKind::Stale };
+        let stale = records.stale();
+        let fate = if self.removes_stale() { RemarkKind::StaleRemoved } else { RemarkKind::Stale };
         stale.iter().for_each(|record| self.remark(record.element.start_tag, fate.clone()));
         if self.policy.into.include(Place::Source) {
             fillable.iter_mut().for_each(|found| self.fill_source(found));
         }
         if self.policy.into.include(Place::Metadata) {
             self.fill_metadata(domain, &mut fillable, &stale);
+            self.keep_records(domain, &fillable, &left, &stale);
         }
-        for Fillable { source, uuid, steps, .. } in fillable {
+        for Fillable { hostdev, source, uuid, steps, .. } in fillable {
             if steps.is_empty() {
-                self.remark(source.uuid.name, RemarkKind::Complete(uuid));
+                self.remark(source.uuid.name, RemarkKind::Complete(DeviceAddress::Mdev(uuid)));
             }
-            self.decide(Some(source.uuid.text.clone()), source.uuid.name, steps);
+            self.decide(hostdev, steps);
         }
+    }
+
+    /// Whether records that belong to no hostdev are removed.
+    fn removes_stale(&self) -> bool {
+        self.policy.on_conflict == OnConflict::Replace && self.policy.into.include(Place::Metadata)
     }
 
     fn warn_of_twins(&mut self, domain: &Domain) {
         let mut seen = HashSet::new();
-        for hostdev in &domain.hostdevs {
-            let Some(Source { uuid: spelling, .. }) = hostdev.source() else { continue };
-            let Ok(uuid) = spelling.uuid else { continue };
+        for source in domain.hostdevs.iter().filter_map(Hostdev::source) {
+            let Ok(uuid) = source.uuid.uuid else { continue };
             if !seen.insert(uuid) {
-                self.remark(spelling.name, RemarkKind::Twice(uuid));
+                self.remark(source.uuid.name, RemarkKind::Twice(DeviceAddress::Mdev(uuid)));
             }
+        }
+    }
+
+    fn warn_of_pci_hostdevs(&mut self, domain: &Domain) {
+        if let [first, ..] = &domain.pci_hostdevs[..] {
+            let (count, beside_mdevs) = (domain.pci_hostdevs.len(), !domain.hostdevs.is_empty());
+            self.remark(first.start_tag, RemarkKind::PciHostdevs { count, beside_mdevs });
         }
     }
 
@@ -174,34 +253,37 @@ impl<'a> Filling<'a> {
         wants_metadata.then_some(Fault { span, error: PlanError::LoneHostdev })
     }
 
-    /// Judges one hostdev: it can be filled, or is left alone, or keeps everything from being done.
-    fn judge(&mut self, hostdev: &'a Hostdev, record: Option<&'a Record>) -> Result<Option<Fillable<'a>>, Vec<Fault>> {
+    /// Decides about one hostdev: it is filled, or left as it is, or keeps the document from being written.
+    fn judge(&mut self, hostdev: &'a Hostdev, records: &mut Records<'a>) -> Result<Judged<'a>, Vec<Fault>> {
         let span = span_of(hostdev);
         let fault = |error| vec![Fault { span, error }];
         let source = match &hostdev.model {
             Model::VfioPci(source) => source.as_ref().map_err(|error| fault(PlanError::Hostdev(error.clone())))?,
             Model::Other(model) => {
                 self.remark(span, RemarkKind::OtherModel(model.clone()));
-                return Ok(None);
+                return Ok(Judged::Leave { record: None, kept: None });
             }
         };
-        let (uuid, found) = find(source, self.host).map_err(fault)?;
+        let claim = records.claims.on(hostdev);
+        let mut record = records.take_by_uuid(claim);
+        let written = record.map_or(&source.written, |record| &record.written);
+        let (device, found) = find(source, written.identity().as_ref(), self.host).map_err(fault)?;
         let identity = match (found, self.policy.on_missing) {
-            (Found::Device(identity), _) => identity,
-            (Found::Missing(missing), OnMissing::Error) => return Err(fault(PlanError::Missing(missing))),
-            (Found::Missing(missing), OnMissing::Skip) => {
-                recorded(source, record).map_err(|fault| vec![fault])?;
-                self.remark(span, RemarkKind::Skipped(missing));
-                return Ok(None);
-            }
+            (Ok(identity), _) => identity,
+            (Err(missing), OnMissing::Error) => return Err(fault(PlanError::Missing(missing))),
+            (Err(missing), OnMissing::Skip) => return self.skip(source, record, claim, missing, records),
         };
-        let fillable = Fillable { source, record, uuid, identity, steps: Vec::new() };
+        let DeviceAddress::Mdev(uuid) = device;
+        if record.is_none() {
+            record = records.take_by_place(claim, |record| record.written.identity().as_ref() == Some(&identity));
+        }
+        let fillable = Fillable { hostdev, source, record, uuid, identity, steps: Vec::new() };
         let conflicts = fillable.conflicts();
         let is_filled = |conflict: &Conflict| self.policy.into.include(conflict.place);
         match self.policy.on_conflict {
-            _ if conflicts.is_empty() => Ok(Some(fillable)),
-            OnConflict::Replace if conflicts.iter().all(is_filled) => Ok(Some(fillable)),
-            // To correct one place only would leave two that disagree.
+            _ if conflicts.is_empty() => Ok(Judged::Fill(fillable)),
+            OnConflict::Replace if conflicts.iter().all(is_filled) => Ok(Judged::Fill(fillable)),
+            // Correcting one place only would leave two that disagree.
             OnConflict::Replace => {
                 let elsewhere = conflicts.into_iter().filter(|conflict| !is_filled(conflict));
                 Err(elsewhere.map(|conflict| fillable.fault_of_elsewhere(conflict)).collect())
@@ -211,15 +293,26 @@ impl<'a> Filling<'a> {
             }
             OnConflict::Keep => {
                 recorded(source, record).map_err(|fault| vec![fault])?;
-                self.keep(fillable);
-                Ok(None)
+                self.remark(span, RemarkKind::Kept(device, fillable.identity.clone()));
+                Ok(Judged::Leave { record, kept: Some((uuid, fillable.identity)) })
             }
         }
     }
 
-    fn keep(&mut self, Fillable { source, uuid, identity, .. }: Fillable<'_>) {
-        self.kept.insert(uuid);
-        self.remark(source.uuid.name, RemarkKind::Kept(uuid, identity));
+    /// Leaves a hostdev as it is whose device the host does not have.
+    fn skip(
+        &mut self,
+        source: &Source,
+        record: Option<&'a Record>,
+        claim: Claim,
+        missing: Missing,
+        records: &mut Records<'a>,
+    ) -> Result<Judged<'a>, Vec<Fault>> {
+        recorded(source, record).map_err(|fault| vec![fault])?;
+        self.remark(source.uuid.name, RemarkKind::Skipped(missing));
+        // A record that may have been made for it is not stale.
+        let record = record.or_else(|| records.take_by_place(claim, |_| true));
+        Ok(Judged::Leave { record, kept: None })
     }
 
     fn fill_source(&mut self, found: &mut Fillable<'_>) {
@@ -230,34 +323,49 @@ impl<'a> Filling<'a> {
 
     fn fill_metadata(&mut self, domain: &'a Domain, fillable: &mut [Fillable<'a>], stale: &[&Record]) {
         let Some(metadata) = &domain.metadata else { return };
+        let places = GuestPlaces::of(domain);
         if let Metadata::Ours(identities) = metadata {
+            let mut seen = HashSet::new();
             for found in &mut *fillable {
-                if let Some(record) = found.record {
-                    self.fill_record(identities, record, found);
+                // A device that appears twice has one record.
+                if let Some(record) = found.record.filter(|_| seen.insert(found.uuid)) {
+                    self.fill_record(identities, record, found, &places);
                 }
             }
-            if self.policy.on_conflict == OnConflict::Replace {
-                stale.iter().for_each(|record| self.remove_record(identities, record));
+            for record in stale {
+                if self.removes_stale() {
+                    self.remove_record(identities, record);
+                } else {
+                    self.release_place(identities, record, &places);
+                }
             }
         }
-        let unrecorded: Vec<_> = fillable.iter_mut().filter(|found| found.record.is_none()).collect();
+        let mut seen = HashSet::new();
+        let unrecorded = fillable.iter_mut().filter(|found| found.record.is_none() && seen.insert(found.uuid));
+        let unrecorded: Vec<_> = unrecorded.collect();
         if !unrecorded.is_empty() {
             self.add_records(metadata, unrecorded);
         }
     }
 
-    fn fill_record(&mut self, identities: &Identities, record: &Record, found: &mut Fillable<'_>) {
+    fn fill_record(
+        &mut self,
+        identities: &Identities,
+        record: &Record,
+        found: &mut Fillable<'_>,
+        places: &GuestPlaces<'_>,
+    ) {
         let path = [record.element.index];
         let (mut edits, steps) = complete(&record.written, &found.identity, Place::Metadata, &path);
         found.steps.extend(steps);
-        if record.uuid.as_ref().is_none_or(|spelling| spelling.uuid != Ok(found.uuid)) {
-            if record.has_other_uuid {
-                let error = MetadataError::OtherUuid { span: record.element.start_tag };
-                self.faults.push(Fault { span: error.span(), error: PlanError::Metadata(error) });
-            }
-            edits.push(rename(record, found.uuid));
-            found.steps.push(Step::Rename(found.uuid));
+        let attributes = Attributes::for_hostdev(record, found.uuid, &found.hostdev.guest, places);
+        if attributes.rename.is_some() && record.has_other_uuid {
+            let error = MetadataError::OtherUuid { span: record.element.start_tag };
+            self.faults.push(Fault { span: error.span(), error: PlanError::Metadata(error) });
         }
+        let (attribute_edits, steps) = attributes.edits(record);
+        edits.extend(attribute_edits);
+        found.steps.extend(steps);
         self.edit(&identities.holder, edits);
     }
 
@@ -265,14 +373,22 @@ impl<'a> Filling<'a> {
         let span = with_lead(&self.document.text, record.element.span);
         let change = Change::Remove { element: vec![record.element.index] };
         self.edit(&identities.holder, vec![Edit { span, text: String::new(), change }]);
-        let uuid = record.uuid.as_ref().map(|spelling| spelling.text.clone());
-        self.decide(uuid, record.element.start_tag, vec![Step::RemoveStale]);
+        self.decide_about_record(record, vec![Step::RemoveStale]);
+    }
+
+    /// Takes the guest address and the alias from a record whose hostdev is gone, if another hostdev has them now: libvirt gives
+    /// an address that became free to the next device.
+    fn release_place(&mut self, identities: &Identities, record: &Record, places: &GuestPlaces<'_>) {
+        let (edits, steps) = Attributes::for_none(record, places).edits(record);
+        if !steps.is_empty() {
+            self.edit(&identities.holder, edits);
+            self.decide_about_record(record, steps);
+        }
     }
 
     fn add_records(&mut self, metadata: &Metadata, unrecorded: Vec<&mut Fillable<'_>>) {
-        let records = |prefix: &str| -> Vec<NewElement> {
-            unrecorded.iter().map(|found| record_element(prefix, found.uuid, &found.identity)).collect()
-        };
+        let records =
+            |prefix: &str| -> Vec<NewElement> { unrecorded.iter().map(|found| found.record_element(prefix)).collect() };
         let (holder, slot, elements) = match metadata {
             Metadata::Ours(ours) => (&ours.holder, &ours.slot, records(ours.element.prefix(&self.document.text))),
             Metadata::WithoutOurs { holder, slot } => {
@@ -290,8 +406,37 @@ impl<'a> Filling<'a> {
         }
     }
 
-    fn decide(&mut self, uuid: Option<String>, span: Span, steps: Vec<Step>) {
-        self.plan.decisions.push(Decision { uuid, span, steps });
+    /// Notes the records that the domain has afterwards, for [`identities`]. `left` holds those of hostdevs that stay as they are,
+    /// with the ordinal of the hostdev.
+    fn keep_records(
+        &mut self,
+        domain: &Domain,
+        fillable: &[Fillable<'_>],
+        left: &[(usize, &Record)],
+        stale: &[&Record],
+    ) {
+        let places = GuestPlaces::of(domain);
+        let mut seen = HashSet::new();
+        let filled = fillable.iter().filter(|found| seen.insert(found.uuid));
+        let filled = filled.map(|found| (found.hostdev.ordinal, found.record_element("")));
+        let left = left.iter().map(|(ordinal, record)| (*ordinal, kept_record("", record, &Attributes::default())));
+        let mut of_hostdevs: Vec<_> = filled.chain(left).collect();
+        of_hostdevs.sort_by_key(|(ordinal, _)| *ordinal);
+        let stale = stale.iter().filter(|_| !self.removes_stale());
+        let stale = stale.map(|record| kept_record("", record, &Attributes::for_none(record, &places)));
+        let records = of_hostdevs.into_iter().map(|(_, record)| record).chain(stale).collect();
+        self.records.pop();
+        self.records.push(records);
+    }
+
+    fn decide(&mut self, hostdev: &Hostdev, steps: Vec<Step>) {
+        let uuid = hostdev.source().map(|source| source.uuid.text.clone());
+        self.plan.decisions.push(Decision { uuid, span: span_of(hostdev), steps });
+    }
+
+    fn decide_about_record(&mut self, record: &Record, steps: Vec<Step>) {
+        let uuid = record.uuid.as_ref().map(|attribute| attribute.text.clone());
+        self.plan.decisions.push(Decision { uuid, span: record.element.start_tag, steps });
     }
 
     fn edit(&mut self, holder: &Holder, edits: Vec<Edit>) {
@@ -309,7 +454,11 @@ impl<'a> Filling<'a> {
 }
 
 impl Fillable<'_> {
-    /// What stands there and says something else, in the source and in the metadata, whichever of them is filled.
+    fn record_element(&self, prefix: &str) -> NewElement {
+        record_element(prefix, self.uuid, &self.hostdev.guest, &self.identity)
+    }
+
+    /// Returns the parts that differ from the host, in the source and in the metadata, whichever of them is filled.
     fn conflicts(&self) -> Vec<Conflict> {
         let places = [(Place::Source, Some(&self.source.written)), (Place::Metadata, self.record.map(|r| &r.written))];
         let written = places.into_iter().filter_map(|(place, written)| Some((place, written?)));
@@ -326,12 +475,12 @@ impl Fillable<'_> {
     }
 
     fn fault_of_conflict(&self, Conflict { place, part, written, span }: Conflict) -> Fault {
-        let found = self.identity.value(part);
-        Fault { span, error: PlanError::Conflict { uuid: self.uuid, place, part, written, found } }
+        let (device, found) = (DeviceAddress::Mdev(self.uuid), self.identity.value(part));
+        Fault { span, error: PlanError::Conflict { device, place, part, written, found } }
     }
 
     fn fault_of_elsewhere(&self, Conflict { place, part, written, span }: Conflict) -> Fault {
-        let found = self.identity.value(part);
-        Fault { span, error: PlanError::Elsewhere { uuid: self.uuid, place, part, written, found } }
+        let (device, found) = (DeviceAddress::Mdev(self.uuid), self.identity.value(part));
+        Fault { span, error: PlanError::Elsewhere { device, place, part, written, found } }
     }
 }

@@ -1,15 +1,14 @@
 //! Deciding: a document and a host's answers in, decisions and edits out.
 //!
 //! Everything here is a pure function of values: no file, no clock, no environment, so that tests call it without any.
-//! [`fill`] writes identities down, [`strip`] takes them out, [`compare`] holds two documents against each other and [`check`] a
-//! document against a host.
+//! [`fill`] records identities, [`strip`] removes them, [`compare`] compares two documents and [`check`] a document with a host.
 
 pub mod check;
+mod claims;
 pub mod compare;
-mod device;
 mod error;
 pub mod fill;
-mod recorded;
+mod lookup;
 pub mod strip;
 mod write;
 
@@ -17,8 +16,9 @@ use crate::device::{Identity, Part, Uuid};
 use crate::domain::{Hostdev, Model};
 use crate::edit::Edits;
 use crate::text::Span;
-pub use device::Missing;
+pub use claims::{Key, Pairing, Rival};
 pub use error::{Fault, PlanError, Remark, RemarkKind};
+pub use lookup::Missing;
 
 /// Where identities stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub enum Step {
     Record(Identity),
     /// A record is given the UUID that the device has now.
     Rename(Uuid),
+    /// A record gets another guest address or alias, or loses it.
+    Attribute(&'static str, Option<String>),
     /// A record whose device is gone is taken out.
     RemoveStale,
     /// All of our element in the metadata is taken out.
@@ -111,6 +113,8 @@ impl std::fmt::Display for Step {
             Self::Remove(at, part, value) => write!(f, "remove {part} {value}{}", place(at)),
             Self::Record(identity) => write!(f, "record {identity} in metadata"),
             Self::Rename(uuid) => write!(f, "record it as {uuid} in metadata"),
+            Self::Attribute(name, Some(value)) => write!(f, "set {name} {value} in metadata"),
+            Self::Attribute(name, None) => write!(f, "remove {name} in metadata"),
             Self::RemoveStale => f.write_str("remove its record from metadata"),
             Self::RemoveIdentities => f.write_str("remove all records from metadata"),
         }

@@ -1,8 +1,9 @@
 //! The edits that write an identity, in a source or in a record.
 
+use super::claims::Places;
 use super::{Place, Step};
 use crate::device::{Identity, Part, Uuid};
-use crate::domain::{Content, NAMESPACE, Record, Written, WrittenPart};
+use crate::domain::{Content, GuestSide, NAMESPACE, Record, RecordAttribute, Written, WrittenPart};
 use crate::edit::{Change, Edit, NewContent, NewElement, escape_attribute, escape_text};
 use crate::text::Span;
 
@@ -36,17 +37,137 @@ fn replace_content(content: &Content, element: Vec<usize>, value: String) -> Edi
     Edit { span, text, change: Change::SetText { element, value } }
 }
 
-/// Gives a record the UUID that its device has now.
-pub(super) fn rename(record: &Record, uuid: Uuid) -> Edit {
-    let value = uuid.to_string();
-    let (span, text) = match &record.uuid {
-        Some(spelling) => (spelling.span, escape_attribute(&value)),
-        None => (Span::at(record.element.name.end), format!(" uuid='{}'", escape_attribute(&value))),
-    };
-    Edit {
-        span,
-        text,
-        change: Change::SetAttribute { element: vec![record.element.index], name: "uuid".to_owned(), value },
+/// What happens to an attribute of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum NewValue {
+    /// It stays as it is.
+    #[default]
+    Same,
+    /// It gets this value.
+    Set(String),
+    /// It goes.
+    Gone,
+}
+
+/// What happens to the attributes of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Attributes {
+    /// The UUID that it gets, if it has another one.
+    pub rename: Option<Uuid>,
+    guest: NewValue,
+    alias: NewValue,
+}
+
+impl Attributes {
+    /// Makes a record name its hostdev. An attribute that the hostdev has no value for goes only if another hostdev of the domain
+    /// has the value now.
+    pub fn for_hostdev(record: &Record, uuid: Uuid, guest: &GuestSide, places: &Places<'_>) -> Self {
+        let none = Self::for_none(record, places);
+        Self {
+            rename: Some(uuid).filter(|_| record.recorded_uuid() != Some(uuid)),
+            guest: match &guest.address {
+                Some(address) if record.guest_address() == Some(address) => NewValue::Same,
+                Some(address) => NewValue::Set(address.to_string()),
+                None => none.guest,
+            },
+            alias: match &guest.alias {
+                Some(alias) if record.user_alias() == Some(alias) => NewValue::Same,
+                Some(alias) => NewValue::Set(alias.to_string()),
+                None => none.alias,
+            },
+        }
+    }
+
+    /// Takes the guest address and the alias from a record if a hostdev of the domain has them.
+    pub fn for_none(record: &Record, places: &Places<'_>) -> Self {
+        let gone = |is_used: bool| if is_used { NewValue::Gone } else { NewValue::Same };
+        Self {
+            rename: None,
+            guest: gone(record.guest_address().is_some_and(|address| places.addresses.contains(address))),
+            alias: gone(record.user_alias().is_some_and(|alias| places.aliases.contains(alias))),
+        }
+    }
+
+    /// Returns the edits of a record's start tag, and what they are called.
+    pub fn edits(self, record: &Record) -> (Vec<Edit>, Vec<Step>) {
+        let mut tag = StartTag { element: record.element.index, edits: Vec::new(), added: Vec::new() };
+        let mut steps = Vec::new();
+        if let Some(uuid) = self.rename {
+            let attribute = record.uuid.as_ref().map(|attribute| (attribute.span, attribute.whole));
+            tag.change("uuid", attribute, Some(uuid.to_string()));
+            steps.push(Step::Rename(uuid));
+        }
+        let mut change = |name, attribute: Option<(Span, Span)>, value: NewValue| {
+            let value = match value {
+                NewValue::Same => return,
+                NewValue::Set(value) => Some(value),
+                NewValue::Gone => None,
+            };
+            steps.push(Step::Attribute(name, value.clone()));
+            tag.change(name, attribute, value);
+        };
+        change("guest", record.guest.as_ref().map(RecordAttribute::spans), self.guest);
+        change("alias", record.alias.as_ref().map(RecordAttribute::spans), self.alias);
+        (tag.into_edits(record), steps)
+    }
+
+    /// Returns the attributes of a record that they are applied to.
+    fn applied(&self, record: &Record) -> Vec<(&'static str, String)> {
+        let value = |old: Option<String>, new: &NewValue| match new {
+            NewValue::Same => old,
+            NewValue::Set(value) => Some(value.clone()),
+            NewValue::Gone => None,
+        };
+        let uuid = record.uuid.as_ref().map(|attribute| attribute.text.clone());
+        let guest = record.guest_address().map(ToString::to_string);
+        let alias = record.user_alias().map(ToString::to_string);
+        let all = [("uuid", uuid), ("guest", value(guest, &self.guest)), ("alias", value(alias, &self.alias))];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// The edits of one start tag.
+struct StartTag {
+    element: usize,
+    edits: Vec<Edit>,
+    /// Attributes that are not there yet: they are added in one edit.
+    added: Vec<(&'static str, String)>,
+}
+
+impl StartTag {
+    /// Gives an attribute a value, or removes it. `spans` are those of its value and of all of it, if it is there.
+    fn change(&mut self, name: &'static str, spans: Option<(Span, Span)>, value: Option<String>) {
+        let element = vec![self.element];
+        match (spans, value) {
+            (Some((span, _)), Some(value)) => {
+                let text = escape_attribute(&value);
+                let change = Change::SetAttributes { element, attributes: vec![(name, value)] };
+                self.edits.push(Edit { span, text, change });
+            }
+            (Some((_, whole)), None) => {
+                let change = Change::RemoveAttribute { element, name };
+                self.edits.push(Edit { span: whole, text: String::new(), change });
+            }
+            (None, Some(value)) => self.added.push((name, value)),
+            (None, None) => {}
+        }
+    }
+
+    fn into_edits(mut self, record: &Record) -> Vec<Edit> {
+        if !self.added.is_empty() {
+            // After the last attribute of ours.
+            let ends = [
+                record.uuid.as_ref().map(|attribute| attribute.whole.end),
+                record.guest.as_ref().map(|attribute| attribute.whole.end),
+                record.alias.as_ref().map(|attribute| attribute.whole.end),
+            ];
+            let place = ends.into_iter().flatten().max().unwrap_or(record.element.name.end);
+            let text = self.added.iter().map(|(name, value)| format!(" {name}='{}'", escape_attribute(value)));
+            let text = text.collect();
+            let change = Change::SetAttributes { element: vec![self.element], attributes: self.added };
+            self.edits.push(Edit { span: Span::at(place), text, change });
+        }
+        self.edits
     }
 }
 
@@ -56,18 +177,21 @@ pub(super) fn identities_element(prefix: &str, records: Vec<NewElement>) -> NewE
 }
 
 /// The record of one device.
-pub(super) fn record_element(prefix: &str, uuid: Uuid, identity: &Identity) -> NewElement {
+pub(super) fn record_element(prefix: &str, uuid: Uuid, guest: &GuestSide, identity: &Identity) -> NewElement {
     let parts = Part::ALL.map(|part| part_element(prefix, Place::Metadata, part, identity));
     let record = in_our_namespace(prefix, "hostdev", NewContent::Elements(parts.into()));
-    NewElement { attributes: vec![("uuid", uuid.to_string())], ..record }
+    let guest_address = guest.address.iter().map(|address| ("guest", address.to_string()));
+    let alias = guest.alias.iter().map(|alias| ("alias", alias.to_string()));
+    let attributes = std::iter::once(("uuid", uuid.to_string())).chain(guest_address).chain(alias);
+    NewElement { attributes: attributes.collect(), ..record }
 }
 
-/// A record as it stands, as far as it is known.
-pub(super) fn same_record(prefix: &str, record: &Record) -> NewElement {
+/// A record as it is, with other attributes; what this version does not know of it is left out.
+pub(super) fn kept_record(prefix: &str, record: &Record, attributes: &Attributes) -> NewElement {
     let text = |part: &WrittenPart| in_our_namespace(prefix, part.part.element(), NewContent::Text(part.text.clone()));
     let parts = record.written.parts().map(text).collect();
-    let uuid = record.uuid.iter().map(|spelling| ("uuid", spelling.text.clone()));
-    NewElement { attributes: uuid.collect(), ..in_our_namespace(prefix, "hostdev", NewContent::Elements(parts)) }
+    let attributes = attributes.applied(record);
+    NewElement { attributes, ..in_our_namespace(prefix, "hostdev", NewContent::Elements(parts)) }
 }
 
 fn part_element(prefix: &str, place: Place, part: Part, identity: &Identity) -> NewElement {

@@ -84,6 +84,20 @@ pub fn short(text: &str) -> String {
     }
 }
 
+/// Quotes a word for a shell, if it needs quotes: a suggested command is pasted, perhaps as root.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Quotes a guest's name as an argument of virsh, which would take one that begins with a dash for an option.
+pub fn virsh_domain(name: &str) -> String {
+    if name.starts_with('-') { format!("-- {}", shell_word(name)) } else { shell_word(name) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +122,16 @@ mod tests {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
         assert_eq!(path(Path::new(OsStr::from_bytes(b"vm\xff\xc3-\xc3\xa4\x1b\n.xml"))), r"vm\xff\xc3-ä\x1b\n.xml");
+    }
+
+    #[test]
+    fn a_word_is_quoted_for_the_shell_if_it_needs_quotes() {
+        assert_eq!(shell_word("win10"), "win10");
+        assert_eq!(shell_word("0000:00:02.0"), "0000:00:02.0");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("win10; touch /tmp/x"), "'win10; touch /tmp/x'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(virsh_domain("-dash"), "-- -dash");
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 //! Nothing here prints; [`Diagnostic::render`] gives the text.
 
 pub mod escape;
+pub mod help;
 mod origin;
 mod render;
 

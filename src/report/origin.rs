@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::OnceLock;
 
-use super::{Diagnostic, Excerpt, escape};
+use super::{Diagnostic, Excerpt, escape, help};
 use crate::domain::ReadError;
 use crate::edit::ProofError;
 use crate::file::{self, FileError, FileKind};
@@ -52,14 +52,15 @@ impl<'a> Origin<'a> {
     pub fn fault(&self, fault: &Fault) -> Diagnostic {
         let error = &fault.error;
         let told = Diagnostic::of(error).at(self.excerpt(fault.span, error.label()));
-        error.help().into_iter().fold(told, Diagnostic::help)
+        help::plan_error(error).into_iter().fold(told, Diagnostic::help)
     }
 
     /// What is worth saying beside a plan.
     pub fn remark(&self, remark: &Remark) -> Diagnostic {
         let message = remark.kind.to_string();
         let told = if remark.kind.is_warning() { Diagnostic::warning(message) } else { Diagnostic::note(message) };
-        told.at(self.excerpt(remark.span, remark.kind.label()))
+        let told = told.at(self.excerpt(remark.span, remark.kind.label()));
+        help::remark(&remark.kind).into_iter().fold(told, Diagnostic::help)
     }
 
     /// A result that was not proven, which is a fault of this program.

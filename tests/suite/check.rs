@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use crate::support::guests::{
-    ABSENT, AP, NO_PCI, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
+    ABSENT, AP, NO_PCI, at, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
     recorded, uuid,
 };
 use crate::support::{Run, Scratch};
@@ -32,7 +32,7 @@ fn each_device_is_same_different_missing_or_unrecorded() {
     for (document, word, status) in [
         (filled(1), "same", 0),
         (guest_recorded(&uuid(1), identity(1)), "same", 0),
-        (recorded(&record(ABSENT), &hostdev(&uuid(1), &NONE)), "same", 0),
+        (at(&guest_recorded(&uuid(1), identity(1)), 9), "same", 0),
         (
             guest(
                 &uuid(3),
@@ -63,9 +63,11 @@ fn the_table_tells_what_was_recorded_and_what_is_there() {
     let document = domain(&[hostdev(&uuid(1), &elements(2)), hostdev(ABSENT, &elements(1)[..1])].concat());
     let run = Scratch::new();
     let run = check(&run, NONE).stdin(document).status(1).stdout(
-        "DOMAIN  MDEV                                  VERDICT    RECORDED                 ON THIS HOST\n\
+        "DOMAIN  MDEV                                  VERDICT    RECORDED                 ON THIS HOST             \
+         REASON\n\
          vm      c0ffee01-0000-4000-8000-000000000001  different  0x1234 0x11e8 i915-V5_8  0x1234 0x11e8 i915-V5_4\n\
-         vm      c2177883-f1bb-47f0-914d-32a22e3a8804  missing    0x1234 - -               -\n",
+         vm      c2177883-f1bb-47f0-914d-32a22e3a8804  missing    0x1234 - -               -                        \
+         mdev c2177883-f1bb-47f0-914d-32a22e3a8804 is not on this host\n",
     );
     run.check();
 }
@@ -123,10 +125,24 @@ fn several_documents_patterns_and_standard_input_are_judged_together() {
         .check();
     scratch.file("b.xml", bare(2));
     check(&scratch, ["a.xml", "b.xml"]).status(1).stdout_has("same").stdout_has("unrecorded").check();
-    // An error of one is an error of all, and nothing is half told.
+}
+
+#[test]
+fn several_files_are_named_and_a_broken_one_hides_no_other() {
+    let scratch = Scratch::with("a.xml", filled(1));
+    scratch.file("b.xml", bare(2));
     scratch.file("c.xml", "<domain>");
-    check(&scratch, ["a.xml", "b.xml", "c.xml"]).status(2).stderr_has("c.xml:1:").check();
-    check(&scratch, ["d.xml"]).status(2).stderr_has("d.xml").check();
+    let run = check(&scratch, ["a.xml", "c.xml", "b.xml"]).status(2).stderr_has("c.xml:1:");
+    run.stdout(
+        "FILE   DOMAIN  MDEV                                  VERDICT     RECORDED                 ON THIS HOST\n\
+         a.xml  vm      c0ffee01-0000-4000-8000-000000000001  same        0x1234 0x11e8 i915-V5_4  0x1234 0x11e8 i915-V5_4\n\
+         b.xml  vm      c0ffee02-0000-4000-8000-000000000002  unrecorded  -                        0x1234 0x11e8 i915-V5_8\n",
+    )
+    .check();
+    let run = check(&scratch, ["--json", "a.xml", "c.xml", "b.xml"]).status(2).stderr_has("c.xml:1:");
+    run.stdout_has("\"same\"").stdout_has("\"file\": \"c.xml\",\n    \"error\"").stdout_has("\"unrecorded\"").check();
+    check(&scratch, ["a.xml", "d.xml"]).status(2).stderr_has("d.xml").check();
+    check(&scratch, ["-k", "a.xml", "d.xml"]).status(2).stderr_has("d.xml").stdout_has("same").check();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Two domains held against each other, as a migration would.
 
 use crate::support::guests::{
-    bare, domain, elements, filled, guest, guest_recorded, hostdev, identity, record, recorded, uuid,
+    at, bare, domain, elements, filled, guest, guest_recorded, hostdev, identity, record, recorded, uuid,
 };
 use crate::support::{Run, Scratch};
 
@@ -136,9 +136,11 @@ fn metadata_comes_before_source_and_both_unequal_is_an_error() {
 }
 
 #[test]
-fn records_follow_devices_whose_uuid_has_changed() {
+fn the_record_of_the_guest_address_counts_where_none_has_the_uuid() {
     let scratch = Scratch::new();
     let changed = recorded(&record(&uuid(1), identity(1)), &hostdev(OTHER, &NONE));
+    compare(&scratch, filled(1), &changed).status(1).stdout_has("destination has nothing").check();
+    let changed = at(&changed, 9);
     compare(&scratch, filled(1), &changed).check();
     compare(&scratch, filled(2), changed).status(1).stdout_has("mdevtype").check();
 }

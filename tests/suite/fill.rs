@@ -278,7 +278,6 @@ fn only_model_vfio_pci_is_filled_and_any_other_is_never_judged() {
         "type='mdev' model='VFIO-PCI'",
         "type='mdev'",
         "type='mdev' model='vfio-pci' mode='capabilities'",
-        "type='pci' model='vfio-pci'",
         "model='vfio-pci'",
     ] {
         for content in [
@@ -293,6 +292,18 @@ fn only_model_vfio_pci_is_filled_and_any_other_is_never_judged() {
             Scratch::new().fill(NONE).stdin(&document).stdout(&document).check();
         }
     }
+}
+
+#[test]
+fn hostdevs_of_type_pci_are_counted_and_left_as_they_are() {
+    let pci = "<hostdev type='pci' model='vfio-pci'><source><address bus='0x01'/></source></hostdev>\n";
+    let scratch = Scratch::new();
+    let document = domain(&pci.repeat(2));
+    scratch.fill(NONE).stdin(&document).stdout(&document).stderr_has("2 hostdevs of type pci are not recorded").check();
+    scratch.fill(["-q"]).stdin(&document).stdout(&document).check();
+    let document = domain(&[hostdev(&uuid(1), &elements(1)), pci.to_owned()].concat());
+    scratch.fill(NONE).stdin(&document).stdout(&document).check();
+    scratch.fill(["-v"]).stdin(&document).stdout(&document).stderr_has("1 hostdev of type pci is not recorded").check();
 }
 
 #[test]

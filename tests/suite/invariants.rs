@@ -8,14 +8,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path};
-use std::sync::Arc;
 
-use virt_mdev::device::{MdevType, PciId, Uuid};
+use virt_mdev::device::{DeviceAddress, Identity, MdevType, PciId, Uuid};
 use virt_mdev::domain::{Document, Metadata, Model};
 use virt_mdev::edit::{self, Edits, ProofError};
-use virt_mdev::host::{Device, DeviceApi, Host, Lookup, Parent, Sysfs, SysfsError};
+use virt_mdev::host::{Absence, DeviceApi, Host, HostSource, Lookup, Sysfs};
 use virt_mdev::plan::fill::{OnConflict, OnMissing, Policy};
-use virt_mdev::plan::{Place, Places, Plan, check, compare, fill, strip};
+use virt_mdev::plan::{Pairing, Place, Places, Plan, check, compare, fill, strip};
 
 /// All that `--into` and `--from` can say.
 pub const PLACES: [Places; 3] = [Places::Only(Place::Source), Places::Only(Place::Metadata), Places::Both];
@@ -40,43 +39,46 @@ const UUID: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
 
 /// The host of the fuzzers' documents: each kind of answer, and type names that XML finds hard.
 fn host() -> Host {
-    let other = || Parent::Other { name: "mtty".to_owned(), subsystem: None };
-    let mut host = Host::new("/sys");
+    let mut host = Host::default();
     for (uuid, answer) in [
-        (UUID, found("i915-GVTg_V5_4", "vfio-pci", pci(0x8086, 0x591d))),
-        ("c0ffee01-0000-4000-8000-000000000001", found("a>b]]>&<c", "vfio-pci", pci(0x10de, 0))),
-        ("c0ffee02-0000-4000-8000-000000000002", found("--> \r\n\té\u{85}'\"/", "vfio-pci", pci(0, 0xffff))),
-        ("c0ffee03-0000-4000-8000-000000000003", found("mtty-1", "vfio-pci", other())),
-        ("c0ffee04-0000-4000-8000-000000000004", found("io", "vfio-ccw", other())),
-        ("c0ffee05-0000-4000-8000-000000000005", Ok(Lookup::Absent)),
+        (UUID, found("i915-GVTg_V5_4", 0x8086, 0x591d)),
+        ("c0ffee01-0000-4000-8000-000000000001", found("a>b]]>&<c", 0x10de, 0)),
+        ("c0ffee02-0000-4000-8000-000000000002", found("--> \r\n\té\u{85}'\"/", 0, 0xffff)),
+        ("c0ffee03-0000-4000-8000-000000000003", Lookup::ParentNotPci { parent: "mtty".to_owned(), subsystem: None }),
+        ("c0ffee04-0000-4000-8000-000000000004", Lookup::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned()))),
+        ("c0ffee05-0000-4000-8000-000000000005", absent()),
     ] {
-        host.insert(uuid_of(uuid), answer);
+        host.insert(mdev(uuid), Ok(answer));
     }
     host
+}
+
+fn mdev(text: &str) -> DeviceAddress {
+    DeviceAddress::Mdev(uuid_of(text))
 }
 
 fn uuid_of(text: &str) -> Uuid {
     text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
+fn absent() -> Lookup {
+    Lookup::Absent(Absence::NotFound { looked_for: "no bus/mdev/devices in /sys".to_owned() })
+}
+
 /// The fuzzers' host, with whatever else a document asks for: most of what a fuzzer makes up should be filled.
 fn host_for(document: &Document) -> Host {
     let mut host = host();
-    for uuid in document.uuids() {
-        if matches!(host.lookup(&uuid).as_ref().map_err(Arc::as_ref), Err(SysfsError::NotAsked(_))) {
-            host.insert(uuid, found("nvidia-474", DeviceApi::VFIO_PCI, pci(0x10de, 0x20b0)));
+    for device in document.devices() {
+        if host.lookup(device).is_err() {
+            host.insert(device, Ok(found("nvidia-474", 0x10de, 0x20b0)));
         }
     }
     host
 }
 
-fn pci(vendor: u16, product: u16) -> Parent {
-    Parent::Pci { vendor: PciId::from(vendor), product: PciId::from(product) }
-}
-
-fn found(name: &str, device_api: &str, parent: Parent) -> Result<Lookup, Arc<SysfsError>> {
+fn found(name: &str, vendor: u16, product: u16) -> Lookup {
     let mdev_type = name.parse::<MdevType>().unwrap_or_else(|error| panic!("{name:?}: {error}"));
-    Ok(Lookup::Found(Device { mdev_type, device_api: DeviceApi(device_api.to_owned()), parent }))
+    Lookup::Found(Identity { vendor: PciId::from(vendor), product: PciId::from(product), mdev_type })
 }
 
 /// Reads what this program wrote: it must be a document.
@@ -174,15 +176,15 @@ fn is_blank(element: &str) -> bool {
     content.trim_start_matches([' ', '\t', '\r', '\n']).starts_with("</") || content.is_empty()
 }
 
-/// Where each device was filled: the document is equal to itself, and each device is what was recorded.
+/// Where each device was recorded: the document is equal to itself, and each device is what was recorded.
 pub fn vouches_for_itself(text: &str, host: &Host) {
     let document = reread(text);
     if document.main_domain().is_some() {
         let differences = compare::compare(&document, &document);
         assert_eq!(differences.unwrap_or_else(|faults| panic!("not compared: {faults:?}\n{text}")), [], "\n{text}");
     }
-    let checked = check::check(&document, host).unwrap_or_else(|faults| panic!("not checked: {faults:?}\n{text}"));
-    for device in checked {
+    let checked = check::check(&document, host, Pairing::Uuid);
+    for device in checked.unwrap_or_else(|faults| panic!("not checked: {faults:?}\n{text}")).devices {
         assert_eq!(device.verdict(), check::Verdict::Same, "{device:?}\n{text}");
     }
 }
@@ -191,7 +193,9 @@ pub fn vouches_for_itself(text: &str, host: &Host) {
 pub fn hold_for_filling(document: &Document, host: &Host, answers: (OnMissing, OnConflict)) {
     for policy in policies(answers) {
         let Some(text) = filled(document, host, &policy) else { continue };
-        if policy.on_missing == OnMissing::Error && policy.on_conflict != OnConflict::Keep {
+        let fills_each = policy.on_missing == OnMissing::Error && policy.on_conflict != OnConflict::Keep;
+        // A record of another device at the guest address of one that is filled in its source only stays.
+        if fills_each && policy.into.include(Place::Metadata) {
             vouches_for_itself(&text, host);
         }
     }
@@ -253,18 +257,16 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     let Ok(sysfs) = Sysfs::open(&top.path().join("sys")) else { return };
     let uuid = uuid_of(UUID);
     let answer = sysfs.lookup(&uuid);
-    if let Ok(Lookup::Found(device)) = &answer {
-        assert_eq!(device.mdev_type.as_str().as_bytes(), type_name.as_bytes(), "a type that is not in the tree");
-        if let Parent::Pci { vendor, product } = device.parent {
-            assert_eq!([Some(vendor), Some(product)], ids, "ids that are not in the tree");
-        }
+    if let Ok(Lookup::Found(Identity { vendor, product, mdev_type })) = &answer {
+        assert_eq!(mdev_type.as_str().as_bytes(), type_name.as_bytes(), "a type that is not in the tree");
+        assert_eq!([Some(*vendor), Some(*product)], ids, "ids that are not in the tree");
     }
     assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(&uuid)), "asked again, it answers something else");
     let xml = format!(
         "<hostdev mode='subsystem' type='mdev' model='vfio-pci'>\n  <source>\n    \
          <address uuid='{UUID}'/>\n  </source>\n</hostdev>\n"
     );
-    hold_for_stripping(&reread(&xml), &sysfs.ask([uuid]));
+    hold_for_stripping(&reread(&xml), &HostSource::Sysfs(sysfs).ask([DeviceAddress::Mdev(uuid)]));
 }
 
 /// What a tree holds: all that an answer may say.

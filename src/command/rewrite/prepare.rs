@@ -95,7 +95,8 @@ fn steps(name: &str, document: &Document, plan: &Plan) -> String {
 
 /// libvirt holds the domain in memory and writes the file anew when it likes.
 fn overwritten_by_libvirt(input: &Input, document: &Document, rewrite: &Rewrite<'_>) -> Diagnostic {
-    let guest = document.domains.first().and_then(|domain| domain.name.as_deref()).unwrap_or("DOMAIN");
+    let guest = document.domains.first().and_then(|domain| domain.name.as_deref());
+    let guest = guest.map_or_else(|| "DOMAIN".to_owned(), escape::virsh_domain);
     let told = Diagnostic::warning(format!("{} is libvirt's own file: libvirt will overwrite it", name_of(input)))
         .help(format!("change the domain itself: EDITOR='{}' virsh edit {guest}", rewrite.again));
     rewrite.advice.into_iter().fold(told, |told, advice| told.help(advice))

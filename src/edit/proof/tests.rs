@@ -104,7 +104,7 @@ fn set_text(element: &[usize], value: &str) -> Change {
 }
 
 fn set_uuid(value: &str) -> Change {
-    Change::SetAttribute { element: vec![0], name: "uuid".to_owned(), value: value.to_owned() }
+    Change::SetAttributes { element: vec![0], attributes: vec![("uuid", value.to_owned())] }
 }
 
 fn assert_refused(what: &str, list: Vec<(Holder, Edit)>) {
@@ -415,7 +415,7 @@ fn namespaces_around_the_holder_are_in_scope_and_no_others() {
         edit(
             of("old"),
             "new",
-            Change::SetAttribute { element: Vec::new(), name: "uuid".to_owned(), value: "new".to_owned() },
+            Change::SetAttributes { element: Vec::new(), attributes: vec![("uuid", "new".to_owned())] },
         )
     };
     assert_eq!(proof(vec![(known, rename())]), Ok(()));

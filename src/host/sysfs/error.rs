@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::device::{MdevTypeError, PciIdError, Uuid};
+use crate::device::{MdevTypeError, PciIdError};
 
 /// Why sysfs gives no answer.
 ///
@@ -14,12 +14,8 @@ use crate::device::{MdevTypeError, PciIdError, Uuid};
 /// whatever the tree holds, control characters included.
 #[derive(Debug, Error)]
 pub enum SysfsError {
-    /// The host was never asked about this device.
-    #[error("mdev {0} was not looked up")]
-    NotAsked(Uuid),
-
     /// The directory that was given cannot be opened, or has no directory `bus`.
-    #[error("{} is no sysfs: cannot open the directory {}", dir.display(), path.display())]
+    #[error("{} is not a sysfs: cannot open the directory {}", dir.display(), path.display())]
     NotSysfs {
         /// What was given.
         dir: PathBuf,
@@ -86,7 +82,7 @@ pub enum SysfsError {
     },
 
     /// A type whose name no document can hold.
-    #[error("the link {} names the mdev type {name:?}, which is no usable name", path.display())]
+    #[error("the link {} names the mdev type {name:?}, which XML cannot hold", path.display())]
     TypeName {
         /// The link that names it.
         path: PathBuf,
@@ -97,7 +93,7 @@ pub enum SysfsError {
     },
 
     /// A `vendor` or `device` that holds no PCI id.
-    #[error("{} holds {found:?}, which is no PCI id", path.display())]
+    #[error("{} holds {found:?}, which is not a PCI id", path.display())]
     NotAPciId {
         /// The file.
         path: PathBuf,
@@ -108,7 +104,7 @@ pub enum SysfsError {
     },
 
     /// A `device_api` that holds no word.
-    #[error("{} holds {found:?}, which is no device API", path.display())]
+    #[error("{} holds {found:?}, which is not a device API", path.display())]
     NotADeviceApi {
         /// The file.
         path: PathBuf,

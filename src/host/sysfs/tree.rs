@@ -3,12 +3,13 @@
 //! Every file is opened relative to an open directory, one name at a time and never through a link (`O_NOFOLLOW`);
 //! links are read and resolved by their text. `openat2` would do the same in one call, but not before Linux 5.6.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::error::{DIRECTORY, FILE, LINK, SysfsError};
@@ -91,6 +92,18 @@ impl Tree {
         }
         let fd = reached.ok_or_else(|| SysfsError::reading(&self.shown(&walked), Errno::NOENT, DIRECTORY, missing))?;
         Ok(Directory { path: walked, fd })
+    }
+
+    /// Returns the names in a directory, except those that are not UTF-8.
+    pub(super) fn names(&self, base: &Directory) -> Result<BTreeSet<String>, SysfsError> {
+        // A directory is open only to be walked through (O_PATH); listing it takes another descriptor.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let entries: Result<Vec<_>, Errno> = retry_on_intr(|| openat(&base.fd, ".", flags, Mode::empty()))
+            .and_then(Dir::new)
+            .and_then(|entries| entries.collect());
+        let entries = entries.map_err(|errno| SysfsError::reading(&self.shown(&base.path), errno, DIRECTORY, ""))?;
+        let names = entries.iter().filter_map(|entry| entry.file_name().to_str().ok());
+        Ok(names.filter(|name| !matches!(*name, "." | "..")).map(str::to_owned).collect())
     }
 
     /// The text of a link; `None` where there is nothing of that name.

@@ -1,10 +1,8 @@
 //! What a generated document says, without a byte of how it is laid out; and the host that its devices are on.
 
-use std::sync::Arc;
-
-use virt_mdev::device::{Identity, MdevType, Part, PciId, Uuid};
+use virt_mdev::device::{DeviceAddress, Identity, MdevType, Part, PciId, Uuid};
 use virt_mdev::domain::NAMESPACE;
-use virt_mdev::host::{Device, DeviceApi, Host, Lookup, Parent, SysfsError};
+use virt_mdev::host::{Absence, DeviceApi, Host, Lookup};
 
 use super::tape::Tape;
 
@@ -73,29 +71,24 @@ const TYPES: [&str; 10] = [
 
 /// A host that has most of the devices.
 pub fn host(tape: &mut Tape<'_>) -> Host {
-    let mut host = Host::new("/sys");
+    let mut host = Host::default();
     for uuid in UUIDS {
-        host.insert(parsed(uuid), answer(tape));
+        host.insert(DeviceAddress::Mdev(parsed(uuid)), Ok(answer(tape)));
     }
     host
 }
 
-fn answer(tape: &mut Tape<'_>) -> Result<Lookup, Arc<SysfsError>> {
+fn answer(tape: &mut Tape<'_>) -> Lookup {
     let kind = tape.below(16);
-    if kind == 15 {
-        return Ok(Lookup::Absent);
-    }
     let mdev_type: MdevType = tape.pick(&TYPES).trim().parse().unwrap();
     let ids = [0x8086, 0x10de, 0, 0xffff, 0x0086].map(PciId::from);
     let (vendor, product) = (tape.pick(&ids), tape.pick(&ids));
-    let other = || Parent::Other { name: "mtty".to_owned(), subsystem: Some("vgpu".to_owned()) };
-    Ok(Lookup::Found(match kind {
-        14 => Device { mdev_type, device_api: DeviceApi("vfio-ccw".to_owned()), parent: other() },
-        13 => Device { mdev_type, device_api: DeviceApi("vfio-pci".to_owned()), parent: other() },
-        _ => {
-            Device { mdev_type, device_api: DeviceApi("vfio-pci".to_owned()), parent: Parent::Pci { vendor, product } }
-        }
-    }))
+    match kind {
+        15 => Lookup::Absent(Absence::NotFound { looked_for: "no bus/mdev/devices in /sys".to_owned() }),
+        14 => Lookup::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned())),
+        13 => Lookup::ParentNotPci { parent: "mtty".to_owned(), subsystem: Some("vgpu".to_owned()) },
+        _ => Lookup::Found(Identity { vendor, product, mdev_type }),
+    }
 }
 
 pub fn parsed(uuid: &str) -> Uuid {
@@ -104,8 +97,8 @@ pub fn parsed(uuid: &str) -> Uuid {
 
 /// What a host has for a device that can be filled.
 pub fn identity(host: &Host, uuid: &Uuid) -> Option<Identity> {
-    match host.lookup(uuid) {
-        Ok(Lookup::Found(device)) if device.device_api.is_vfio_pci() => device.identity().ok(),
+    match host.lookup(DeviceAddress::Mdev(*uuid)) {
+        Ok(Lookup::Found(identity)) => Some(identity.clone()),
         _ => None,
     }
 }
@@ -242,15 +235,20 @@ impl Author<'_, '_> {
         if !self.tape.once_in(12) {
             record = record.with("uuid", spelling);
         }
+        if self.tape.once_in(3) {
+            let guest =
+                self.tape.pick(&["0000:00:07.0", "0000:00:08.0", "0000:00:09.0", "ccw:devno=0x0001", "nowhere"]);
+            record = record.with("guest", guest);
+        }
+        if self.tape.once_in(4) {
+            record = record.with("alias", self.tape.pick(&["ua-one", "ua-two", "hostdev0"]));
+        }
         self.parts(prefix, &uuid).into_iter().fold(record, |record, part| record.holding([part]))
     }
 
     fn device(&mut self) -> Element {
         match self.tape.below(10) {
-            8 => {
-                Element::new("hostdev").with("mode", "subsystem").with("type", "pci").holding([Element::new("source")
-                    .holding([Element::new("address").with("domain", "0x0000").with("bus", "0x06")])])
-            }
+            8 => self.pci(),
             9 => Element::new("disk").with("type", "file").holding([Element::new("source").with("file", "/a>b.img")]),
             _ => self.mdev(),
         }
@@ -279,10 +277,28 @@ impl Author<'_, '_> {
         if self.tape.once_in(8) {
             hostdev = hostdev.holding([Element::new("source").holding([Element::new("address").with("uuid", "none")])]);
         }
+        self.guest_side(hostdev)
+    }
+
+    /// Gives a hostdev an address of its own and an alias, or neither.
+    fn guest_side(&mut self, mut hostdev: Element) -> Element {
         if self.tape.once_in(2) {
-            hostdev = hostdev.holding([Element::new("address").with("type", "pci").with("slot", "0x07")]);
+            let slot = self.tape.pick(&["0x07", "7", "0x08", "0"]);
+            hostdev = hostdev.holding([Element::new("address").with("type", "pci").with("slot", slot)]);
+        } else if self.tape.once_in(8) {
+            hostdev = hostdev.holding([Element::new("address").with("type", "ccw").with("devno", "0x0001")]);
+        }
+        if self.tape.once_in(4) {
+            let alias = self.tape.pick(&["ua-one", "ua-two", "hostdev0"]);
+            hostdev = hostdev.holding([Element::new("alias").with("name", alias)]);
         }
         hostdev
+    }
+
+    fn pci(&mut self) -> Element {
+        let address = Element::new("address").with("bus", "0x26").with("function", "0x4");
+        let hostdev = Element::new("hostdev").with("mode", "subsystem").with("type", "pci").with("managed", "no");
+        self.guest_side(hostdev.holding([Element::new("source").holding([address])]))
     }
 
     /// A UUID, and one way to spell it.

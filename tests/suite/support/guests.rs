@@ -80,6 +80,16 @@ pub fn recorded(records: &str, devices: &str) -> String {
     domain(devices).replace("</name>\n", &metadata)
 }
 
+/// The same domain, with its only record and its only hostdev at this slot of the guest.
+pub fn at(domain: &str, slot: u8) -> String {
+    let address = format!("      <address type='pci' slot='{slot:#04x}'/>\n    </hostdev>");
+    domain.replacen("<mdev:hostdev ", &format!("<mdev:hostdev guest='0000:00:{slot:02x}.0' "), 1).replacen(
+        "    </hostdev>",
+        &address,
+        1,
+    )
+}
+
 /// A domain with one device, and what is recorded of it.
 pub fn guest_recorded(uuid: &str, identity: [&str; 3]) -> String {
     recorded(&record(uuid, identity), &hostdev(uuid, &[""; 0]))

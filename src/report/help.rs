@@ -1,0 +1,72 @@
+//! What to do about an error: the advice that names commands and options.
+
+use super::escape::shell_word;
+use crate::domain::{HostdevError, MetadataError};
+use crate::plan::{Missing, PlanError, RemarkKind};
+
+/// Returns what to do about an error of a plan.
+pub fn plan_error(error: &PlanError) -> Option<String> {
+    let help = match error {
+        PlanError::Hostdev(HostdevError::Twice { part, .. })
+        | PlanError::Metadata(MetadataError::Twice { part, .. }) => {
+            format!("remove the {part} that is wrong")
+        }
+        PlanError::Hostdev(_) => "a mediated device is named by <source><address uuid='…'/></source>".to_owned(),
+        PlanError::Metadata(MetadataError::OtherElement { .. }) => {
+            "remove it: virsh metadata DOMAIN --uri urn:virt-mdev:1 --remove --config".to_owned()
+        }
+        PlanError::Metadata(MetadataError::OtherUuid { .. }) => {
+            "remove that attribute, or the record: fill writes a new one".to_owned()
+        }
+        PlanError::NotAUuid { .. } => {
+            "put the UUID of the device there; mdevctl list shows those of this host".to_owned()
+        }
+        PlanError::Missing(missing @ Missing::NotOnHost { .. }) => {
+            format!("{}, or skip it with --on-missing skip", start(missing))
+        }
+        PlanError::Missing(Missing::ParentNotPci { .. }) => {
+            "it has no vendor and product id to record; skip it with --on-missing skip".to_owned()
+        }
+        PlanError::Host { .. } => "is this the host's own sysfs, and may you read it? --sysfs names another".to_owned(),
+        PlanError::DeviceApi { device_api, .. } => {
+            format!("name a vfio-pci device, or set model='{device_api}'; QEMU would refuse this one at start")
+        }
+        PlanError::Conflict { .. } => {
+            "--on-conflict replace writes what this host has, --on-conflict keep leaves the hostdev as it is".to_owned()
+        }
+        PlanError::Elsewhere { .. } => "correct both places at once: --into both --on-conflict replace".to_owned(),
+        PlanError::Disagree { .. } => {
+            "correct both on a host that has the device: virt-mdev fill --into both --on-conflict replace".to_owned()
+        }
+        PlanError::TwoRecords(_) => {
+            "remove the wrong one, or all but the right ones: virt-mdev fill --into metadata --on-conflict replace"
+                .to_owned()
+        }
+        PlanError::LoneHostdev => "fill it with --into source, or give the whole domain".to_owned(),
+        PlanError::NoDomain => return None,
+        PlanError::Overlap(_) => "please report it, with the document if you can".to_owned(),
+    };
+    Some(help)
+}
+
+/// Returns what to do about a remark.
+pub fn remark(kind: &RemarkKind) -> Option<&'static str> {
+    matches!(kind, RemarkKind::Stale).then_some("fill --into metadata --on-conflict replace removes it")
+}
+
+/// Returns how to start a device that a host does not have: the command, complete as far as the type and a parent are known.
+pub fn start(missing: &Missing) -> String {
+    let Missing::NotOnHost { device: crate::device::DeviceAddress::Mdev(uuid), mdev_type, parent, .. } = missing else {
+        return "assign the guest a slice of a PCI device".to_owned();
+    };
+    match (mdev_type, parent) {
+        (Some(mdev_type), Some(parent)) => {
+            format!("start it: mdevctl start -u {uuid} -p {} -t {}", shell_word(parent), shell_word(mdev_type.as_str()))
+        }
+        (Some(mdev_type), None) => format!(
+            "start it: mdevctl start -u {uuid} -p PARENT -t {}, once a PARENT with its ids has an instance left (mdevctl types)",
+            shell_word(mdev_type.as_str())
+        ),
+        (None, _) => format!("start it: mdevctl start -u {uuid} -p PARENT -t TYPE (mdevctl types lists both)"),
+    }
+}
