@@ -10,8 +10,8 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
 use super::{Environment, usage_error};
 use crate::command::settings::{
-    CheckFormat, CheckSettings, CompareSettings, FillSettings, HookSettings, Inputs, Output, RewriteSettings, Settings,
-    StripSettings, Verbosity,
+    CheckFormat, CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, FillSettings, HookSettings, Inputs,
+    Output, RewriteSettings, Settings, StripSettings, Verbosity,
 };
 use crate::file::Suffix;
 use crate::plan::fill::{OnConflict, OnMissing, Policy};
@@ -55,6 +55,14 @@ Refuse a migration to a host whose devices differ.
 This is what /etc/libvirt/hooks/qemu.d/90-virt-mdev runs, with libvirt's four arguments and the domain XML on standard \
 input: see virt-mdev-hook(8). `migrate begin` and `restore begin` are judged as check judges; every other operation passes \
 at once. Exit status 0 lets it happen, 1 refuses it and says why on standard error and in syslog.";
+
+pub(super) const ABOUT_DOCTOR: &str = "Check that the hook is installed and works on this host";
+
+pub(super) const LONG_ABOUT_DOCTOR: &str = "\
+Check that the hook is installed and works on this host.
+
+Each line says ok, warning or error, what was found, and what to do about it. Nothing is changed, and no connection to \
+libvirt is needed. Run it as root: much of what it reads is closed to others. Exit status 1 says that there is an error.";
 
 pub(super) const ABOUT_COMPLETIONS: &str = "Print a completion script for a shell";
 
@@ -312,6 +320,36 @@ impl HookArgs {
             guest: text(self.guest),
             operation: (text(self.operation), text(self.suboperation)),
             misuse: None,
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// The root directory of the host: where etc, proc, sys and dev are
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/", hide_default_value = true)]
+    root: PathBuf,
+
+    /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else sys in the root directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    sysfs: Option<PathBuf>,
+
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl DoctorArgs {
+    pub(super) fn settings(
+        self,
+        sysfs: Option<PathBuf>,
+        check_options: fn(&[String]) -> Result<(), String>,
+    ) -> Settings {
+        Settings::Doctor(DoctorSettings {
+            sysfs: self.sysfs.or(sysfs).unwrap_or_else(|| self.root.join("sys")),
+            root: self.root,
+            format: if self.json { DoctorFormat::Json } else { DoctorFormat::Lines },
+            check_options,
         })
     }
 }

@@ -12,9 +12,9 @@ use crate::command::settings::{CompletionSettings, HookSettings, Settings};
 use crate::plan::Pairing;
 use crate::report::escape;
 use arguments::{
-    ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_FILL, ABOUT_HOOK, ABOUT_STRIP, CheckArgs, CompareArgs,
-    CompletionArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK, LONG_ABOUT_COMPARE, LONG_ABOUT_FILL, LONG_ABOUT_HOOK,
-    StripArgs,
+    ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_DOCTOR, ABOUT_FILL, ABOUT_HOOK, ABOUT_STRIP, CheckArgs,
+    CompareArgs, CompletionArgs, DoctorArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK, LONG_ABOUT_COMPARE,
+    LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, StripArgs,
 };
 
 /// What was asked for, free of contradictions.
@@ -57,12 +57,12 @@ with a host, and a host can refuse a guest whose devices it does not have.";
 const EXIT_STATUS: &str = "\
 Exit status:
   0      done, or nothing to do
-  1      a difference was found (--dry-run, compare, check)
+  1      a difference was found (--dry-run, compare, check), or an error (doctor)
   2      an error; nothing was written, unless --keep-going was given
   128+n  signal n ended it";
 
 /// The subcommands: name, how clap learns its options, how they become settings.
-const SUBCOMMANDS: [Subcommand; 6] = [
+const SUBCOMMANDS: [Subcommand; 7] = [
     Subcommand {
         name: "fill",
         command: || FillArgs::augment_args(Command::new("fill")).about(ABOUT_FILL).long_about(LONG_ABOUT_FILL),
@@ -89,6 +89,13 @@ const SUBCOMMANDS: [Subcommand; 6] = [
         name: "hook",
         command: || HookArgs::augment_args(Command::new("hook")).about(ABOUT_HOOK).long_about(LONG_ABOUT_HOOK),
         settings: |matches, environment| Ok(HookArgs::from_arg_matches(matches)?.settings(environment)),
+    },
+    Subcommand {
+        name: "doctor",
+        command: || DoctorArgs::augment_args(Command::new("doctor")).about(ABOUT_DOCTOR).long_about(LONG_ABOUT_DOCTOR),
+        settings: |matches, environment| {
+            Ok(DoctorArgs::from_arg_matches(matches)?.settings(environment.sysfs, check_hook_options))
+        },
     },
     Subcommand {
         name: "completions",
@@ -161,12 +168,8 @@ fn is_called_as_hook(arguments: &[OsString]) -> bool {
 
 /// A call as a hook whose command line is wrong: one that is judged wherever an operation that is judged stands in it.
 fn misused_hook(error: &clap::Error, arguments: &[OsString], environment: &Environment) -> Settings {
-    let text = error.to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
     let words: Vec<_> = arguments.iter().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
-    // What is missing stands on the lines below the first; the usage follows an empty one. A refusal is one line.
-    let said: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    let misuse = Some(said.join(" "));
+    let misuse = Some(in_one_line(error));
     let called = |guest: &str, operation: &str, suboperation: &str| HookSettings {
         sysfs: PathBuf::new(),
         require: false,
@@ -180,6 +183,22 @@ fn misused_hook(error: &clap::Error, arguments: &[OsString], environment: &Envir
     };
     let mut calls = words.windows(3).map(|words| called(&words[0], &words[1], &words[2]));
     Settings::Hook(calls.find(HookSettings::is_judged).unwrap_or_else(|| called("", "", "")))
+}
+
+/// What is wrong with a command line, without the usage.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    // clap names missing arguments on the lines after the first; the usage follows an empty line.
+    let said: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    said.join(" ")
+}
+
+/// Says what is wrong with options of `hook`.
+fn check_hook_options(options: &[String]) -> Result<(), String> {
+    let call = ["virt-mdev", "hook"].into_iter().chain(options.iter().map(String::as_str));
+    let call: Vec<OsString> = call.chain(["--", "guest", "migrate", "begin", "-"]).map(Into::into).collect();
+    Request::parse_words(&call, None).map(drop).map_err(|error| in_one_line(&error))
 }
 
 fn root() -> Command {

@@ -6,6 +6,7 @@ mod check;
 mod compare;
 mod completions;
 mod diff;
+mod doctor;
 mod fill;
 mod hook;
 mod progress;
@@ -28,7 +29,7 @@ use settings::{Inputs, Settings, Verbosity};
 pub enum Outcome {
     /// Done, or there was nothing to do: exit status 0.
     Done,
-    /// A difference was found where one was asked for: exit status 1.
+    /// A difference or an error was found where one was asked for: exit status 1.
     Differs,
 }
 
@@ -153,6 +154,7 @@ pub fn run(request: &Request, streams: &mut Streams<'_>) -> Result<Outcome, Fail
         Settings::Compare(settings) => compare::run(settings, streams),
         Settings::Check(settings) => check::run(settings, streams),
         Settings::Hook(settings) => hook::run(settings, streams),
+        Settings::Doctor(settings) => doctor::run(settings, streams),
         Settings::Completions(settings) => completions::run(settings, streams),
     }
 }

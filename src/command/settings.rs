@@ -21,6 +21,8 @@ pub enum Settings {
     Check(CheckSettings),
     /// `hook`.
     Hook(HookSettings),
+    /// `doctor`.
+    Doctor(DoctorSettings),
     /// `completions`.
     Completions(CompletionSettings),
 }
@@ -160,6 +162,28 @@ pub struct HookSettings {
     pub operation: (String, String),
     /// What was wrong with the command line, so that no guest with mediated devices can be judged.
     pub misuse: Option<String>,
+}
+
+/// What `doctor` is told.
+#[derive(Clone, Debug)]
+pub struct DoctorSettings {
+    /// The root directory of the host.
+    pub root: PathBuf,
+    /// What stands for `/sys`.
+    pub sysfs: PathBuf,
+    /// How the findings are printed.
+    pub format: DoctorFormat,
+    /// Says what is wrong with the options of `hook`.
+    pub check_options: fn(&[String]) -> Result<(), String>,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoctorFormat {
+    /// Lines for people.
+    Lines,
+    /// JSON for programs.
+    Json,
 }
 
 /// What `completions` is told.

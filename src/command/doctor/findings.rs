@@ -1,0 +1,514 @@
+//! What the facts about a host mean: pure, so that a test can make up any host.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::facts::{
+    Daemon, Devices, Facts, FileFacts, GUESTS, Guest, GuestState, Hooks, Label, Lacking, OLD_SCRIPT, Owner, Program,
+    QEMU_D, SCRIPT, SYSLOG, Script, SelinuxMode, Version,
+};
+use crate::plan::check::Verdict;
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    pub(super) check: Check,
+    pub(super) level: Level,
+    /// What was found.
+    pub(super) found: String,
+    /// What to do about it.
+    pub(super) remedy: Option<String>,
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Check {
+    Script,
+    Order,
+    Program,
+    Options,
+    Daemon,
+    AppArmor,
+    Selinux,
+    Sysfs,
+    Syslog,
+    Guests,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    Ok,
+    Warning,
+    Error,
+}
+
+/// Says what is wrong with the options of `hook`, in the words of the command line.
+pub(super) type CheckOptions = fn(&[String]) -> Result<(), String>;
+
+/// How many names a line has at most.
+const MAX_NAMES: usize = 10;
+
+const INSTALL: &str = "in the source tree: make install-hook PREFIX=/usr (virt-mdev-hook(8))";
+const AS_ROOT: &str = "run virt-mdev doctor as root";
+const RECORD: &str =
+    "where the guest lives, while it is shut off: EDITOR='virt-mdev fill -i --into metadata' virsh edit GUEST";
+
+impl Check {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Order => "order",
+            Self::Program => "program",
+            Self::Options => "options",
+            Self::Daemon => "daemon",
+            Self::AppArmor => "apparmor",
+            Self::Selinux => "selinux",
+            Self::Sysfs => "sysfs",
+            Self::Syslog => "syslog",
+            Self::Guests => "guests",
+        }
+    }
+
+    fn ok(self, found: impl Into<String>) -> Finding {
+        Finding { check: self, level: Level::Ok, found: found.into(), remedy: None }
+    }
+
+    fn warning(self, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        Finding { check: self, level: Level::Warning, found: found.into(), remedy: Some(remedy.into()) }
+    }
+
+    fn error(self, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        Finding { level: Level::Error, ..self.warning(found, remedy) }
+    }
+}
+
+impl Level {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Judges a host: a line or more for each check, in the order in which the hook needs them.
+pub(super) fn diagnose(facts: &Facts, check_options: CheckOptions) -> Vec<Finding> {
+    let mut findings = script(&facts.hooks, facts.owner);
+    findings.extend(order(&facts.hooks));
+    findings.extend(facts.program.as_ref().map(|found| program(found, facts.owner)));
+    findings.extend(options(&facts.hooks, check_options));
+    findings.extend(daemons(facts));
+    findings.extend(facts.selinux.map(|mode| selinux(mode, &facts.daemons)));
+    findings.extend(sysfs(&facts.sysfs));
+    findings.push(syslog(&facts.syslog));
+    findings.extend(guests(&facts.guests));
+    findings
+}
+
+fn script(hooks: &Hooks, owner: Owner) -> Vec<Finding> {
+    let check = Check::Script;
+    let directory = match &hooks.directory {
+        Ok(directory) => directory,
+        Err(Lacking::Absent) => {
+            return vec![check.error(format!("{QEMU_D} does not exist: the hook is not installed"), INSTALL)];
+        }
+        Err(Lacking::Unreadable(reason)) => {
+            return vec![check.error(format!("cannot read {QEMU_D}: {reason}"), AS_ROOT)];
+        }
+    };
+    let Script { file, text } = match &hooks.script {
+        Ok(script) => script,
+        Err(Lacking::Absent) => {
+            return vec![check.error(format!("{QEMU_D}/{SCRIPT} does not exist: the hook is not installed"), INSTALL)];
+        }
+        Err(Lacking::Unreadable(reason)) => {
+            return vec![check.error(format!("cannot read {QEMU_D}/{SCRIPT}: {reason}"), AS_ROOT)];
+        }
+    };
+    let path = shown(&file.path);
+    let mut findings: Vec<_> = [
+        unsafe_file(check, directory, owner),
+        unsafe_file(check, file, owner),
+        (!file.is_regular)
+            .then(|| check.error(format!("{path} is not a regular file: libvirt does not run it"), INSTALL)),
+        (file.is_regular && !file.is_executable()).then(|| {
+            check.error(
+                format!("{path} is not executable: libvirt does not run it"),
+                format!("chmod 755 {}", quoted(&file.target)),
+            )
+        }),
+        (file.name() == OLD_SCRIPT).then(|| {
+            let found = format!(
+                "{path} has the name of an earlier release: a hook whose name sorts after it can still change the guest"
+            );
+            check.warning(found, format!("{INSTALL}, which renames it and keeps its options"))
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match text {
+        Err(reason) if file.is_regular => findings.push(check.error(format!("cannot read {path}: {reason}"), AS_ROOT)),
+        Ok(Ok(settings)) if settings.binary.is_none() => {
+            findings
+                .push(check.error(format!("{path} has no line binary=: it is not the script of virt-mdev"), INSTALL));
+        }
+        Ok(Err(error)) => {
+            let remedy =
+                format!("assign a plain word or a quoted string, as the lines that were installed do; edit {path}");
+            findings
+                .push(check.warning(format!("{path}, {error}; the program and its options are not checked"), remedy));
+        }
+        _ => {}
+    }
+    if findings.is_empty() {
+        findings.push(check.ok(format!("{path} is there and executable")));
+    }
+    findings
+}
+
+/// An error where somebody else than root could change what libvirt runs as root.
+fn unsafe_file(check: Check, file: &FileFacts, owner: Owner) -> Option<Finding> {
+    let (path, target) = (shown(&file.path), quoted(&file.target));
+    if !file.has_trusted_owner(owner) {
+        let found = format!("{path} belongs to user {}, who can change what libvirt runs as root", file.owner.uid);
+        Some(check.error(found, format!("chown root: {target}")))
+    } else if file.is_writable_by_others(owner) {
+        let found = format!("{path} can be changed by others than root (mode {:04o})", file.mode & 0o7777);
+        Some(check.error(found, format!("chmod go-w {target}")))
+    } else {
+        None
+    }
+}
+
+fn order(hooks: &Hooks) -> Vec<Finding> {
+    let check = Check::Order;
+    let Ok(script) = &hooks.script else { return Vec::new() };
+    let others = || hooks.files.iter().filter(|file| file.is_executable() && file.name() != script.file.name());
+    let is_copy = |file: &&FileFacts| file.name().to_string_lossy().contains("virt-mdev");
+    let (copies, after): (Vec<_>, Vec<_>) = (
+        others().filter(is_copy).collect(),
+        others().filter(|file| !is_copy(file) && file.path > script.file.path).collect(),
+    );
+    let mut findings = Vec::new();
+    if !copies.is_empty() {
+        let paths: Vec<_> = copies.iter().map(|file| quoted(&file.path)).collect();
+        let found = format!(
+            "libvirt runs every executable file of {QEMU_D}, also {}",
+            names(copies.iter().map(|file| name(file)))
+        );
+        findings.push(check.error(found, format!("rm {}", paths.join(" "))));
+    }
+    if !after.is_empty() {
+        let found = format!(
+            "libvirt runs {} after {}, and each of them may give the guest another device",
+            names(after.iter().map(|file| name(file))),
+            name(&script.file)
+        );
+        findings.push(check.warning(found, "give them names that sort before it in byte order"));
+    }
+    if findings.is_empty() {
+        findings.push(check.ok(match others().count() {
+            0 => format!("it is the only hook in {QEMU_D}"),
+            others => format!("it is the last of {} hooks in {QEMU_D}", others + 1),
+        }));
+    }
+    findings
+}
+
+fn program(program: &Program, owner: Owner) -> Finding {
+    const THIS: &str = concat!("virt-mdev ", env!("CARGO_PKG_VERSION"));
+    let check = Check::Program;
+    let set_binary = "install it, or set binary= in the script: make install-hook BINDIR=DIRECTORY";
+    let (file, is_elf, is_noexec, version) = match program {
+        Program::Absent { binary, path: Some(path) } => {
+            return check
+                .error(format!("{binary} is in none of the directories of libvirt's PATH: {path}"), set_binary);
+        }
+        Program::Absent { binary, path: None } => return check.error(format!("{binary} does not exist"), set_binary),
+        Program::Found { file, is_elf, is_noexec, version } => (file, is_elf, is_noexec, version),
+    };
+    let path = shown(&file.path);
+    if let Some(finding) = unsafe_file(check, file, owner) {
+        return finding;
+    }
+    if !file.is_regular {
+        return check.error(format!("{path} is not a regular file"), set_binary);
+    }
+    if !file.is_executable() {
+        return check.error(format!("{path} is not executable"), format!("chmod 755 {}", quoted(&file.target)));
+    }
+    if !is_elf {
+        return check.error(format!("{path} is not an ELF file"), "install virt-mdev again: make install PREFIX=/usr");
+    }
+    if *is_noexec {
+        return check.error(format!("{path} is on a file system that is mounted noexec"), set_binary);
+    }
+    let by_hand = format!("see what it says: {} --version", quoted(&file.path));
+    match version {
+        Version::Itself => check.ok(format!("{path} is this program, {THIS}")),
+        Version::Printed(printed) if printed == THIS => check.ok(format!("{path} is {THIS}, as this program")),
+        Version::Printed(printed) if printed.starts_with("virt-mdev ") => {
+            let found = format!("{path} is {printed}, and this program is {THIS}");
+            check.warning(found, "install the same release in both places, or remove one of them")
+        }
+        Version::Printed(_) => check.error(format!("{path} is not virt-mdev"), set_binary),
+        Version::Failed(reason) => check.error(format!("{path} does not run: {reason}"), by_hand),
+        Version::TimedOut(limit) => {
+            check.error(format!("{path} --version does not end within {} s", limit.as_secs()), by_hand)
+        }
+        Version::NotTried => check.error(format!("{path} was not run"), by_hand),
+    }
+}
+
+fn options(hooks: &Hooks, check_options: CheckOptions) -> Option<Finding> {
+    let Ok(Script { file, text: Ok(Ok(settings)) }) = &hooks.script else { return None };
+    let words = settings.options.join(" ");
+    Some(match check_options(&settings.options) {
+        Ok(()) if words.is_empty() => {
+            Check::Options.ok("none: guests without a record pass, and starts are not judged")
+        }
+        Ok(()) => Check::Options.ok(words),
+        Err(error) => {
+            Check::Options.error(format!("{words}: {error}"), format!("correct options= in {}", shown(&file.path)))
+        }
+    })
+}
+
+fn daemons(facts: &Facts) -> Vec<Finding> {
+    if facts.daemons.is_empty() {
+        return vec![Check::Daemon.ok("neither libvirtd nor virtqemud is running; the next to start finds the hook")];
+    }
+    facts.daemons.iter().flat_map(|daemon| [start(daemon, &facts.hooks), app_armor(daemon, facts)]).flatten().collect()
+}
+
+/// Whether the daemon can know that there are hooks.
+fn start(daemon: &Daemon, hooks: &Hooks) -> Option<Finding> {
+    let script = &hooks.script.as_ref().ok()?.file;
+    let who = format!("{} (PID {})", daemon.name.name(), daemon.pid);
+    let reload = format!("if it was not reloaded since: systemctl reload {}", daemon.name.name());
+    let started = match &daemon.started {
+        Ok(started) => *started,
+        Err(reason) => return Some(Check::Daemon.warning(format!("cannot tell when {who} started: {reason}"), reload)),
+    };
+    if started > script.changed {
+        let age = duration(started - script.changed);
+        return Some(Check::Daemon.ok(format!("{who} started {age} after the script was installed")));
+    }
+    // It remembers whether there is any hook, and looks for them anew each time that one is called for.
+    let mut known =
+        hooks.files.iter().chain(&hooks.first).filter(|file| file.is_executable() && file.changed < started);
+    if let Some(other) = known.next() {
+        let found = format!("{who} runs hooks: it started after {} was installed", shown(&other.path));
+        return Some(Check::Daemon.ok(found));
+    }
+    let age = duration(script.changed - started);
+    let found = format!(
+        "{who} started {age} before the script was installed; it looks for hooks only when it starts or is reloaded, and a \
+         reload leaves no trace"
+    );
+    Some(Check::Daemon.warning(found, reload))
+}
+
+fn app_armor(daemon: &Daemon, facts: &Facts) -> Option<Finding> {
+    let check = Check::AppArmor;
+    let name = daemon.name.name();
+    let Label::AppArmor { profile, mode } = &daemon.label else { return None };
+    if matches!(mode.as_str(), "complain" | "unconfined") {
+        return Some(check.ok(format!("{name} runs under profile {profile} in {mode} mode, which forbids nothing")));
+    }
+    // The rule counts for the file itself, not for a link to it.
+    let script = facts.hooks.script.as_ref().ok().map(|script| &script.file.target);
+    let program = match &facts.program {
+        Some(Program::Found { file, .. }) => Some(&file.target),
+        _ => None,
+    };
+    let denied: Vec<&PathBuf> =
+        [script, program].into_iter().flatten().filter(|path| !is_allowed(path, &daemon.rules)).collect();
+    let Some(first) = denied.first() else {
+        return Some(check.ok(format!("profile {profile} ({mode}) lets {name} run the script and the program")));
+    };
+    let found = format!(
+        "profile {profile} ({mode}) has no rule that lets {name} run {}",
+        names(denied.iter().map(|path| shown(path)))
+    );
+    let remedy = format!(
+        "add the line '{} PUx,' to /etc/apparmor.d/local/usr.sbin.{name}, then: apparmor_parser -r \
+         /etc/apparmor.d/usr.sbin.{name}",
+        shown(first)
+    );
+    Some(check.error(found, remedy))
+}
+
+/// Whether an AppArmor profile as libvirt ships it, with these rules, lets the daemon execute a file.
+fn is_allowed(path: &Path, rules: &str) -> bool {
+    const SHIPPED: [&str; 4] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin"];
+    let is_shipped = path.parent().is_some_and(|parent| SHIPPED.iter().any(|dir| parent == Path::new(dir)))
+        || path.starts_with("/etc/libvirt/hooks");
+    let whole_name = glob::MatchOptions { require_literal_separator: true, ..Default::default() };
+    let is_rule = |line: &str| {
+        let mut words = line.trim().trim_end_matches(',').split_ascii_whitespace();
+        let (Some(pattern), Some(permissions)) = (words.next(), words.next()) else { return false };
+        let pattern = glob::Pattern::new(pattern.trim_matches('"'));
+        permissions.contains('x') && pattern.is_ok_and(|pattern| pattern.matches_path_with(path, whole_name))
+    };
+    is_shipped || rules.lines().any(is_rule)
+}
+
+fn selinux(mode: SelinuxMode, daemons: &[Daemon]) -> Finding {
+    let check = Check::Selinux;
+    let in_virtqemud_t = daemons
+        .iter()
+        .any(|daemon| matches!(&daemon.label, Label::Context(context) if context.contains(":virtqemud_t:")));
+    match mode {
+        SelinuxMode::Permissive => check.ok("permissive: it denies nothing"),
+        SelinuxMode::Enforcing if in_virtqemud_t => check.warning(
+            "enforcing, and virtqemud runs as virtqemud_t, for which no rule is known that lets it run a hook",
+            "look for denials: ausearch -m avc -ts boot | grep virt",
+        ),
+        SelinuxMode::Enforcing => check.ok("enforcing"),
+    }
+}
+
+fn sysfs(devices: &Result<Devices, String>) -> Vec<Finding> {
+    let check = Check::Sysfs;
+    let devices = match devices {
+        Ok(devices) => devices,
+        Err(reason) => return vec![check.error(reason.clone(), "is it mounted, and may you read it?")],
+    };
+    let Devices { has_bus, parents, mdevs, unreadable } = devices;
+    if !has_bus {
+        let remedy = "load the driver of the GPU, or the module mdev, and look again";
+        return vec![check.warning("no driver for mediated devices is loaded: there is no bus/mdev", remedy)];
+    }
+    if *parents == 0 {
+        let remedy = "load a driver that makes mediated devices; vGPUs that are PCI virtual functions are not mdevs";
+        return vec![
+            check.warning("no device of this host can have mediated devices: class/mdev_bus is empty", remedy),
+        ];
+    }
+    let counts = format!("{} of {}", count(*mdevs, "mdev"), count(*parents, "parent device"));
+    match unreadable.first() {
+        None => vec![check.ok(counts)],
+        Some((uuid, reason)) => {
+            let found =
+                format!("{counts}, of which {} cannot be looked up; the first is {uuid}: {reason}", unreadable.len());
+            vec![
+                check.error(
+                    found,
+                    "a guest with such a device is refused; see what the driver of its parent shows there",
+                ),
+            ]
+        }
+    }
+}
+
+fn syslog(connected: &Result<(), String>) -> Finding {
+    match connected {
+        Ok(()) => {
+            Check::Syslog.ok(format!("{SYSLOG} takes datagrams: journalctl -t virt-mdev shows what the hook says"))
+        }
+        Err(reason) => {
+            let remedy = "start systemd-journald, or a syslog daemon that listens there";
+            Check::Syslog
+                .warning(format!("{SYSLOG} {reason}; what the hook says about guests that pass is lost"), remedy)
+        }
+    }
+}
+
+fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
+    let check = Check::Guests;
+    let guests = match guests {
+        Ok(guests) => guests,
+        Err(reason) => return vec![check.warning(format!("{GUESTS}: {reason}"), AS_ROOT)],
+    };
+    let with = |wanted: Verdict| {
+        guests
+            .iter()
+            .filter(move |guest| matches!(&guest.state, GuestState::Judged(verdicts) if verdicts.contains(&wanted)))
+    };
+    let listed = |verdict: Verdict| {
+        let found: Vec<_> = with(verdict).map(|guest| guest.name.clone()).collect();
+        (!found.is_empty()).then(|| (found.len(), names(found.into_iter())))
+    };
+    let mut findings = Vec::new();
+    for guest in guests {
+        match &guest.state {
+            GuestState::Judged(_) => {}
+            GuestState::Unreadable(reason) => {
+                let remedy = format!("see what it is: {GUESTS}/{}.xml", guest.name);
+                findings
+                    .push(check.warning(format!("the definition of {} cannot be read: {reason}", guest.name), remedy));
+            }
+            GuestState::NotJudged(reason) => {
+                let remedy = "the hook refuses it; correct it with virsh edit";
+                findings.push(check.error(format!("{} cannot be judged: {reason}", guest.name), remedy));
+            }
+        }
+    }
+    findings.extend(listed(Verdict::Different).map(|(number, names)| {
+        let found = format!("{} recorded for other devices than this host has: {names}", count(number, "guest"));
+        check.error(found, "see how they differ: virsh dumpxml GUEST | virt-mdev check")
+    }));
+    findings.extend(listed(Verdict::Missing).map(|(number, names)| {
+        let found = format!("{} with devices that this host does not have now: {names}", count(number, "guest"));
+        check.warning(found, "see which: virsh dumpxml GUEST | virt-mdev check; mdevctl list shows what can be started")
+    }));
+    findings.extend(listed(Verdict::Unrecorded).map(|(number, names)| {
+        check.warning(format!("{} with devices that are not recorded: {names}", count(number, "guest")), RECORD)
+    }));
+    let has_devices = |guest: &&Guest| !matches!(&guest.state, GuestState::Judged(verdicts) if verdicts.is_empty());
+    let with_devices = guests.iter().filter(has_devices).count();
+    if findings.is_empty() {
+        findings.push(check.ok(match (guests.len(), with_devices) {
+            (0, _) => format!("none is defined in {GUESTS}"),
+            (all, 0) => format!("{} defined, none with mediated devices", count(all, "guest")),
+            (all, some) => {
+                format!("{} defined, {some} with mediated devices, all recorded and the same here", count(all, "guest"))
+            }
+        }));
+    }
+    findings
+}
+
+/// `1 guest`, `2 guests`.
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// The first names of a list, and how many more there are.
+fn names(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(MAX_NAMES);
+    let listed = all.take(MAX_NAMES).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{listed} and {more} more") } else { listed }
+}
+
+fn name(file: &FileFacts) -> String {
+    file.name().to_string_lossy().into_owned()
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = shown(path);
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:@%".contains(character);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+/// The largest unit that fits, as `3 days`.
+fn duration(seconds: i64) -> String {
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let (size, unit) = units.into_iter().find(|(size, _)| seconds >= *size).unwrap_or((1, "second"));
+    count(usize::try_from(seconds / size).unwrap_or_default(), unit)
+}
+
+#[cfg(test)]
+mod tests;

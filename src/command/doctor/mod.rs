@@ -1,0 +1,47 @@
+//! `doctor`: whether the hook is installed and able to do its work.
+//!
+//! [`facts`] reads what a host is like, [`findings`] judges it, and here it is printed. Nothing is changed, and libvirt is not
+//! asked.
+
+mod facts;
+mod findings;
+mod script;
+
+use super::settings::{DoctorFormat, DoctorSettings};
+use super::{Failure, Outcome, Streams};
+use crate::report::{Diagnostic, escape};
+use facts::Places;
+use findings::{Finding, Level, diagnose};
+
+pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    let facts = Places { root: &settings.root, sysfs: &settings.sysfs }.gather().map_err(|error| {
+        let told = Diagnostic::error(format!("cannot open the directory {}: {error}", settings.root.display()));
+        Failure::of(told.help("--root names the root directory of the host: etc and proc are in it"))
+    })?;
+    let mut findings = diagnose(&facts, settings.check_options);
+    for finding in &mut findings {
+        finding.found = escape(&finding.found);
+        finding.remedy = finding.remedy.as_deref().map(escape);
+    }
+    streams.print(&match settings.format {
+        DoctorFormat::Lines => lines(&findings),
+        DoctorFormat::Json => json(&findings)?,
+    })?;
+    let is_error = |finding: &Finding| finding.level == Level::Error;
+    Ok(if findings.iter().any(is_error) { Outcome::Differs } else { Outcome::Done })
+}
+
+/// For people: what was found, and below it what to do.
+fn lines(findings: &[Finding]) -> String {
+    let line = |Finding { check, level, found, remedy }: &Finding| {
+        let line = format!("{:7}  {:8}  {found}\n", level.name(), check.name());
+        remedy.iter().fold(line, |line, remedy| format!("{line}{:19}-> {remedy}\n", ""))
+    };
+    findings.iter().map(line).collect()
+}
+
+fn json(findings: &[Finding]) -> Result<String, Failure> {
+    serde_json::to_string_pretty(findings)
+        .map(|text| text + "\n")
+        .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
+}
