@@ -326,9 +326,9 @@ impl HookArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// The root directory of the host: where etc, proc, sys and dev are
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/", hide_default_value = true)]
-    root: PathBuf,
+    /// The root directory of the host, in which etc, proc, sys and dev are; / if not given
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    root: Option<PathBuf>,
 
     /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else sys in the root directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -345,9 +345,10 @@ impl DoctorArgs {
         sysfs: Option<PathBuf>,
         check_options: fn(&[String]) -> Result<(), String>,
     ) -> Settings {
+        let root = self.root.unwrap_or_else(|| "/".into());
         Settings::Doctor(DoctorSettings {
-            sysfs: self.sysfs.or(sysfs).unwrap_or_else(|| self.root.join("sys")),
-            root: self.root,
+            sysfs: self.sysfs.or(sysfs).unwrap_or_else(|| root.join("sys")),
+            root,
             format: if self.json { DoctorFormat::Json } else { DoctorFormat::Lines },
             check_options,
         })

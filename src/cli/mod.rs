@@ -196,9 +196,15 @@ fn in_one_line(error: &clap::Error) -> String {
 
 /// Says what is wrong with options of `hook`.
 fn check_hook_options(options: &[String]) -> Result<(), String> {
-    let call = ["virt-mdev", "hook"].into_iter().chain(options.iter().map(String::as_str));
-    let call: Vec<OsString> = call.chain(["--", "guest", "migrate", "begin", "-"]).map(Into::into).collect();
-    Request::parse_words(&call, None).map(drop).map_err(|error| in_one_line(&error))
+    // As libvirt calls it, a misspelled option passes for the guest's name, which may begin with a dash.
+    let hook = HookArgs::augment_args(Command::new("hook")).disable_help_flag(true);
+    let mut hook = hook.mut_args(|argument| argument.required(false).allow_hyphen_values(false));
+    let call = std::iter::once("hook").chain(options.iter().map(String::as_str));
+    let matches = hook.try_get_matches_from_mut(call).map_err(|error| in_one_line(&error))?;
+    match matches.get_one::<OsString>("guest") {
+        Some(word) => Err(format!("'{}' is not an option", word.to_string_lossy())),
+        None => Ok(()),
+    }
 }
 
 fn root() -> Command {

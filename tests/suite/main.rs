@@ -14,6 +14,7 @@ mod cases;
 mod check;
 mod command_line;
 mod compare;
+mod doctor;
 mod documents;
 mod files;
 mod fill;

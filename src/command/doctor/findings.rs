@@ -251,8 +251,8 @@ fn program(program: &Program, owner: Owner) -> Finding {
     }
     let by_hand = format!("see what it says: {} --version", quoted(&file.path));
     match version {
-        Version::Itself => check.ok(format!("{path} is this program, {THIS}")),
-        Version::Printed(printed) if printed == THIS => check.ok(format!("{path} is {THIS}, as this program")),
+        Version::Itself => check.ok(format!("{path} is {THIS}, as this program is")),
+        Version::Printed(printed) if printed == THIS => check.ok(format!("{path} is {THIS}, as this program is")),
         Version::Printed(printed) if printed.starts_with("virt-mdev ") => {
             let found = format!("{path} is {printed}, and this program is {THIS}");
             check.warning(found, "install the same release in both places, or remove one of them")
@@ -282,7 +282,9 @@ fn options(hooks: &Hooks, check_options: CheckOptions) -> Option<Finding> {
 
 fn daemons(facts: &Facts) -> Vec<Finding> {
     if facts.daemons.is_empty() {
-        return vec![Check::Daemon.ok("neither libvirtd nor virtqemud is running; the next to start finds the hook")];
+        return vec![
+            Check::Daemon.ok("neither libvirtd nor virtqemud is running; a daemon looks for hooks when it starts"),
+        ];
     }
     facts.daemons.iter().flat_map(|daemon| [start(daemon, &facts.hooks), app_armor(daemon, facts)]).flatten().collect()
 }
@@ -509,6 +511,3 @@ fn duration(seconds: i64) -> String {
     let (size, unit) = units.into_iter().find(|(size, _)| seconds >= *size).unwrap_or((1, "second"));
     count(usize::try_from(seconds / size).unwrap_or_default(), unit)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,471 @@
+//! `doctor` on made-up hosts: one that is in order, and one for each finding.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::support::guests::{
+    ABSENT, bare, domain, filled, guest, guest_recorded, host_a, identity, record, recorded, uuid,
+};
+use crate::support::here::root_can;
+use crate::support::{BINARY, Run, Scratch, testdata};
+
+const QEMU_D: &str = "etc/libvirt/hooks/qemu.d";
+const SCRIPT: &str = "etc/libvirt/hooks/qemu.d/zz-virt-mdev";
+const PROGRAM: &str = "usr/bin/virt-mdev";
+const HOUR: u64 = 3600;
+
+/// A host in a scratch directory, which stands for `/`.
+struct Host {
+    scratch: Scratch,
+    /// Listens for as long as the host lives.
+    _syslog: Option<UnixDatagram>,
+}
+
+impl Host {
+    /// A host on which all is in order, with libvirtd started two and a half hours after the script was installed.
+    fn healthy() -> Self {
+        let scratch = Scratch::new();
+        scratch.file(SCRIPT, script().replace("\nbinary=virt-mdev\n", "\nbinary=/usr/bin/virt-mdev\n"));
+        scratch.file("etc/libvirt/qemu/networks/default.xml", "<network/>");
+        scratch.file("etc/libvirt/qemu/win10.xml", named("win10", &guest_recorded(&uuid(1), identity(1))));
+        scratch.file("etc/libvirt/qemu/plain.xml", named("plain", &domain("")));
+        fs::create_dir_all(scratch.path("usr/bin")).unwrap();
+        fs::hard_link(BINARY, scratch.path(PROGRAM))
+            .or_else(|_| fs::copy(BINARY, scratch.path(PROGRAM)).map(drop))
+            .unwrap();
+        fs::create_dir(scratch.path("dev")).unwrap();
+        let syslog = UnixDatagram::bind(scratch.path("dev/log")).unwrap();
+        let host = Self { scratch, _syslog: Some(syslog) };
+        host.mode(SCRIPT, 0o755);
+        host.mode("dev/log", 0o666);
+        host.daemon("812", "libvirtd", now() + 2 * HOUR + HOUR / 2);
+        host.file("proc/812/attr/current", "libvirtd (enforce)\n");
+        // Other processes, and what is not one.
+        host.file("proc/1/comm", "systemd\n");
+        host.file("proc/self/comm", "libvirtd\n");
+        host
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.scratch.file(name, content);
+    }
+
+    fn mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.scratch.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn executable(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.file(name, content);
+        self.mode(name, 0o755);
+    }
+
+    /// Puts a copy of another program where the script looks for it.
+    fn program(&self, other: &Path) {
+        fs::remove_file(self.scratch.path(PROGRAM)).unwrap();
+        fs::copy(other, self.scratch.path(PROGRAM)).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.scratch.path(name)).unwrap();
+    }
+
+    /// Changes the script, which must have `from` in it.
+    fn script(&self, from: &str, to: &str) {
+        let old = String::from_utf8(self.scratch.read(SCRIPT)).unwrap();
+        assert!(old.contains(from), "{old}");
+        self.file(SCRIPT, old.replace(from, to));
+    }
+
+    fn guest(&self, name: &str, document: &str) {
+        self.file(&format!("etc/libvirt/qemu/{name}.xml"), named(name, document));
+    }
+
+    /// A daemon that started at a time, in seconds since 1970, 1000 s after the host.
+    fn daemon(&self, pid: &str, name: &str, started: u64) {
+        self.file(&format!("proc/{pid}/comm"), format!("{name}\n"));
+        self.file(&format!("proc/{pid}/environ"), "LANG=C\0PATH=/usr/sbin:/usr/bin\0");
+        let fields = "0 ".repeat(18);
+        self.file(&format!("proc/{pid}/stat"), format!("{pid} (a ) b) S {fields}100000 0 0\n"));
+        self.file("proc/stat", format!("cpu 1 2 3\nbtime {}\nprocesses 9\n", started - 1000));
+    }
+
+    fn doctor(&self) -> Run<'_> {
+        self.scratch.virt_mdev(["doctor", "--root", ".", "--sysfs"]).arg(host_a())
+    }
+
+    /// The report holds this finding, and any other line is ok.
+    #[track_caller]
+    fn finds(&self, level: &str, check: &str, pieces: &[&str]) {
+        assert_finds(self.doctor(), level, check, pieces);
+    }
+}
+
+#[track_caller]
+fn assert_finds(run: Run<'_>, level: &str, check: &str, pieces: &[&str]) {
+    let report = run.status(i32::from(level == "error")).stdout_any().check().stdout;
+    let report = String::from_utf8(report).unwrap();
+    let head = format!("{level:7}  {check:8}  ");
+    let others: Vec<_> = report.lines().filter(|line| !line.starts_with("ok ") && !line.starts_with("    ")).collect();
+    if level != "ok" {
+        assert!(others.len() == 1 && others[0].starts_with(&head), "wanted {head}:\n{report}");
+    } else {
+        assert!(others.is_empty(), "{report}");
+    }
+    let lines: Vec<_> = report.lines().skip_while(|line| !line.starts_with(&head)).collect();
+    let finding =
+        [lines[0], lines.get(1).copied().filter(|line| line.starts_with("    ")).unwrap_or_default()].join("\n");
+    for piece in pieces {
+        assert!(finding.contains(piece), "wanted {piece:?}:\n{report}");
+    }
+    assert!(level == "ok" || finding.contains("-> "), "it does not say what to do:\n{report}");
+}
+
+/// The script as it is installed: whatever is in `hooks/qemu.d`.
+fn script() -> String {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/qemu.d");
+    let script = fs::read_dir(directory).unwrap().next().unwrap().unwrap().path();
+    fs::read_to_string(script).unwrap()
+}
+
+fn named(name: &str, document: &str) -> String {
+    document.replace("<name>vm</name>", &format!("<name>{name}</name>"))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn expected(name: &str) -> String {
+    let text = fs::read_to_string(testdata("doctor").join(name)).unwrap();
+    text.replace("VERSION", env!("CARGO_PKG_VERSION"))
+}
+
+#[test]
+fn a_host_in_order_is_ok_in_every_line() {
+    let host = Host::healthy();
+    host.doctor().stdout(expected("healthy.txt")).check();
+    host.doctor().arg("--json").stdout(expected("healthy.json")).check();
+}
+
+#[test]
+fn a_host_without_the_hook_is_told_how_to_install_it() {
+    let scratch = Scratch::new();
+    let run = || scratch.virt_mdev(["doctor", "--root", ".", "--sysfs"]).arg(host_a());
+    run().status(1).stdout(expected("bare.txt")).check();
+    run().arg("--json").status(1).stdout(expected("bare.json")).check();
+}
+
+#[test]
+fn a_root_that_is_not_a_directory_is_an_error_of_the_command() {
+    let scratch = Scratch::with("file", "");
+    for root in ["absent", "file"] {
+        scratch.virt_mdev(["doctor", "--root", root]).status(2).stderr_has(root).stderr_has("--root").check();
+    }
+    scratch.virt_mdev(["doctor", "--rot", "/"]).status(2).stderr_has("--rot").check();
+}
+
+#[test]
+fn a_script_that_libvirt_does_not_run_is_an_error() {
+    let host = Host::healthy();
+    host.mode(SCRIPT, 0o644);
+    host.finds(
+        "error",
+        "script",
+        &["zz-virt-mdev is not executable", "-> chmod 755 /etc/libvirt/hooks/qemu.d/zz-virt-mdev"],
+    );
+    host.mode(SCRIPT, 0o757);
+    host.finds("error", "script", &["changed by others", "0757", "chmod go-w"]);
+
+    let host = Host::healthy();
+    host.script("binary=", "program=");
+    host.finds("error", "script", &["no line binary="]);
+
+    let host = Host::healthy();
+    host.mode(QEMU_D, 0o777);
+    host.finds("error", "script", &["qemu.d can be changed by others"]);
+
+    let host = Host::healthy();
+    host.remove(SCRIPT);
+    fs::create_dir(host.scratch.path(SCRIPT)).unwrap();
+    host.finds("error", "script", &["zz-virt-mdev is not a regular file"]);
+}
+
+#[test]
+fn a_script_that_belongs_to_a_user_is_an_error() {
+    if !root_can("give a file away") {
+        return;
+    }
+    let host = Host::healthy();
+    chown(host.scratch.path(SCRIPT), Some(1000), None).unwrap();
+    host.finds("error", "script", &["belongs to user 1000", "chown root: /etc/libvirt/hooks/qemu.d/zz-virt-mdev"]);
+}
+
+#[test]
+fn a_link_to_the_script_is_as_good_as_the_script() {
+    let host = Host::healthy();
+    fs::create_dir_all(host.scratch.path("usr/share/virt-mdev")).unwrap();
+    fs::rename(host.scratch.path(SCRIPT), host.scratch.path("usr/share/virt-mdev/hook")).unwrap();
+    symlink("../../../../usr/share/virt-mdev/hook", host.scratch.path(SCRIPT)).unwrap();
+    host.file("proc/812/attr/current", "unconfined\n");
+    host.finds("ok", "script", &["zz-virt-mdev"]);
+    // AppArmor looks at the file that the link leads to.
+    host.file("proc/812/attr/current", "libvirtd (enforce)\n");
+    host.finds("error", "apparmor", &["'/usr/share/virt-mdev/hook PUx,'"]);
+}
+
+#[test]
+fn the_script_under_its_old_name_is_checked_and_reported() {
+    let host = Host::healthy();
+    fs::rename(host.scratch.path(SCRIPT), host.scratch.path(QEMU_D).join("90-virt-mdev")).unwrap();
+    host.finds("warning", "script", &["90-virt-mdev has the name of an earlier release", "make install-hook"]);
+    // Beside the new one it runs too.
+    let host = Host::healthy();
+    host.executable(&format!("{QEMU_D}/90-virt-mdev"), script());
+    host.finds("error", "order", &["also 90-virt-mdev", "-> rm /etc/libvirt/hooks/qemu.d/90-virt-mdev"]);
+}
+
+#[test]
+fn a_copy_of_the_script_that_libvirt_would_run_is_an_error() {
+    for name in ["zz-virt-mdev.dpkg-dist", "zz-virt-mdev.rpmnew", "zz-virt-mdev~", "zz-virt-mdev.a b"] {
+        let host = Host::healthy();
+        let path = format!("{QEMU_D}/{name}");
+        host.file(&path, script());
+        host.finds("ok", "order", &[]);
+        host.mode(&path, 0o755);
+        host.finds("error", "order", &[name, "-> rm "]);
+        if name.contains([' ', '~']) {
+            host.finds("error", "order", &[&format!("-> rm '/{path}'")]);
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_runs_after_the_script_is_a_warning() {
+    let host = Host::healthy();
+    host.executable(&format!("{QEMU_D}/vgpu"), "#!/bin/sh\n");
+    host.finds("ok", "order", &["the last of 2 hooks"]);
+    host.executable(&format!("{QEMU_D}/zzz"), "#!/bin/sh\n");
+    host.finds("warning", "order", &["zzz after zz-virt-mdev"]);
+    host.mode(&format!("{QEMU_D}/zzz"), 0o644);
+    host.finds("ok", "order", &["the last of 2 hooks"]);
+}
+
+#[test]
+fn a_program_that_cannot_be_the_hooks_is_an_error() {
+    let host = Host::healthy();
+    host.remove(PROGRAM);
+    host.finds("error", "program", &["/usr/bin/virt-mdev does not exist", "binary="]);
+    host.file(PROGRAM, "#!/bin/sh\necho virt-mdev 0\n");
+    host.finds("error", "program", &["not executable", "chmod 755 /usr/bin/virt-mdev"]);
+    host.mode(PROGRAM, 0o755);
+    host.finds("error", "program", &["not an ELF file"]);
+    // Cut off in the middle, as a copy to a full disk is.
+    host.executable(PROGRAM, b"\x7fELF\x02\x01\x01");
+    host.finds("error", "program", &["does not run", "/usr/bin/virt-mdev --version"]);
+    host.program(Path::new("/bin/true"));
+    host.mode(PROGRAM, 0o755);
+    host.finds("error", "program", &["/usr/bin/virt-mdev"]);
+    host.mode(PROGRAM, 0o757);
+    host.finds("error", "program", &["changed by others"]);
+    host.remove(PROGRAM);
+    fs::create_dir(host.scratch.path(PROGRAM)).unwrap();
+    host.finds("error", "program", &["not a regular file"]);
+}
+
+#[test]
+fn another_copy_of_this_program_is_as_good() {
+    let host = Host::healthy();
+    host.program(Path::new(BINARY));
+    host.finds("ok", "program", &["as this program"]);
+}
+
+#[test]
+fn a_name_without_a_slash_is_searched_in_the_path_of_the_daemon() {
+    let host = Host::healthy();
+    host.script("binary=/usr/bin/virt-mdev", "binary=virt-mdev");
+    host.finds("ok", "program", &["/usr/bin/virt-mdev"]);
+    host.file("proc/812/environ", "PATH=/bin:/opt/bin\0HOME=/\0");
+    host.finds("error", "program", &["none of the directories of libvirt's PATH: /bin:/opt/bin"]);
+}
+
+#[test]
+fn options_are_read_as_the_hook_reads_them() {
+    let host = Host::healthy();
+    host.script("#options=\"$options --require\"", "options=\"$options --require\"");
+    host.finds("ok", "options", &["--require"]);
+    host.script("options=\"$options --require\"", "options=\"$options --requier --check-start\"");
+    host.finds("error", "options", &["--requier", "unexpected argument '--requier' found", "correct options="]);
+    host.script("--requier --check-start", "require");
+    host.finds("error", "options", &["'require' is not an option"]);
+    host.script("options=\"$options require\"", "options=\"$options --help\"");
+    host.finds("error", "options", &["unexpected argument '--help' found"]);
+    host.script("options=\"$options --help\"", "options=\"$options --sysfs\"");
+    host.finds("error", "options", &["a value is required for '--sysfs <DIR>'"]);
+    host.script("options=\"$options --sysfs\"", "options=\"$(cat /etc/default/virt-mdev)\"");
+    host.finds("warning", "script", &["line ", "cannot tell the value of"]);
+}
+
+#[test]
+fn a_daemon_that_started_before_the_script_came_may_not_know_of_it() {
+    let host = Host::healthy();
+    host.daemon("812", "libvirtd", now() - 84 * HOUR);
+    host.finds("warning", "daemon", &["libvirtd (PID 812) started 3 days before", "systemctl reload libvirtd"]);
+    host.daemon("812", "virtqemud", now() - 30);
+    host.finds("warning", "daemon", &["virtqemud (PID 812) started 30 seconds before", "systemctl reload virtqemud"]);
+    host.file("proc/812/stat", "812 (virtqemud) S 1\n");
+    host.finds("warning", "daemon", &["cannot tell when virtqemud (PID 812) started"]);
+}
+
+#[test]
+fn without_a_daemon_there_is_nothing_to_reload() {
+    let host = Host::healthy();
+    host.file("proc/812/comm", "virtlogd\n");
+    host.finds("ok", "daemon", &["neither libvirtd nor virtqemud is running"]);
+}
+
+#[test]
+fn an_enforced_profile_needs_a_rule_for_a_program_elsewhere() {
+    let host = Host::healthy();
+    fs::create_dir_all(host.scratch.path("usr/local/bin")).unwrap();
+    // A link within the host, so that the program is where the profile sees it.
+    host.remove(PROGRAM);
+    fs::copy(BINARY, host.scratch.path("usr/local/bin/virt-mdev")).unwrap();
+    host.script("binary=/usr/bin/virt-mdev", "binary=/usr/local/bin/virt-mdev");
+    let denied = [
+        "(enforce)",
+        "'/usr/local/bin/virt-mdev PUx,'",
+        "/etc/apparmor.d/local/usr.sbin.libvirtd",
+        "apparmor_parser -r",
+    ];
+    host.finds("error", "apparmor", &denied);
+    host.file(
+        "etc/apparmor.d/local/usr.sbin.libvirtd",
+        "# /usr/local/bin/virt-mdev PUx,\n/usr/local/* PUx,\n/usr/local/bin/virt-mdev r,\n",
+    );
+    host.finds("error", "apparmor", &denied);
+    host.file("etc/apparmor.d/local/usr.sbin.libvirtd", "  /usr/local/bin/virt-mdev PUx,\n");
+    host.finds("ok", "apparmor", &["lets libvirtd run the script and the program"]);
+    host.file("etc/apparmor.d/local/usr.sbin.libvirtd", "/usr/local/bin/* PUx,\n");
+    host.finds("ok", "apparmor", &[]);
+    host.remove("etc/apparmor.d/local/usr.sbin.libvirtd");
+    for label in ["libvirtd (complain)\n", "unconfined\n"] {
+        host.file("proc/812/attr/current", label);
+        host.finds("ok", "daemon", &[]);
+    }
+    // Where there are two security modules, each has a directory of its own.
+    host.file("proc/812/attr/apparmor/current", "virtqemud (enforce)\n");
+    host.file("proc/812/comm", "virtqemud\n");
+    host.finds("error", "apparmor", &["/etc/apparmor.d/local/usr.sbin.virtqemud"]);
+}
+
+#[test]
+fn selinux_is_told_and_a_domain_without_known_rules_is_a_warning() {
+    let host = Host::healthy();
+    host.file("proc/812/attr/current", "system_u:system_r:virtd_t:s0-s0:c0.c1023\0");
+    host.file("sys/fs/selinux/enforce", "1");
+    host.finds("ok", "selinux", &["enforcing"]);
+    host.file("proc/812/attr/current", "system_u:system_r:virtqemud_t:s0\0");
+    host.finds("warning", "selinux", &["virtqemud_t", "ausearch"]);
+    host.file("sys/fs/selinux/enforce", "0");
+    host.finds("ok", "selinux", &["permissive"]);
+}
+
+#[test]
+fn a_host_without_mediated_devices_is_a_warning_and_without_sysfs_an_error() {
+    let host = Host::healthy();
+    host.remove("etc/libvirt/qemu/win10.xml");
+    let on = |sysfs: &str| host.scratch.virt_mdev(["doctor", "--root", ".", "--sysfs", sysfs]);
+    fs::create_dir_all(host.scratch.path("no-mdev/bus/pci")).unwrap();
+    assert_finds(on("no-mdev"), "warning", "sysfs", &["no driver for mediated devices is loaded"]);
+    fs::create_dir_all(host.scratch.path("no-parent/bus/mdev/devices")).unwrap();
+    assert_finds(on("no-parent"), "warning", "sysfs", &["class/mdev_bus is empty"]);
+    let broken = host.scratch.host(
+        "parent pci 0000:00:02.0 vendor=0x8086 device=0x591d\ntype i915-V5_4 api=vfio-pci\n\
+         mdev c2177883-f1bb-47f0-914d-32a22e3a8804 0000:00:02.0 i915-V5_4\n",
+    );
+    fs::remove_file(broken.join("devices/pci0000:00/0000:00:02.0/vendor")).unwrap();
+    assert_finds(on(broken.to_str().unwrap()), "error", "sysfs", &["1 cannot be looked up", ABSENT, "vendor"]);
+    // What guests ask for cannot be judged then.
+    on("nothing").status(1).stdout_has("error    sysfs ").stdout_has("warning  guests  ").check();
+    // Without --sysfs it is that of the root directory.
+    fs::create_dir_all(host.scratch.path("sys/bus/mdev/devices")).unwrap();
+    fs::create_dir_all(host.scratch.path("sys/class/mdev_bus/mtty")).unwrap();
+    host.scratch.virt_mdev(["doctor", "--root", "."]).stdout_has("0 mdevs of 1 parent device\n").check();
+}
+
+#[test]
+fn a_syslog_that_nobody_reads_is_a_warning() {
+    let mut host = Host::healthy();
+    host._syslog = None;
+    host.finds("warning", "syslog", &["/dev/log takes no datagram"]);
+    host.remove("dev/log");
+    host.finds("warning", "syslog", &["/dev/log does not exist"]);
+    host.file("dev/log", "");
+    host.finds("warning", "syslog", &["/dev/log is not a socket"]);
+}
+
+#[test]
+fn the_doctor_sends_nothing_to_syslog() {
+    let host = Host::healthy();
+    host.finds("ok", "syslog", &[]);
+    let socket = host._syslog.as_ref().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    assert!(socket.recv(&mut [0; 16]).is_err());
+}
+
+#[test]
+fn guests_that_the_hook_would_refuse_or_not_protect_are_named() {
+    let host = Host::healthy();
+    host.guest("b", &bare(2));
+    host.guest("a", &bare(3));
+    host.guest("c", &filled(1));
+    host.finds("warning", "guests", &["2 guests with devices that are not recorded: a, b", "virsh edit"]);
+    let host = Host::healthy();
+    host.guest("other", &guest_recorded(&uuid(1), identity(2)));
+    host.finds("error", "guests", &["1 guest recorded for other devices than this host has: other", "virt-mdev check"]);
+    let host = Host::healthy();
+    host.guest("gone", &guest_recorded(ABSENT, identity(1)));
+    host.finds("warning", "guests", &["1 guest with devices that this host does not have now: gone"]);
+    let host = Host::healthy();
+    let both =
+        record(&uuid(1), identity(1)).replace("</mdev:hostdev>", "<mdev:vendorid>1</mdev:vendorid></mdev:hostdev>");
+    host.guest("twice", &recorded(&both, ""));
+    host.finds("error", "guests", &["twice cannot be judged: ", "vendorid"]);
+    let host = Host::healthy();
+    host.file("etc/libvirt/qemu/cut.xml", "<domain>");
+    host.finds("warning", "guests", &["the definition of cut cannot be read: ", "/etc/libvirt/qemu/cut.xml"]);
+    let host = Host::healthy();
+    host.guest("two", &guest("no-uuid", &[""; 0]));
+    host.finds("error", "guests", &["two cannot be judged: 'no-uuid' is not a UUID"]);
+}
+
+#[test]
+fn of_many_guests_the_first_ten_are_named() {
+    let host = Host::healthy();
+    for number in 10..30 {
+        host.guest(&format!("vm{number}"), &bare(1));
+    }
+    host.finds("warning", "guests", &["20 guests", "vm10, vm11, ", "vm19 and 10 more"]);
+}
+
+#[test]
+fn control_characters_in_names_reach_no_terminal() {
+    let host = Host::healthy();
+    host.file("etc/libvirt/qemu/x.xml", bare(1).replace("<name>vm<", "<name>v\u{9b}31m&#10;x<"));
+    host.finds("warning", "guests", &["v\\u{9b}31m\\nx"]);
+    host.doctor().arg("--json").stdout_has("v\\\\u{9b}31m\\\\nx").check();
+}
+
+#[test]
+fn a_fifo_is_waited_for_by_nobody() {
+    let host = Host::healthy();
+    for name in [PROGRAM, "etc/libvirt/qemu/pipe.xml", "proc/812/environ"] {
+        let _ = fs::remove_file(host.scratch.path(name));
+        let made = std::process::Command::new("mkfifo").arg(host.scratch.path(name)).status().unwrap();
+        assert!(made.success());
+    }
+    host.doctor().status(1).stdout_has("/usr/bin/virt-mdev is not a regular file").stdout_has("pipe").check();
+}
