@@ -154,7 +154,7 @@ pub(super) struct Daemon {
     /// The rules of its AppArmor profile and of the administrator's additions to it.
     pub(super) rules: String,
     /// `PATH` in its environment, which it passes on to hooks.
-    path: Option<String>,
+    pub(super) path: Option<String>,
 }
 
 /// How a security module confines a process: the content of `/proc/PID/attr/current`.

@@ -511,3 +511,142 @@ fn duration(seconds: i64) -> String {
     let (size, unit) = units.into_iter().find(|(size, _)| seconds >= *size).unwrap_or((1, "second"));
     count(usize::try_from(seconds / size).unwrap_or_default(), unit)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::facts::DaemonName;
+    use super::super::script::ScriptSettings;
+    use super::*;
+
+    const ROOT: Owner = Owner { uid: 0, gid: 0 };
+
+    fn file(path: &str, changed: i64) -> FileFacts {
+        FileFacts { path: path.into(), target: path.into(), is_regular: true, mode: 0o755, owner: ROOT, changed }
+    }
+
+    /// A host whose hook is in order, without daemons and guests.
+    fn facts() -> Facts {
+        let script = file("/etc/libvirt/hooks/qemu.d/zz-virt-mdev", 1000);
+        let settings = ScriptSettings { binary: Some("/usr/bin/virt-mdev".into()), options: Vec::new() };
+        Facts {
+            owner: ROOT,
+            hooks: Hooks {
+                directory: Ok(file(QEMU_D, 0)),
+                files: vec![script.clone()],
+                first: None,
+                script: Ok(Script { file: script, text: Ok(Ok(settings)) }),
+            },
+            program: None,
+            daemons: Vec::new(),
+            selinux: None,
+            sysfs: Ok(Devices { has_bus: true, parents: 1, ..Devices::default() }),
+            syslog: Ok(()),
+            guests: Ok(Vec::new()),
+        }
+    }
+
+    /// What is not ok, as level and text.
+    fn problems(facts: &Facts) -> Vec<(Level, String)> {
+        let findings = diagnose(facts, |_| Ok(()));
+        let problems = findings.into_iter().filter(|finding| finding.level != Level::Ok);
+        problems
+            .inspect(|finding| assert!(finding.remedy.is_some(), "{finding:?}"))
+            .map(|f| (f.level, f.found))
+            .collect()
+    }
+
+    #[test]
+    fn each_way_in_which_the_program_fails_is_told() {
+        assert_eq!(problems(&facts()), []);
+        let this = concat!("virt-mdev ", env!("CARGO_PKG_VERSION"));
+        for (is_noexec, version, problem) in [
+            (false, Version::Itself, None),
+            (false, Version::Printed(this.into()), None),
+            (false, Version::Printed("virt-mdev 0.0.1".into()), Some((Level::Warning, "virt-mdev 0.0.1, and this"))),
+            (false, Version::Printed("true (GNU coreutils) 9.1".into()), Some((Level::Error, "is not virt-mdev"))),
+            (false, Version::Failed("exit status: 1".into()), Some((Level::Error, "does not run: exit status: 1"))),
+            (false, Version::TimedOut(Duration::from_secs(5)), Some((Level::Error, "does not end within 5 s"))),
+            (true, Version::NotTried, Some((Level::Error, "mounted noexec"))),
+        ] {
+            let mut facts = facts();
+            let program = file("/usr/bin/virt-mdev", 0);
+            facts.program = Some(Program::Found { file: program, is_elf: true, is_noexec, version: version.clone() });
+            match (&problems(&facts)[..], problem) {
+                ([], None) => {}
+                ([(level, found)], Some((wanted, piece))) if *level == wanted && found.contains(piece) => {}
+                (problems, _) => panic!("{version:?}: {problems:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_knew_of_another_hook_finds_the_script() {
+        let mut facts = facts();
+        facts.daemons = vec![Daemon {
+            name: DaemonName::Libvirtd,
+            pid: 1,
+            started: Ok(500),
+            label: Label::None,
+            rules: String::new(),
+            path: None,
+        }];
+        assert_eq!(problems(&facts).len(), 1);
+        let other = |changed| file("/etc/libvirt/hooks/qemu.d/10-other", changed);
+        facts.hooks.files.insert(0, other(600));
+        assert_eq!(problems(&facts).len(), 1, "it came after the daemon too");
+        facts.hooks.files[0] = FileFacts { mode: 0o644, ..other(400) };
+        assert_eq!(problems(&facts).len(), 1, "libvirt does not run it");
+        facts.hooks.files[0] = other(400);
+        assert_eq!(problems(&facts), []);
+        facts.hooks.files.remove(0);
+        facts.hooks.first = Some(file("/etc/libvirt/hooks/qemu", 400));
+        assert_eq!(problems(&facts), []);
+    }
+
+    #[test]
+    fn what_others_may_change_is_an_error_unless_the_owner_of_the_root_directory_may() {
+        for (owner, mode, is_safe) in [
+            (ROOT, 0o755, true),
+            (ROOT, 0o775, true),
+            (Owner { uid: 0, gid: 4 }, 0o775, false),
+            (ROOT, 0o757, false),
+            (Owner { uid: 1000, gid: 0 }, 0o700, false),
+        ] {
+            let mut facts = facts();
+            if let Ok(script) = &mut facts.hooks.script {
+                script.file = FileFacts { owner, mode, ..script.file.clone() };
+            }
+            assert_eq!(problems(&facts).is_empty(), is_safe, "{owner:?} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_absent() {
+        let mut facts = facts();
+        facts.hooks.directory = Err(Lacking::Unreadable("Permission denied".into()));
+        facts.hooks.script = Err(Lacking::Unreadable("Permission denied".into()));
+        assert_eq!(problems(&facts), [(Level::Error, format!("cannot read {QEMU_D}: Permission denied"))]);
+        facts.hooks.directory = Ok(file(QEMU_D, 0));
+        assert_eq!(problems(&facts), [(Level::Error, format!("cannot read {QEMU_D}/{SCRIPT}: Permission denied"))]);
+    }
+
+    #[test]
+    fn a_duration_is_in_the_largest_unit_that_fits() {
+        for (seconds, shown) in
+            [(0, "0 seconds"), (1, "1 second"), (119, "1 minute"), (7200, "2 hours"), (400_000, "4 days")]
+        {
+            assert_eq!(duration(seconds), shown);
+        }
+    }
+
+    #[test]
+    fn a_path_is_quoted_for_the_shell_where_it_has_to_be() {
+        for (path, shell) in
+            [("/a/b-c.d", "/a/b-c.d"), ("/a b", "'/a b'"), ("/a;it's", r"'/a;it'\''s'"), ("/x~", "'/x~'")]
+        {
+            assert_eq!(quoted(Path::new(path)), shell);
+        }
+    }
+}
