@@ -83,13 +83,14 @@ impl Host {
         self.file(&format!("etc/libvirt/qemu/{name}.xml"), named(name, document));
     }
 
-    /// A daemon that started at a time, in seconds since 1970, 1000 s after the host.
+    /// A daemon that started at a time, in seconds since 1970, 1000 hours after the host.
     fn daemon(&self, pid: &str, name: &str, started: u64) {
         self.file(&format!("proc/{pid}/comm"), format!("{name}\n"));
         self.file(&format!("proc/{pid}/environ"), "LANG=C\0PATH=/usr/sbin:/usr/bin\0");
         let fields = "0 ".repeat(18);
-        self.file(&format!("proc/{pid}/stat"), format!("{pid} (a ) b) S {fields}100000 0 0\n"));
-        self.file("proc/stat", format!("cpu 1 2 3\nbtime {}\nprocesses 9\n", started - 1000));
+        self.file(&format!("proc/{pid}/stat"), format!("{pid} (a ) b) S {fields}360000000 0 0\n"));
+        let uptime = i64::try_from(now()).unwrap() - i64::try_from(started).unwrap() + 1000 * 3600;
+        self.file("proc/uptime", format!("{uptime}.00 0.00\n"));
     }
 
     fn doctor(&self) -> Run<'_> {
@@ -313,8 +314,8 @@ fn a_daemon_that_started_before_the_script_came_may_not_know_of_it() {
     let host = Host::healthy();
     host.daemon("812", "libvirtd", now() - 84 * HOUR);
     host.finds("warning", "daemon", &["libvirtd (PID 812) started 3 days before", "systemctl reload libvirtd"]);
-    host.daemon("812", "virtqemud", now() - 30);
-    host.finds("warning", "daemon", &["virtqemud (PID 812) started 30 seconds before", "systemctl reload virtqemud"]);
+    host.daemon("812", "virtqemud", now() - 90);
+    host.finds("warning", "daemon", &["virtqemud (PID 812) started 1 minute before", "systemctl reload virtqemud"]);
     host.file("proc/812/stat", "812 (virtqemud) S 1\n");
     host.finds("warning", "daemon", &["cannot tell when virtqemud (PID 812) started"]);
 }

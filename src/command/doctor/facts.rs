@@ -9,7 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{OFlags, StatVfsMountFlags, fcntl_getfl, fcntl_setfl, statvfs};
 
@@ -38,8 +38,8 @@ const FIRST_HOOK: &str = "/etc/libvirt/hooks/qemu";
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long the program may take to print its version.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// The unit of times in `/proc/PID/stat`: 1/100 s on every architecture that libvirt runs on.
-const TICKS_PER_SECOND: i64 = 100;
+/// The unit of times in `/proc/PID/stat`, on every architecture that libvirt runs on.
+const TICK: Duration = Duration::from_millis(10);
 
 /// All that is known of a host.
 #[derive(Debug)]
@@ -76,8 +76,8 @@ pub(super) struct FileFacts {
     pub(super) is_regular: bool,
     pub(super) mode: u32,
     pub(super) owner: Owner,
-    /// Its ctime: seconds since 1970.
-    pub(super) changed: i64,
+    /// Its ctime, since 1970.
+    pub(super) changed: Duration,
 }
 
 /// Why something cannot be had.
@@ -148,8 +148,8 @@ pub(super) enum DaemonName {
 pub(super) struct Daemon {
     pub(super) name: DaemonName,
     pub(super) pid: u32,
-    /// When it started, in seconds since 1970.
-    pub(super) started: Result<i64, String>,
+    /// When it started, since 1970.
+    pub(super) started: Result<Duration, String>,
     pub(super) label: Label,
     /// The rules of its AppArmor profile and of the administrator's additions to it.
     pub(super) rules: String,
@@ -303,7 +303,10 @@ impl Places<'_> {
             is_regular: found.is_file(),
             mode: found.mode(),
             owner: Owner { uid: found.uid(), gid: found.gid() },
-            changed: found.ctime(),
+            changed: Duration::new(
+                u64::try_from(found.ctime()).unwrap_or_default(),
+                u32::try_from(found.ctime_nsec()).unwrap_or_default(),
+            ),
         })
     }
 
@@ -382,18 +385,17 @@ impl Places<'_> {
         })
     }
 
-    /// When a process started.
-    fn start_of(&self, directory: &Path) -> Result<i64, String> {
-        let boot = self.read("/proc/stat")?;
-        let boot = boot.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<i64>().ok());
+    /// When a process started: `btime` in `/proc/stat` would say it too, but only in whole seconds.
+    fn start_of(&self, directory: &Path) -> Result<Duration, String> {
+        let uptime = self.read("/proc/uptime")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let uptime = uptime.split_ascii_whitespace().next().and_then(|seconds| seconds.parse().ok());
+        let boot = uptime.and_then(|seconds| now.checked_sub(Duration::try_from_secs_f64(seconds).ok()?));
         let stat = self.read(directory.join("stat"))?;
         // The second field is the name of the program in parentheses, and may hold anything. The start is the 22nd.
-        let ticks =
-            stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse::<i64>().ok());
-        match (boot, ticks) {
-            (Some(boot), Some(ticks)) => Ok(boot + ticks / TICKS_PER_SECOND),
-            _ => Err("/proc/stat or /proc/PID/stat is not as Linux writes it".to_owned()),
-        }
+        let ticks = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse().ok());
+        let started = ticks.and_then(|ticks| boot?.checked_add(TICK.checked_mul(ticks)?));
+        started.ok_or_else(|| "/proc/uptime or /proc/PID/stat is not as Linux writes it".to_owned())
     }
 
     fn devices(&self, sysfs: &Sysfs) -> Result<Devices, String> {

@@ -1,6 +1,7 @@
 //! What the facts about a host mean: pure, so that a test can make up any host.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -51,6 +52,9 @@ pub(super) type CheckOptions = fn(&[String]) -> Result<(), String>;
 
 /// How many names a line has at most.
 const MAX_NAMES: usize = 10;
+
+/// How far the two clocks that times of files and of processes are from may be apart.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(50);
 
 const INSTALL: &str = "in the source tree: make install-hook PREFIX=/usr (virt-mdev-hook(8))";
 const AS_ROOT: &str = "run virt-mdev doctor as root";
@@ -298,8 +302,8 @@ fn start(daemon: &Daemon, hooks: &Hooks) -> Option<Finding> {
         Ok(started) => *started,
         Err(reason) => return Some(Check::Daemon.warning(format!("cannot tell when {who} started: {reason}"), reload)),
     };
-    if started > script.changed {
-        let age = duration(started - script.changed);
+    if started + CLOCK_TOLERANCE > script.changed {
+        let age = duration(started.saturating_sub(script.changed));
         return Some(Check::Daemon.ok(format!("{who} started {age} after the script was installed")));
     }
     // It remembers whether there is any hook, and looks for them anew each time that one is called for.
@@ -506,7 +510,8 @@ fn quoted(path: &Path) -> String {
 }
 
 /// The largest unit that fits, as `3 days`.
-fn duration(seconds: i64) -> String {
+fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let (size, unit) = units.into_iter().find(|(size, _)| seconds >= *size).unwrap_or((1, "second"));
     count(usize::try_from(seconds / size).unwrap_or_default(), unit)
@@ -514,15 +519,14 @@ fn duration(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::facts::DaemonName;
     use super::super::script::ScriptSettings;
     use super::*;
 
     const ROOT: Owner = Owner { uid: 0, gid: 0 };
 
-    fn file(path: &str, changed: i64) -> FileFacts {
+    fn file(path: &str, changed: u64) -> FileFacts {
+        let changed = Duration::from_secs(changed);
         FileFacts { path: path.into(), target: path.into(), is_regular: true, mode: 0o755, owner: ROOT, changed }
     }
 
@@ -587,7 +591,7 @@ mod tests {
         facts.daemons = vec![Daemon {
             name: DaemonName::Libvirtd,
             pid: 1,
-            started: Ok(500),
+            started: Ok(Duration::from_secs(500)),
             label: Label::None,
             rules: String::new(),
             path: None,
@@ -637,7 +641,7 @@ mod tests {
         for (seconds, shown) in
             [(0, "0 seconds"), (1, "1 second"), (119, "1 minute"), (7200, "2 hours"), (400_000, "4 days")]
         {
-            assert_eq!(duration(seconds), shown);
+            assert_eq!(duration(Duration::from_secs(seconds)), shown);
         }
     }
 
