@@ -304,7 +304,7 @@ fn start(daemon: &Daemon, hooks: &Hooks) -> Option<Finding> {
     };
     if started + CLOCK_TOLERANCE > script.changed {
         let age = duration(started.saturating_sub(script.changed));
-        return Some(Check::Daemon.ok(format!("{who} started {age} after the script was installed")));
+        return Some(Check::Daemon.ok(format!("{who} started {age} after the script was last changed")));
     }
     // It remembers whether there is any hook, and looks for them anew each time that one is called for.
     let mut known =
@@ -315,7 +315,7 @@ fn start(daemon: &Daemon, hooks: &Hooks) -> Option<Finding> {
     }
     let age = duration(script.changed - started);
     let found = format!(
-        "{who} started {age} before the script was installed; it looks for hooks only when it starts or is reloaded, and a \
+        "{who} started {age} before the script was last changed; it looks for hooks only when it starts or is reloaded, and a \
          reload leaves no trace"
     );
     Some(Check::Daemon.warning(found, reload))
@@ -447,7 +447,8 @@ fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
         match &guest.state {
             GuestState::Judged(_) => {}
             GuestState::Unreadable(reason) => {
-                let remedy = format!("see what it is: {GUESTS}/{}.xml", guest.name);
+                let path = Path::new(GUESTS).join(format!("{}.xml", guest.name));
+                let remedy = format!("see where: virt-mdev check {}, as root", quoted(&path));
                 findings
                     .push(check.warning(format!("the definition of {} cannot be read: {reason}", guest.name), remedy));
             }
