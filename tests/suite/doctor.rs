@@ -15,6 +15,7 @@ use crate::support::{BINARY, Run, Scratch, testdata};
 const QEMU_D: &str = "etc/libvirt/hooks/qemu.d";
 const SCRIPT: &str = "etc/libvirt/hooks/qemu.d/zz-virt-mdev";
 const PROGRAM: &str = "usr/bin/virt-mdev";
+const LOCAL_PROFILE: &str = "etc/apparmor.d/local/usr.sbin.libvirtd";
 const HOUR: u64 = 3600;
 
 /// A host in a scratch directory, which stands for `/`.
@@ -33,9 +34,9 @@ impl Host {
         scratch.file("etc/libvirt/qemu/win10.xml", named("win10", &guest_recorded(&uuid(1), identity(1))));
         scratch.file("etc/libvirt/qemu/plain.xml", named("plain", &domain("")));
         fs::create_dir_all(scratch.path("usr/bin")).unwrap();
-        fs::hard_link(BINARY, scratch.path(PROGRAM))
-            .or_else(|_| fs::copy(BINARY, scratch.path(PROGRAM)).map(drop))
-            .unwrap();
+        symlink(BINARY, scratch.path(PROGRAM)).unwrap();
+        // That is where the link leads to, wherever it was built.
+        scratch.file(LOCAL_PROFILE, "/**/virt-mdev PUx,\n");
         fs::create_dir(scratch.path("dev")).unwrap();
         let syslog = UnixDatagram::bind(scratch.path("dev/log")).unwrap();
         let host = Self { scratch, _syslog: Some(syslog) };
@@ -314,6 +315,7 @@ fn a_daemon_that_started_before_the_script_came_may_not_know_of_it() {
     let host = Host::healthy();
     host.daemon("812", "libvirtd", now() - 84 * HOUR);
     host.finds("warning", "daemon", &["libvirtd (PID 812) started 3 days before", "systemctl reload libvirtd"]);
+    host.file("proc/812/attr/current", "unconfined\n");
     host.daemon("812", "virtqemud", now() - 90);
     host.finds("warning", "daemon", &["virtqemud (PID 812) started 1 minute before", "systemctl reload virtqemud"]);
     host.file("proc/812/stat", "812 (virtqemud) S 1\n");
@@ -331,8 +333,7 @@ fn without_a_daemon_there_is_nothing_to_reload() {
 fn an_enforced_profile_needs_a_rule_for_a_program_elsewhere() {
     let host = Host::healthy();
     fs::create_dir_all(host.scratch.path("usr/local/bin")).unwrap();
-    // A link within the host, so that the program is where the profile sees it.
-    host.remove(PROGRAM);
+    host.remove(LOCAL_PROFILE);
     fs::copy(BINARY, host.scratch.path("usr/local/bin/virt-mdev")).unwrap();
     host.script("binary=/usr/bin/virt-mdev", "binary=/usr/local/bin/virt-mdev");
     let denied = [
@@ -347,11 +348,11 @@ fn an_enforced_profile_needs_a_rule_for_a_program_elsewhere() {
         "# /usr/local/bin/virt-mdev PUx,\n/usr/local/* PUx,\n/usr/local/bin/virt-mdev r,\n",
     );
     host.finds("error", "apparmor", &denied);
-    host.file("etc/apparmor.d/local/usr.sbin.libvirtd", "  /usr/local/bin/virt-mdev PUx,\n");
+    host.file(LOCAL_PROFILE, "  /usr/local/bin/virt-mdev PUx,\n");
     host.finds("ok", "apparmor", &["lets libvirtd run the script and the program"]);
-    host.file("etc/apparmor.d/local/usr.sbin.libvirtd", "/usr/local/bin/* PUx,\n");
+    host.file(LOCAL_PROFILE, "/usr/local/bin/* PUx,\n");
     host.finds("ok", "apparmor", &[]);
-    host.remove("etc/apparmor.d/local/usr.sbin.libvirtd");
+    host.remove(LOCAL_PROFILE);
     for label in ["libvirtd (complain)\n", "unconfined\n"] {
         host.file("proc/812/attr/current", label);
         host.finds("ok", "daemon", &[]);
