@@ -133,7 +133,7 @@ pub(super) enum Version {
     /// It did not end well, or could not be started.
     Failed(String),
     TimedOut(Duration),
-    /// It was not run, as it is not an executable that only its owner may change.
+    /// It was not run: it is not an executable that only root can change, or not of the root directory of this process.
     NotTried,
 }
 
@@ -250,14 +250,14 @@ impl Label {
 }
 
 impl Places<'_> {
-    /// Reads all that is known of the host. Nothing is changed, and nothing is started but the hook's program for its version.
+    /// Reads all that is known of the host. Nothing is changed, and only the hook's program is started, for its version.
     ///
     /// # Errors
     /// Where the root directory cannot be opened.
     pub(super) fn gather(&self) -> io::Result<Facts> {
         let root = fs::metadata(self.root)?;
         let owner = Owner { uid: root.uid(), gid: root.gid() };
-        // A link to a file is refused here as it is in `cd`.
+        // Fails for a file.
         fs::read_dir(self.root)?;
         let daemons = self.daemons(owner);
         let hooks = self.hooks();
@@ -345,11 +345,13 @@ impl Places<'_> {
         let real = self.real(&file.path);
         let is_elf = file.is_regular && begins_as_elf(&real);
         let is_noexec = statvfs(&real).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
-        let may_run = is_elf && !is_noexec && file.is_executable() && file.is_trusted(owner);
-        let version = match may_run {
-            true if is_running(&real) => Version::Itself,
-            true => version_of(&real, &["--version"], TIME_LIMIT),
-            false => Version::NotTried,
+        let can_run = is_elf && !is_noexec && file.is_executable() && file.is_trusted(owner);
+        let version = if can_run && is_running(&real) {
+            Version::Itself
+        } else if can_run && is_same_file(self.root, Path::new("/")) {
+            version_of(&real, &["--version"], TIME_LIMIT)
+        } else {
+            Version::NotTried
         };
         Some(Program::Found { file, is_elf, is_noexec, version })
     }
@@ -483,10 +485,17 @@ fn begins_as_elf(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"
 }
 
-/// Whether it is the program that is running now.
+/// Whether it is the program that is running now, or a copy of it.
 fn is_running(path: &Path) -> bool {
-    match (fs::metadata(path), fs::metadata("/proc/self/exe")) {
-        (Ok(file), Ok(running)) => (file.dev(), file.ino()) == (running.dev(), running.ino()),
+    let running = Path::new("/proc/self/exe");
+    let length = |path| fs::metadata(path).map(|file| file.len()).ok();
+    let is_copy = || length(path) == length(running) && fs::read(path).ok() == fs::read(running).ok();
+    is_same_file(path, running) || is_copy()
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
         _ => false,
     }
 }

@@ -266,7 +266,12 @@ fn program(program: &Program, owner: Owner) -> Finding {
         Version::TimedOut(limit) => {
             check.error(format!("{path} --version does not end within {} s", limit.as_secs()), by_hand)
         }
-        Version::NotTried => check.error(format!("{path} was not run"), by_hand),
+        Version::NotTried => {
+            let found = format!(
+                "{path} is another program than this one, {THIS}, and with --root it is not run for its version"
+            );
+            check.warning(found, by_hand)
+        }
     }
 }
 
@@ -433,42 +438,40 @@ fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
         Ok(guests) => guests,
         Err(reason) => return vec![check.warning(format!("{GUESTS}: {reason}"), AS_ROOT)],
     };
-    let with = |wanted: Verdict| {
-        guests
-            .iter()
-            .filter(move |guest| matches!(&guest.state, GuestState::Judged(verdicts) if verdicts.contains(&wanted)))
-    };
-    let listed = |verdict: Verdict| {
-        let found: Vec<_> = with(verdict).map(|guest| guest.name.clone()).collect();
-        (!found.is_empty()).then(|| (found.len(), names(found.into_iter())))
-    };
     let mut findings = Vec::new();
-    for guest in guests {
-        match &guest.state {
-            GuestState::Judged(_) => {}
-            GuestState::Unreadable(reason) => {
-                let path = Path::new(GUESTS).join(format!("{}.xml", guest.name));
-                let remedy = format!("see where: virt-mdev check {}, as root", quoted(&path));
-                findings
-                    .push(check.warning(format!("the definition of {} cannot be read: {reason}", guest.name), remedy));
-            }
-            GuestState::NotJudged(reason) => {
-                let remedy = "the hook refuses it; correct it with virsh edit";
-                findings.push(check.error(format!("{} cannot be judged: {reason}", guest.name), remedy));
-            }
-        }
-    }
-    findings.extend(listed(Verdict::Different).map(|(number, names)| {
-        let found = format!("{} recorded for other devices than this host has: {names}", count(number, "guest"));
-        check.error(found, "see how they differ: virsh dumpxml GUEST | virt-mdev check")
+    let unreadable = |guest: &Guest| match &guest.state {
+        GuestState::Unreadable(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    findings.extend(guests_that(guests, unreadable).map(|(guests, first)| {
+        let remedy = format!("see where it is wrong, as root: virt-mdev check {GUESTS}/GUEST.xml");
+        check.warning(format!("{guests} cannot be read: {first}"), remedy)
     }));
-    findings.extend(listed(Verdict::Missing).map(|(number, names)| {
-        let found = format!("{} with devices that this host does not have now: {names}", count(number, "guest"));
-        check.warning(found, "see which: virsh dumpxml GUEST | virt-mdev check; mdevctl list shows what can be started")
+    let not_judged = |guest: &Guest| match &guest.state {
+        GuestState::NotJudged(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    findings.extend(guests_that(guests, not_judged).map(|(guests, first)| {
+        check.error(format!("{guests} cannot be judged: {first}"), "the hook refuses it; correct it: virsh edit GUEST")
     }));
-    findings.extend(listed(Verdict::Unrecorded).map(|(number, names)| {
-        check.warning(format!("{} with devices that are not recorded: {names}", count(number, "guest")), RECORD)
+    let with = |wanted: Verdict| {
+        let verdicts_have = move |guest: &Guest| match &guest.state {
+            GuestState::Judged(verdicts) => verdicts.contains(&wanted).then(String::new),
+            _ => None,
+        };
+        guests_that(guests, verdicts_have).map(|(guests, _)| guests)
+    };
+    findings.extend(with(Verdict::Different).map(|guests| {
+        let remedy = "see how they differ: virsh dumpxml GUEST | virt-mdev check";
+        check.error(format!("{guests}: this host has other devices than were recorded"), remedy)
     }));
+    findings.extend(with(Verdict::Missing).map(|guests| {
+        let remedy = "see which: virsh dumpxml GUEST | virt-mdev check; mdevctl list shows what can be started";
+        check.warning(format!("{guests}: this host does not have their devices now"), remedy)
+    }));
+    findings.extend(
+        with(Verdict::Unrecorded).map(|guests| check.warning(format!("{guests}: devices are not recorded"), RECORD)),
+    );
     let has_devices = |guest: &&Guest| !matches!(&guest.state, GuestState::Judged(verdicts) if verdicts.is_empty());
     let with_devices = guests.iter().filter(has_devices).count();
     if findings.is_empty() {
@@ -476,11 +479,20 @@ fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
             (0, _) => format!("none is defined in {GUESTS}"),
             (all, 0) => format!("{} defined, none with mediated devices", count(all, "guest")),
             (all, some) => {
-                format!("{} defined, {some} with mediated devices, all recorded and the same here", count(all, "guest"))
+                let all = count(all, "guest");
+                format!("{all} defined, {some} with mediated devices, all recorded and the same here")
             }
         }));
     }
     findings
+}
+
+/// Counts and names the guests of which `what` says something; with what it says of the first.
+fn guests_that(guests: &[Guest], what: impl Fn(&Guest) -> Option<String>) -> Option<(String, String)> {
+    let (found, mut said): (Vec<_>, Vec<_>) =
+        guests.iter().filter_map(|guest| Some((guest.name.clone(), what(guest)?))).unzip();
+    let number = count(found.len(), "guest");
+    (!said.is_empty()).then(|| (format!("{number} ({})", names(found.into_iter())), said.swap_remove(0)))
 }
 
 /// `1 guest`, `2 guests`.
