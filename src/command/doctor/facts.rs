@@ -17,8 +17,9 @@ use super::script::{NotPlain, ScriptSettings};
 use crate::device::Uuid;
 use crate::domain::Document;
 use crate::file::{self, Input, Purpose};
-use crate::host::{Lookup, Sysfs};
-use crate::plan::check::{Verdict, check};
+use crate::host::{HostSource, Sysfs};
+use crate::plan::Pairing;
+use crate::plan::check::{Comparison, OrphanPlace, Verdict, check};
 use crate::report::Diagnostic;
 
 /// The directory whose executable files libvirt runs, in byte order.
@@ -263,8 +264,9 @@ impl Places<'_> {
         let hooks = self.hooks();
         let program = self.program(&hooks, &daemons, owner);
         let sysfs = Sysfs::open(self.sysfs).map_err(|error| Diagnostic::of(&error).message);
-        let guests = match &sysfs {
-            Ok(sysfs) => self.guests(sysfs),
+        let devices = sysfs.as_ref().map_err(String::clone).and_then(|sysfs| self.devices(sysfs));
+        let guests = match sysfs {
+            Ok(sysfs) => self.guests(&HostSource::Sysfs(sysfs), pairing(&hooks)),
             Err(_) => Err(format!("not looked at, since {} cannot be read", self.sysfs.display())),
         };
         let selinux = match self.read("/sys/fs/selinux/enforce").as_deref().map(str::trim_end) {
@@ -272,8 +274,7 @@ impl Places<'_> {
             Ok(_) => Some(SelinuxMode::Permissive),
             Err(_) => None,
         };
-        let sysfs = sysfs.and_then(|sysfs| self.devices(&sysfs));
-        Ok(Facts { owner, hooks, program, daemons, selinux, sysfs, syslog: self.syslog(), guests })
+        Ok(Facts { owner, hooks, program, daemons, selinux, sysfs: devices, syslog: self.syslog(), guests })
     }
 
     /// Where an absolute path of the host is.
@@ -409,11 +410,9 @@ impl Places<'_> {
         };
         let mdevs = listed("bus/mdev/devices")?;
         let uuids = mdevs.iter().filter_map(|name| name.to_str()?.parse::<Uuid>().ok());
-        let unreadable = uuids.filter_map(|uuid| match sysfs.lookup(&uuid) {
-            Ok(Lookup::Found(_)) => None,
-            // It was removed after it was listed.
-            Ok(Lookup::Absent) => None,
-            Err(error) => Some((uuid, Diagnostic::of(&*error).message)),
+        let unreadable = uuids.filter_map(|uuid| {
+            let error = sysfs.lookup(&uuid).err()?;
+            Some((uuid, Diagnostic::of(&*error).message))
         });
         Ok(Devices {
             has_bus: self.sysfs.join("bus/mdev").is_dir(),
@@ -436,18 +435,25 @@ impl Places<'_> {
             .map_err(|error| format!("takes no datagram: {error}"))
     }
 
-    fn guests(&self, sysfs: &Sysfs) -> Result<Vec<Guest>, String> {
+    fn guests(&self, host: &HostSource, pairing: Pairing) -> Result<Vec<Guest>, String> {
         let names = match names(&self.real(GUESTS)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names.map_err(|error| error.to_string())?,
         };
         let files = names.iter().map(Path::new).filter(|name| name.extension() == Some(OsStr::new("xml")));
-        Ok(files.map(|name| Guest::read(&self.real(GUESTS).join(name), sysfs)).collect())
+        Ok(files.map(|name| Guest::read(&self.real(GUESTS).join(name), host, pairing)).collect())
     }
 }
 
+/// Returns which record counts for a hostdev to the hook.
+fn pairing(hooks: &Hooks) -> Pairing {
+    let settings = hooks.script.as_ref().ok().and_then(|script| script.text.as_ref().ok()?.as_ref().ok());
+    let follows = settings.is_some_and(|settings| settings.options.iter().any(|word| word == "--follow-guest-address"));
+    if follows { Pairing::GuestAddress } else { Pairing::Uuid }
+}
+
 impl Guest {
-    fn read(path: &Path, sysfs: &Sysfs) -> Self {
+    fn read(path: &Path, host: &HostSource, pairing: Pairing) -> Self {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let document =
             read_bytes(path).and_then(|bytes| Document::read(bytes).map_err(|error| Diagnostic::of(&*error).message));
@@ -456,8 +462,12 @@ impl Guest {
             Err(reason) => return Self { name: stem, state: GuestState::Unreadable(reason) },
         };
         let name = document.main_domain().and_then(|domain| domain.name.clone()).unwrap_or(stem);
-        let state = match check(&document, &sysfs.ask(document.uuids())) {
-            Ok(checked) => GuestState::Judged(checked.iter().map(|checked| checked.verdict()).collect()),
+        let state = match check(&document, &host.ask(document.devices()), pairing) {
+            Ok(Comparison { devices, orphans }) => {
+                let replaced = orphans.iter().filter(|orphan| matches!(orphan.place, OrphanPlace::Pci(_)));
+                let verdicts = devices.iter().map(|checked| checked.verdict());
+                GuestState::Judged(verdicts.chain(replaced.map(|_| Verdict::Different)).collect())
+            }
             Err(faults) => {
                 let reasons: Vec<_> = faults.iter().map(|fault| Diagnostic::of(&fault.error).message).collect();
                 GuestState::NotJudged(reasons.join("; "))
