@@ -1,11 +1,11 @@
 //! What a document may be before a parser sees it, so that none makes a parser overflow its stack or take more than a second.
 //!
-//! One pass over the bytes that knows just enough of XML to tell tags from comments, CDATA and processing instructions. It
-//! never refuses a document within the bounds, well-formed or not: judging that is the parser's work.
+//! It never refuses a document within the bounds, well-formed or not: judging that is the parser's work.
 
 use std::fmt;
 
 use super::glance::Glance;
+use super::markup::{Markup, Scanner, StartTag};
 use crate::text::Span;
 
 /// The largest document: libvirt's own RPC carries no larger string (`REMOTE_STRING_MAX`).
@@ -110,57 +110,27 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn run(&mut self) -> Result<(), (Bound, Span)> {
-        let mut at = 0;
-        while let Some(found) = self.text[at..].find('<') {
-            let start = at + found;
-            let rest = &self.text[start..];
-            at = if rest.starts_with("<!--") {
-                self.behind(start + 4, "-->")
-            } else if rest.starts_with("<![CDATA[") {
-                self.cdata += 1;
-                if self.cdata > MAX_CDATA {
-                    return Err((Bound::Cdata, Span::new(start, start + 9)));
+        for markup in Scanner::new(self.text) {
+            match markup {
+                Markup::StartTag(tag) => self.start_tag(tag)?,
+                Markup::EndTag(_) => self.close(),
+                Markup::Cdata(span) => {
+                    self.cdata += 1;
+                    if self.cdata > MAX_CDATA {
+                        return Err((Bound::Cdata, Span::new(span.start, span.start + 9)));
+                    }
                 }
-                self.behind(start + 9, "]]>")
-            } else if rest.starts_with("<?") {
-                self.behind(start + 2, "?>")
-            } else if rest.starts_with("<!") {
-                self.doctype(start)
-            } else if rest.starts_with("</") {
-                self.close();
-                self.text[start..].find('>').map_or(self.text.len(), |found| start + found + 1)
-            } else {
-                self.start_tag(start)?
-            };
+                Markup::Doctype(doctype) => {
+                    self.outline.internal_subset = self.outline.internal_subset.or(doctype.internal_subset);
+                }
+                Markup::Ignored => {}
+            }
         }
         Ok(())
     }
 
-    /// The offset behind the next `end` from `from` on, or the end of the text.
-    fn behind(&self, from: usize, end: &str) -> usize {
-        self.text[from..].find(end).map_or(self.text.len(), |found| from + found + end.len())
-    }
-
-    fn doctype(&mut self, start: usize) -> usize {
-        let mut quote = None;
-        for (offset, byte) in self.text.bytes().enumerate().skip(start) {
-            match (quote, byte) {
-                (Some(open), _) if byte == open => quote = None,
-                (Some(_), _) => {}
-                (None, b'"' | b'\'') => quote = Some(byte),
-                (None, b'[') => {
-                    self.outline.internal_subset.get_or_insert(Span::new(offset, offset + 1));
-                }
-                (None, b'>') => return offset + 1,
-                (None, _) => {}
-            }
-        }
-        self.text.len()
-    }
-
-    fn start_tag(&mut self, start: usize) -> Result<usize, (Bound, Span)> {
-        let tag = scan_start_tag(self.text, start);
-        let name = Span::new(start, (start + 1).min(tag.end));
+    fn start_tag(&mut self, tag: StartTag) -> Result<(), (Bound, Span)> {
+        let name = Span::new(tag.span.start, tag.span.start + 1);
         if tag.attributes > MAX_ATTRIBUTES {
             return Err((Bound::Attributes, name));
         }
@@ -183,53 +153,13 @@ impl Pass<'_> {
         if tag.is_empty_element {
             self.close();
         }
-        Ok(tag.end)
+        Ok(())
     }
 
     fn close(&mut self) {
         self.in_force -= self.open.pop().unwrap_or_default();
         self.root_closed |= self.open.is_empty();
     }
-}
-
-/// A start tag, or an empty-element tag, as far as the bytes tell.
-pub(super) struct StartTag {
-    /// Offset behind its `>`, or the end of the text.
-    pub end: usize,
-    /// Whether it ends with `/>`.
-    pub is_empty_element: bool,
-    attributes: usize,
-    namespaces: usize,
-}
-
-/// Reads the tag that begins with the `<` at `start`.
-pub(super) fn scan_start_tag(text: &str, start: usize) -> StartTag {
-    let bytes = text.as_bytes();
-    let mut tag = StartTag { end: bytes.len(), is_empty_element: false, attributes: 0, namespaces: 0 };
-    let mut quote = None;
-    for (offset, &byte) in bytes.iter().enumerate().skip(start) {
-        match (quote, byte) {
-            (Some(open), _) if byte == open => quote = None,
-            (Some(_), _) => {}
-            (None, b'"' | b'\'') => {
-                quote = Some(byte);
-                tag.attributes += 1;
-            }
-            (None, b'x') if declares_namespace(bytes, offset) => tag.namespaces += 1,
-            (None, b'>') => {
-                tag.end = offset + 1;
-                tag.is_empty_element = offset > start && bytes[offset - 1] == b'/';
-                break;
-            }
-            (None, _) => {}
-        }
-    }
-    tag
-}
-
-/// Whether an attribute `xmlns` or `xmlns:…` begins at `offset`.
-fn declares_namespace(bytes: &[u8], offset: usize) -> bool {
-    bytes[offset..].starts_with(b"xmlns") && offset > 0 && bytes[offset - 1].is_ascii_whitespace()
 }
 
 #[cfg(test)]

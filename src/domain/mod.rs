@@ -10,6 +10,7 @@ mod element;
 mod glance;
 mod hostdev;
 mod indent;
+mod markup;
 mod metadata;
 mod strict;
 mod tree;

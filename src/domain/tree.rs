@@ -3,9 +3,9 @@
 use memchr::memrchr;
 use roxmltree::ParsingOptions;
 
-use super::bounds::scan_start_tag;
 use super::element::{Element, Holder};
 use super::glance::Glance;
+use super::markup::scan_start_tag;
 use super::strict::judge;
 use crate::text::{Span, is_xml_space};
 
@@ -77,7 +77,7 @@ fn unbound_by_empty_uri(document: &roxmltree::Document<'_>, glance: &Glance) -> 
     let is_empty = |namespace: &roxmltree::Namespace<'_>| namespace.name().is_some() && namespace.uri().is_empty();
     let declares = |node: &roxmltree::Node<'_, '_>| {
         let tag = scan_start_tag(text, node.range().start);
-        text[node.range().start..tag.end].contains("xmlns:")
+        text[node.range().start..tag.span.end].contains("xmlns:")
     };
     let mut elements = document.descendants().filter(|node| node.is_element() && declares(node));
     elements
@@ -137,12 +137,9 @@ impl<'t> Node<'t> {
         let content = (!tag.is_empty_element).then(|| {
             // No end tag holds a `<` but its own.
             let end = memrchr(b'<', span.of(self.text()).as_bytes()).map_or(span.end, |at| span.start + at);
-            Span::new(tag.end, end)
+            Span::new(tag.span.end, end)
         });
-        let start_tag = Span::new(span.start, tag.end);
-        let name_length = start_tag.of(self.text())[1..].find(|c| is_xml_space(c) || matches!(c, '/' | '>'));
-        let name = Span::new(span.start + 1, span.start + 1 + name_length.unwrap_or_default());
-        Element { span, start_tag, name, content, index: self.index }
+        Element { span, start_tag: tag.span, name: tag.name(self.text()), content, index: self.index }
     }
 
     /// The element with the namespaces that are declared around it.
