@@ -210,7 +210,7 @@ fn carries_record(document: &Document) -> bool {
         };
         let in_source = domain.hostdevs.iter().any(|hostdev| match &hostdev.model {
             Model::VfioPci(Ok(source)) => !source.written.is_empty(),
-            Model::VfioPci(Err(error)) => matches!(error, HostdevError::Twice { .. }),
+            Model::VfioPci(Err(error)) => matches!(error, HostdevError::Twice { .. } | HostdevError::LookAlike(_)),
             Model::Other(_) => false,
         });
         in_metadata || in_source

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use super::glance::Glance;
 use super::markup::{Markup, Scanner, StartTag};
+use super::prescan::Prescan;
 use crate::text::Span;
 
 /// The largest document: libvirt's own RPC carries no larger string (`REMOTE_STRING_MAX`).
@@ -87,12 +87,12 @@ pub(super) fn measure(text: &str) -> Result<Outline, (Bound, Span)> {
 
 /// Whether [`measure`] need not be asked: so little stands in the text that it can go beyond no bound, and it has no
 /// DOCTYPE.
-pub(super) fn is_modest(text: &str, glance: &Glance) -> bool {
+pub(super) fn is_modest(text: &str, prescan: &Prescan) -> bool {
     text.len() <= MAX_BYTES
-        && glance.less_than <= MAX_DEPTH.min(MAX_CDATA)
-        && glance.equals <= MAX_ATTRIBUTES
-        && glance.xmlns <= MAX_NAMESPACES_IN_FORCE.min(MAX_NAMESPACES)
-        && !glance.has_doctype
+        && prescan.less_than <= MAX_DEPTH.min(MAX_CDATA)
+        && prescan.equals <= MAX_ATTRIBUTES
+        && prescan.xmlns <= MAX_NAMESPACES_IN_FORCE.min(MAX_NAMESPACES)
+        && !prescan.has_doctype
 }
 
 #[derive(Default)]
@@ -231,11 +231,11 @@ mod tests {
                 let text = many(piece, count);
                 let in_tag = format!("<a{}/>", piece.repeat(count));
                 for text in [text, in_tag] {
-                    assert!(!is_modest(&text, &Glance::over(&text)) || measure(&text).is_ok(), "{count} times {piece}");
+                    assert!(!is_modest(&text, &Prescan::of(&text)) || measure(&text).is_ok(), "{count} times {piece}");
                 }
             }
         }
-        let is_modest = |text: &str| is_modest(text, &Glance::over(text));
+        let is_modest = |text: &str| is_modest(text, &Prescan::of(text));
         assert!(is_modest(&many("<b c='d'/>", 250)));
         assert!(!is_modest("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"));
     }

@@ -3,10 +3,11 @@
 use thiserror::Error;
 
 use super::bounds::{Bound, is_modest, measure};
-use super::glance::Glance;
-use super::hostdev::{Hostdev, Hostdevs, PciHostdev};
+use super::hostdev::{Hostdev, Hostdevs, PciHostdev, Reading};
 use super::metadata::{Metadata, NAMESPACE};
-use super::tree::{Node, Tree};
+use super::namespaces::{NamespaceError, check_names};
+use super::prescan::Prescan;
+use super::tree::{Node, NotXml, Tree};
 use crate::device::DeviceAddress;
 use crate::text::{BOM, Span, is_xml_space};
 
@@ -88,6 +89,9 @@ pub enum ReadErrorKind {
     /// Not well-formed.
     #[error("the document is not well-formed XML: {0}")]
     NotXml(String),
+    /// Not in accordance with Namespaces in XML.
+    #[error("{0}")]
+    Namespace(NamespaceError),
     /// A root that is none of the kinds.
     #[error("the root element is <{0}>")]
     OtherRoot(String),
@@ -123,8 +127,24 @@ impl Document {
     /// Where the bytes are no document that holds domains, or none that is safe to parse. What is wrong with a single hostdev
     /// is no error here: it stands in that hostdev, so that all can be told at once.
     pub fn read(bytes: Vec<u8>) -> Result<Self, Box<ReadError>> {
+        Self::read_as(bytes, Reading::Strict)
+    }
+
+    /// Reads a document that libvirt itself has read and written, to see which devices libvirt finds in it.
+    ///
+    /// Unlike [`Document::read`] it accepts namespace errors, of which libxml2 only warns: a name with an undeclared prefix is
+    /// in no namespace and keeps its prefix as a part of the name. Of several attributes of one local name the first counts,
+    /// as for libvirt. Nothing may be written from such a document: edits of it are not proven.
+    ///
+    /// # Errors
+    /// Where the bytes are not well-formed XML, or not a document that holds domains, or not safe to parse.
+    pub fn read_leniently(bytes: Vec<u8>) -> Result<Self, Box<ReadError>> {
+        Self::read_as(bytes, Reading::Lenient)
+    }
+
+    fn read_as(bytes: Vec<u8>, reading: Reading) -> Result<Self, Box<ReadError>> {
         let text = String::from_utf8(bytes).map_err(not_utf8)?;
-        match Contents::read(&text) {
+        match Contents::read(&text, reading) {
             Ok(Contents { kind, is_generated, domains }) => Ok(Self { text, kind, is_generated, domains }),
             Err((kind, span)) => Err(Box::new(ReadError { kind, span, text })),
         }
@@ -158,36 +178,68 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(text: &str) -> Result<Self, (ReadErrorKind, Span)> {
+    fn read(text: &str, reading: Reading) -> Result<Self, (ReadErrorKind, Span)> {
         if text.trim_start_matches(BOM).trim_matches(is_xml_space).is_empty() {
             return Err((ReadErrorKind::Empty, Span::at(0)));
         }
-        let glance = Glance::over(text);
-        if !is_modest(text, &glance) {
+        let prescan = Prescan::of(text);
+        if !is_modest(text, &prescan) {
             let outline = measure(text).map_err(|(bound, span)| (ReadErrorKind::TooMuch(bound), span))?;
             if let Some(span) = outline.internal_subset {
                 return Err((ReadErrorKind::InternalSubset, span));
             }
         }
-        let tree = Tree::parse(text, &glance).map_err(|error| {
-            match measure(text).ok().and_then(|outline| outline.second_root) {
-                // The parser stumbles over a second root without knowing it for one.
-                Some(root) if root.start <= error.span.start => (ReadErrorKind::TwoRoots, root),
-                _ => (ReadErrorKind::NotXml(error.reason), error.span),
-            }
-        })?;
+        match Tree::parse(text) {
+            Ok(tree) if !prescan.has_odd_names => Self::of(text, &tree, reading),
+            parsed => Self::read_names(text, parsed, reading),
+        }
+    }
+
+    /// Reads a text that the parser may have misread: it is stricter in some names than libxml2, and more lenient in others.
+    fn read_names(
+        text: &str,
+        parsed: Result<Tree<'_>, NotXml>,
+        reading: Reading,
+    ) -> Result<Self, (ReadErrorKind, Span)> {
+        let names = match (&parsed, check_names(text)) {
+            (_, Ok(names)) => names,
+            // The parser knows better what is wrong, if it found anything.
+            (Err(error), Err(_)) => return Err(not_well_formed(text, error.clone())),
+            (Ok(_), Err(error)) => return Err(not_well_formed(text, error)),
+        };
+        let copy = names.copy;
+        let tree = match &copy {
+            None => parsed,
+            Some(copy) => Tree::parse(copy),
+        };
+        let tree = tree.map_err(|error| not_well_formed(text, error))?;
+        match names.error.filter(|_| reading == Reading::Strict) {
+            Some((error, span)) => Err((ReadErrorKind::Namespace(error), span)),
+            None => Self::of(text, &tree, reading),
+        }
+    }
+
+    fn of(text: &str, tree: &Tree<'_>, reading: Reading) -> Result<Self, (ReadErrorKind, Span)> {
         let root = tree.root();
         let kind = kind_of(root)?;
         let is_generated = tree.leading_comment().is_some_and(|comment| comment.contains("AUTO-GENERATED FILE"));
         let domains = match kind {
-            Kind::Domain => vec![Domain::read(text, root)],
-            Kind::Hostdev => vec![Domain::lone_hostdev(text, root)],
+            Kind::Domain => vec![Domain::read(text, root, reading)],
+            Kind::Hostdev => vec![Domain::lone_hostdev(text, root, reading)],
             Kind::DomStatus | Kind::DomainSnapshot | Kind::DomainCheckpoint => {
                 let domains = root.children().filter(|child| child.is("domain") || child.is("inactiveDomain"));
-                domains.map(|domain| Domain::read(text, domain)).collect()
+                domains.map(|domain| Domain::read(text, domain, reading)).collect()
             }
         };
         Ok(Self { kind, is_generated, domains })
+    }
+}
+
+fn not_well_formed(text: &str, error: NotXml) -> (ReadErrorKind, Span) {
+    match measure(text).ok().and_then(|outline| outline.second_root) {
+        // The parser does not know a second root element when it meets one.
+        Some(root) if root.start <= error.span.start => (ReadErrorKind::TwoRoots, root),
+        _ => (ReadErrorKind::NotXml(error.reason), error.span),
     }
 }
 
@@ -206,19 +258,19 @@ fn kind_of(root: Node<'_>) -> Result<Kind, (ReadErrorKind, Span)> {
 }
 
 impl Domain {
-    fn read(text: &str, domain: Node<'_>) -> Self {
+    fn read(text: &str, domain: Node<'_>, reading: Reading) -> Self {
         let hostdevs =
             domain.children_named("devices").flat_map(|devices| devices.children().filter(|d| d.is("hostdev")));
         Self {
             name: domain.children_named("name").next().map(|name| name.words()),
             is_inactive: domain.is("inactiveDomain"),
             metadata: Some(Metadata::read(text, domain)),
-            ..Self::with(Hostdevs::read(text, hostdevs))
+            ..Self::with(Hostdevs::read(text, hostdevs, reading))
         }
     }
 
-    fn lone_hostdev(text: &str, hostdev: Node<'_>) -> Self {
-        Self::with(Hostdevs::read(text, std::iter::once(hostdev)))
+    fn lone_hostdev(text: &str, hostdev: Node<'_>, reading: Reading) -> Self {
+        Self::with(Hostdevs::read(text, std::iter::once(hostdev), reading))
     }
 
     fn with(Hostdevs { mdevs, pci, count }: Hostdevs) -> Self {
@@ -243,6 +295,7 @@ impl ReadErrorKind {
                 Some("libvirt reads UTF-8 whatever the declaration says: convert it (iconv -t UTF-8)".to_owned())
             }
             Self::TooMuch(_) | Self::NotXml(_) => None,
+            Self::Namespace(error) => Some(error.help()),
             Self::InternalSubset => Some("take the part in [ ] out: libvirt's documents have none".to_owned()),
             Self::TwoRoots => Some(
                 "give one document at a time; virt-install prints one for each phase of an installation: \
@@ -254,6 +307,68 @@ impl ReadErrorKind {
                 Some("this is the metadata element by itself; give the domain that it belongs to".to_owned())
             }
             Self::RootInNamespace { .. } => Some(format!("{} are wanted, in no namespace", kinds())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{HostdevError, Model};
+
+    const UUID: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
+
+    fn with(hostdev: &str) -> Vec<u8> {
+        format!("<domain xmlns:x='u'><metadata><todo:item/></metadata><devices>{hostdev}</devices></domain>").into()
+    }
+
+    /// The models of the mediated devices of a guest of which the metadata has an undeclared prefix.
+    #[track_caller]
+    fn models(hostdev: &str) -> Vec<Model> {
+        assert!(matches!(Document::read(with(hostdev)).unwrap_err().kind, ReadErrorKind::Namespace(_)));
+        let mut document = Document::read_leniently(with(hostdev)).unwrap_or_else(|error| panic!("{hostdev}: {error}"));
+        document.domains.remove(0).hostdevs.into_iter().map(|hostdev| hostdev.model).collect()
+    }
+
+    #[test]
+    fn a_lenient_reading_finds_what_libvirt_finds() {
+        let source = format!("<source><address uuid='{UUID}'/></source>");
+        let hostdev = |attributes: &str| format!("<hostdev {attributes}>{source}</hostdev>");
+        let is_judged = |attributes: &str| !models(&hostdev(attributes)).is_empty();
+        assert!(is_judged("type='mdev' model='vfio-pci'"));
+        assert!(is_judged("x:type='mdev' type='usb' x:model='vfio-pci'"));
+        assert!(!is_judged("type='usb' x:type='mdev' model='vfio-pci'"));
+        assert!(!is_judged("x:type='usb' type='mdev' model='vfio-pci'"));
+        assert!(!is_judged("y:type='mdev' type='usb'"));
+        assert!(!is_judged(":type='mdev'"));
+        assert!(is_judged("x:mode='subsystem' mode='capabilities' type='mdev'"));
+        assert!(is_judged("type='mdev' xmlns:p='u' p:xmlns='v' model='vfio-pci'"), "it is in no namespace");
+        assert!(!is_judged("type='mdev' xmlns='v'"));
+        assert!(models(&hostdev("type='mdev' model='vfio-pci'").replace("hostdev", "y:hostdev")).is_empty());
+    }
+
+    #[test]
+    fn a_look_alike_is_an_error_of_a_device_with_an_identity_only() {
+        let of = |model: &str, address: &str| {
+            models(&format!("<hostdev type='mdev' {model}><source><address {address}/></source></hostdev>"))
+        };
+        let two = format!("x:uuid='1' uuid='{UUID}'");
+        assert!(matches!(of("model='vfio-pci'", &two)[..], [Model::VfioPci(Err(HostdevError::LookAlike(_)))]));
+        assert!(matches!(of("model='vfio-ccw'", &two)[..], [Model::Other(_)]));
+        assert!(matches!(of("model='vfio-ccw' x:model='vfio-pci'", &two)[..], [Model::Other(_)]));
+        // An undeclared prefix is a part of the name.
+        let undeclared = format!("y:uuid='1' :uuid='2' uuid='{UUID}'");
+        let [Model::VfioPci(Ok(source))] = &of("model='vfio-pci'", &undeclared)[..] else { panic!() };
+        assert_eq!(source.uuid.text, UUID);
+    }
+
+    #[test]
+    fn a_lenient_reading_refuses_what_is_not_well_formed() {
+        for text in
+            ["<domain><x:a></domain>", "<domain><a xmlns='u' xmlns='v'/></domain>", "<domain><x:a></x_a></domain>"]
+        {
+            let error = Document::read_leniently(text.into()).unwrap_err();
+            assert!(matches!(error.kind, ReadErrorKind::NotXml(_)), "{text}: {error}");
         }
     }
 }

@@ -6,10 +6,25 @@ use thiserror::Error;
 
 use super::element::{Element, Holder};
 use super::indent::Slot;
-use super::tree::{Attribute, Node};
+use super::tree::{Attribute, LookAlike, Node};
 use super::written::{Twice, Written};
 use crate::device::{GuestAddress, Part, PciAddress, UserAlias, Uuid, UuidError};
 use crate::text::Span;
+
+/// The model of a hostdev whose device has an identity.
+const MODEL_VFIO_PCI: &str = "vfio-pci";
+
+/// The attributes of a hostdev's own `address`, of whatever type, and of its `alias`.
+const GUEST_ADDRESS: [&str; 9] = ["type", "domain", "bus", "slot", "function", "cssid", "ssid", "devno", "name"];
+
+/// How attributes are read that have one local name and different prefixes, of which libvirt takes the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Any of them may be meant: an element that may be an mdev is one, and the ambiguity is its error.
+    Strict,
+    /// The first is meant, as libvirt reads it.
+    Lenient,
+}
 
 /// A mediated device that a domain asks for: a hostdev of type `mdev` and mode `subsystem`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +106,14 @@ pub struct Spelling {
 /// Why the source of a hostdev cannot be made out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HostdevError {
+    /// It has no source.
+    #[error("this mdev hostdev has no <source> element")]
+    NoSource {
+        /// The hostdev's start tag.
+        span: Span,
+    },
     /// None of its sources has an address.
-    #[error("this mdev hostdev has no address in its source")]
+    #[error("this mdev hostdev has no <address> element in its source")]
     NoAddress {
         /// The hostdev's start tag.
         span: Span,
@@ -111,13 +132,18 @@ pub enum HostdevError {
         /// The second one's start tag.
         span: Span,
     },
+    /// An attribute with a prefix that libvirt would take for one without.
+    #[error("libvirt reads the attribute {} as {}, whatever its prefix", .0.name, .0.local_name)]
+    LookAlike(LookAlike),
 }
 
 impl HostdevError {
     /// Where it is.
     pub fn span(&self) -> Span {
         match self {
-            Self::NoAddress { span } | Self::NoUuid { span } | Self::Twice { span, .. } => *span,
+            Self::NoSource { span } | Self::NoAddress { span } | Self::NoUuid { span } => *span,
+            Self::Twice { span, .. } => *span,
+            Self::LookAlike(look_alike) => look_alike.span,
         }
     }
 }
@@ -136,16 +162,14 @@ impl From<Attribute<'_>> for Spelling {
 
 impl Hostdevs {
     /// Reads the hostdevs of a domain.
-    pub fn read<'t>(text: &str, nodes: impl Iterator<Item = Node<'t>>) -> Self {
+    pub fn read<'t>(text: &str, nodes: impl Iterator<Item = Node<'t>>, reading: Reading) -> Self {
         let mut hostdevs = Self::default();
         for node in nodes {
             hostdevs.count += 1;
-            match subsystem_type(node) {
-                Some("mdev") => hostdevs.mdevs.push(Hostdev::read(text, node, hostdevs.mdevs.len() + 1)),
-                Some("pci") => {
-                    hostdevs.pci.push(PciHostdev { start_tag: node.element().start_tag, guest: GuestSide::read(node) })
-                }
-                _ => {}
+            if reading.is_subsystem(node, "mdev") {
+                hostdevs.mdevs.push(Hostdev::read(text, node, hostdevs.mdevs.len() + 1, reading));
+            } else if reading.is_subsystem(node, "pci") {
+                hostdevs.pci.push(PciHostdev { start_tag: node.element().start_tag, guest: GuestSide::read(node) });
             }
         }
         hostdevs.drop_shared_places();
@@ -181,12 +205,6 @@ impl Hostdevs {
     }
 }
 
-/// Returns the type of a `hostdev` whose mode is `subsystem`, libvirt's default (`virDomainHostdevDefParseXML`).
-fn subsystem_type(node: Node<'_>) -> Option<&str> {
-    let mode = node.attribute("mode").map(|mode| mode.value);
-    node.attribute("type").map(|kind| kind.value).filter(|_| mode.is_none_or(|mode| mode == "subsystem"))
-}
-
 impl GuestSide {
     /// Whether a record that was made for this guest address or alias was made for this hostdev.
     pub fn is_at(&self, address: Option<&GuestAddress>, alias: Option<&UserAlias>) -> bool {
@@ -203,9 +221,9 @@ impl GuestSide {
 
 /// Reads a hostdev's own address; `None` if it does not name a place, so that libvirt will assign one.
 fn guest_address(address: Node<'_>) -> Option<GuestAddress> {
-    let kind = address.attribute("type")?.value;
+    let kind = address.values_of("type").next()?;
     if kind == "pci" {
-        let address = PciAddress::from_attributes(|name| address.attribute(name).map(|attribute| attribute.value))?;
+        let address = PciAddress::from_attributes(|name| address.values_of(name).next())?;
         return Some(GuestAddress::Pci(address)).filter(|_| !address.is_unassigned());
     }
     let mut attributes: Vec<_> = address.attributes().filter(|(name, _)| *name != "type").collect();
@@ -229,20 +247,54 @@ impl Hostdev {
     }
 
     /// Reads a hostdev that is a mediated device.
-    fn read(text: &str, node: Node<'_>, ordinal: usize) -> Self {
+    fn read(text: &str, node: Node<'_>, ordinal: usize, reading: Reading) -> Self {
         let element = node.element();
-        let model = match node.attribute("model") {
-            Some(model) if model.value == "vfio-pci" => {
-                Model::VfioPci(Source::read(text, node, &element).map(Box::new))
-            }
-            other => Model::Other(other.map(|model| model.value.to_owned())),
+        let model = if reading.says(node, "model", MODEL_VFIO_PCI) {
+            Model::VfioPci(Source::read(text, node, &element).map(Box::new))
+        } else {
+            Model::Other(node.values_of("model").next().map(str::to_owned))
         };
         Self { ordinal, start_tag: element.start_tag, guest: GuestSide::read(node), model }
     }
 }
 
+impl Reading {
+    /// Whether a `hostdev` has this type and the mode `subsystem`, which is the default (`virDomainHostdevDefParseXML`).
+    fn is_subsystem(self, node: Node<'_>, wanted: &str) -> bool {
+        let has_mode = node.values_of("mode").next().is_some();
+        self.says(node, "type", wanted) && (!has_mode || self.says(node, "mode", "subsystem"))
+    }
+
+    /// Whether the attribute of this local name has this value.
+    fn says(self, node: Node<'_>, local_name: &str, wanted: &str) -> bool {
+        let mut values = node.values_of(local_name);
+        match self {
+            Self::Strict => values.any(|value| value == wanted),
+            Self::Lenient => values.next() == Some(wanted),
+        }
+    }
+}
+
+/// The first attribute that libvirt would take for another one, in the elements that are read of a hostdev.
+fn look_alike(hostdev: Node<'_>) -> Option<LookAlike> {
+    let sources = || hostdev.children_named("source");
+    let children =
+        |names: [&'static str; 2]| hostdev.children().filter(move |child| names.iter().any(|name| child.is(name)));
+    hostdev
+        .look_alike(&["mode", "type", "model"])
+        .or_else(|| sources().find_map(|source| source.look_alike(&[])))
+        .or_else(|| sources().flat_map(|source| source.children_named("address")).find_map(|a| a.look_alike(&["uuid"])))
+        .or_else(|| children(["address", "alias"]).find_map(|child| child.look_alike(&GUEST_ADDRESS)))
+}
+
 impl Source {
     fn read(text: &str, hostdev: Node<'_>, element: &Element) -> Result<Self, HostdevError> {
+        if let Some(look_alike) = look_alike(hostdev) {
+            return Err(HostdevError::LookAlike(look_alike));
+        }
+        if hostdev.children_named("source").next().is_none() {
+            return Err(HostdevError::NoSource { span: element.start_tag });
+        }
         let addresses = hostdev.children_named("source").filter_map(|source| {
             let address = source.children_named("address").next()?;
             Some((source, address))

@@ -23,7 +23,7 @@ use thiserror::Error;
 use super::element::{Element, Holder};
 use super::hostdev::Spelling;
 use super::indent::Slot;
-use super::tree::{Attribute, Node};
+use super::tree::{Attribute, LookAlike, Node};
 use super::written::{Twice, Written};
 use crate::device::{GuestAddress, Part, UserAlias, Uuid};
 use crate::text::{Span, is_xml_space};
@@ -88,8 +88,6 @@ pub struct Record {
     pub guest: Option<RecordAttribute<GuestAddress>>,
     /// The user alias that the hostdev had when it was recorded.
     pub alias: Option<RecordAttribute<UserAlias>>,
-    /// Whether it has an attribute `uuid` of another namespace too: readers that know no namespaces take one for the other.
-    pub has_other_uuid: bool,
     /// The identity.
     pub written: Written,
 }
@@ -124,19 +122,17 @@ pub enum MetadataError {
         /// The second one's start tag.
         span: Span,
     },
-    /// Its UUID cannot be corrected, since not every reader would find the right one of the two.
-    #[error("this record has an attribute uuid of another namespace")]
-    OtherUuid {
-        /// The record's start tag.
-        span: Span,
-    },
+    /// An attribute with a prefix that a reader without namespaces, as libvirt is one, would take for one without.
+    #[error("the attribute {} can be mistaken for {}, and must not have a prefix", .0.name, .0.local_name)]
+    LookAlike(LookAlike),
 }
 
 impl MetadataError {
     /// Where it is.
     pub fn span(&self) -> Span {
         match self {
-            Self::OtherElement { span, .. } | Self::Twice { span, .. } | Self::OtherUuid { span } => *span,
+            Self::OtherElement { span, .. } | Self::Twice { span, .. } => *span,
+            Self::LookAlike(look_alike) => look_alike.span,
         }
     }
 }
@@ -179,6 +175,9 @@ impl Identities {
             let name = ours.local_name().to_owned();
             return Err(MetadataError::OtherElement { name, span: element.start_tag });
         }
+        if let Some(look_alike) = ours.look_alike(&[]) {
+            return Err(MetadataError::LookAlike(look_alike));
+        }
         let records =
             ours.children().filter(|child| child.namespace() == Some(NAMESPACE) && child.local_name() == "hostdev");
         let records = records.map(|record| Record::read(text, ours, record)).collect::<Result<_, _>>()?;
@@ -205,14 +204,16 @@ impl Identities {
 
 impl Record {
     fn read(text: &str, ours: Node<'_>, node: Node<'_>) -> Result<Self, MetadataError> {
+        if let Some(look_alike) = node.look_alike(&["uuid", "guest", "alias"]) {
+            return Err(MetadataError::LookAlike(look_alike));
+        }
         let element = node.element();
         let slot = || place_for_last_child(text, node, ours);
         let written = Written::read(text, node, Some(NAMESPACE), element.prefix(text), slot)
             .map_err(|Twice { part, span }| MetadataError::Twice { part, span })?;
-        let has_other_uuid = node.has_attribute_elsewhere("uuid");
         let guest = node.attribute("guest").map(|guest| RecordAttribute::read(&guest, guest.value.parse().ok()));
         let alias = node.attribute("alias").map(|alias| RecordAttribute::read(&alias, UserAlias::new(alias.value)));
-        Ok(Self { uuid: node.attribute("uuid").map(Spelling::from), guest, alias, has_other_uuid, element, written })
+        Ok(Self { uuid: node.attribute("uuid").map(Spelling::from), guest, alias, element, written })
     }
 
     /// Returns the UUID that the hostdev had when it was recorded, if the record has one that can be read.

@@ -7,12 +7,12 @@
 mod bounds;
 mod document;
 mod element;
-mod glance;
 mod hostdev;
 mod indent;
 mod markup;
 mod metadata;
-mod strict;
+mod namespaces;
+mod prescan;
 mod tree;
 mod written;
 
@@ -22,4 +22,6 @@ pub use element::{Element, Holder};
 pub use hostdev::{GuestSide, Hostdev, HostdevError, Model, PciHostdev, Source, Spelling};
 pub use indent::{Slot, lead_of, with_lead};
 pub use metadata::{Identities, Metadata, MetadataError, NAMESPACE, Record, RecordAttribute};
+pub use namespaces::{NamespaceError, with_common_names};
+pub use tree::LookAlike;
 pub use written::{Content, Value, Written, WrittenPart};

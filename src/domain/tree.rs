@@ -4,9 +4,7 @@ use memchr::memrchr;
 use roxmltree::ParsingOptions;
 
 use super::element::{Element, Holder};
-use super::glance::Glance;
 use super::markup::scan_start_tag;
-use super::strict::judge;
 use crate::text::{Span, is_xml_space};
 
 /// A parsed document.
@@ -23,21 +21,16 @@ pub(super) struct NotXml {
 
 impl<'a> Tree<'a> {
     /// Parses a text, which must be within the bounds and have no internal subset.
-    pub fn parse(text: &'a str, glance: &Glance) -> Result<Self, NotXml> {
+    pub fn parse(text: &'a str) -> Result<Self, NotXml> {
         // A DOCTYPE without declarations is harmless: nothing is ever fetched, and one with them was refused before.
         let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
         let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
             let place = error.pos();
             let offset = offset_of(text, place.row as usize, place.col as usize);
-            let message = error.to_string();
-            let reason = message.strip_suffix(&format!(" at {place}")).unwrap_or(&message).to_owned();
+            let reason = error.to_string().replacen(&format!(" at {place}"), "", 1);
             NotXml { span: mark_at(text, offset), reason }
         })?;
-        judge(text, glance)?;
-        match unbound_by_empty_uri(&document, glance) {
-            Some(span) => Err(NotXml { span, reason: "a namespace prefix is bound to an empty URI".to_owned() }),
-            None => Ok(Self { document }),
-        }
+        Ok(Self { document })
     }
 
     /// The root element.
@@ -68,29 +61,23 @@ fn mark_at(text: &str, offset: usize) -> Span {
     Span::new(offset, offset + character.map_or(0, char::len_utf8))
 }
 
-/// A declaration like `xmlns:a=''`, which Namespaces in XML 1.0 forbids and the parser lets pass.
-fn unbound_by_empty_uri(document: &roxmltree::Document<'_>, glance: &Glance) -> Option<Span> {
-    if !glance.has_empty_uri {
-        return None;
-    }
-    let text = document.input_text();
-    let is_empty = |namespace: &roxmltree::Namespace<'_>| namespace.name().is_some() && namespace.uri().is_empty();
-    let declares = |node: &roxmltree::Node<'_, '_>| {
-        let tag = scan_start_tag(text, node.range().start);
-        text[node.range().start..tag.span.end].contains("xmlns:")
-    };
-    let mut elements = document.descendants().filter(|node| node.is_element() && declares(node));
-    elements
-        .find(|node| node.namespaces().any(is_empty))
-        .map(|node| Span::new(node.range().start, node.range().start + 1))
-}
-
 /// An element of the tree.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'t> {
     node: roxmltree::Node<'t, 't>,
     /// Its number among the element children of its parent, from 0.
     pub index: usize,
+}
+
+/// An attribute with a prefix that libvirt reads as if it had none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookAlike {
+    /// Its name, prefix included.
+    pub name: String,
+    /// Its name without the prefix.
+    pub local_name: String,
+    /// Where its name is.
+    pub span: Span,
 }
 
 /// An attribute of an element.
@@ -158,7 +145,7 @@ impl<'t> Node<'t> {
     }
 
     /// The elements of this name in it, in no namespace.
-    pub fn children_named(&self, name: &str) -> impl Iterator<Item = Node<'t>> {
+    pub fn children_named(&self, name: &'static str) -> impl Iterator<Item = Node<'t>> + use<'t> {
         self.children().filter(move |child| child.is(name))
     }
 
@@ -187,9 +174,24 @@ impl<'t> Node<'t> {
         unprefixed.map(|attribute| (attribute.name(), attribute.value()))
     }
 
-    /// Whether it has an attribute of this name in a namespace.
-    pub fn has_attribute_elsewhere(&self, name: &str) -> bool {
-        self.node.attributes().any(|attribute| attribute.namespace().is_some() && attribute.name() == name)
+    /// The values of all attributes of this local name, in document order, whatever their prefixes.
+    ///
+    /// libvirt takes the first (`xmlGetProp`).
+    pub fn values_of(&self, local_name: &str) -> impl Iterator<Item = &'t str> {
+        self.node
+            .attributes()
+            .filter(move |attribute| attribute.name() == local_name)
+            .map(|attribute| attribute.value())
+    }
+
+    /// The first attribute in a namespace that libvirt may take for another one: its local name is one of `names`, or that
+    /// of another attribute.
+    pub fn look_alike(&self, names: &[&str]) -> Option<LookAlike> {
+        let is_ambiguous = |name: &str| names.contains(&name) || self.values_of(name).nth(1).is_some();
+        let mut prefixed = self.node.attributes().filter(|attribute| attribute.namespace().is_some());
+        let found = prefixed.find(|attribute| is_ambiguous(attribute.name()))?;
+        let span = Span::from(found.range_qname());
+        Some(LookAlike { name: span.of(self.text()).to_owned(), local_name: found.name().to_owned(), span })
     }
 
     /// Its text, comments left out, white space at both ends too.
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Tree<'_>, NotXml> {
-        Tree::parse(text, &Glance::over(text))
+        Tree::parse(text)
     }
 
     #[test]
@@ -218,15 +220,6 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_bound_to_nothing_is_refused() {
-        assert!(parse("<a xmlns:b=''/>").is_err());
-        assert!(parse("<a><b:c/></a>").is_err());
-        assert!(parse("<a b='' xmlns:c='u'>xmlns:<c:d xmlns:e = \n\"\"/></a>").is_err());
-        assert!(parse("<a xmlns='' b=\"\" xmlns:c='d'/>").is_ok());
-        assert!(parse("<a b='xmlns:' c=''>xmlns:<!-- xmlns:b='' --></a>").is_ok());
-    }
-
-    #[test]
     fn elements_know_their_tags_and_content() {
         let text = "<r a='>' ><b c=\"/>\"/><d ></d><![CDATA[]]></r>";
         let tree = parse(text).unwrap_or_else(|error| panic!("{error:?}"));
@@ -237,6 +230,20 @@ mod tests {
         assert_eq!(children.iter().map(|e| (e.name.of(text), e.index)).collect::<Vec<_>>(), [("b", 0), ("d", 1)]);
         assert_eq!(children[0].content, None);
         assert_eq!(children[1].content, Some(Span::at(text.find("</d>").unwrap())));
+    }
+
+    #[test]
+    fn an_attribute_looks_like_another_by_its_local_name() {
+        let look_alike = |attributes: &str| {
+            let text = format!("<r xmlns:p='u' xmlns:q='v' {attributes}/>");
+            let tree = parse(&text).unwrap_or_else(|error| panic!("{error:?}"));
+            tree.root().look_alike(&["type", "model"]).map(|found| found.name)
+        };
+        assert_eq!(look_alike("type='' model='' other='' p:another='' xml:lang=''"), None);
+        assert_eq!(look_alike("p:type='' type=''").as_deref(), Some("p:type"));
+        assert_eq!(look_alike("type='' p:a='' p:model=''").as_deref(), Some("p:model"));
+        assert_eq!(look_alike("a='' q:a=''").as_deref(), Some("q:a"));
+        assert_eq!(look_alike("q:a='' p:a=''").as_deref(), Some("q:a"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use xmltree::{ParserConfig, XMLNode};
 
 use super::new_element::{NewContent, NewElement, escape_attribute};
 use super::{Change, Edits, Placed, splice};
-use crate::domain::Holder;
+use crate::domain::{Holder, with_common_names};
 use crate::text::{Span, is_xml_space};
 
 /// Why an edited text is not handed on. But for [`ProofError::Refused`] it is a fault of this program.
@@ -111,8 +111,9 @@ impl Reading {
         });
         let wrapped = format!("<wrapper{}>{text}</wrapper>", declared.collect::<String>());
         let config = ParserConfig::new().ignore_comments(false).cdata_to_characters(true);
+        let readable = with_common_names(&wrapped);
         let wrapper =
-            xmltree::Element::parse_with_config(wrapped.as_bytes(), config).map_err(|error| error.to_string())?;
+            xmltree::Element::parse_with_config(readable.as_bytes(), config).map_err(|error| error.to_string())?;
         match <[Piece; 1]>::try_from(Self::from(wrapper).content) {
             Ok([Piece::Element(element)]) => Ok(element),
             _ => Err("it is not one element".to_owned()),

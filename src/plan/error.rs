@@ -132,13 +132,16 @@ impl PlanError {
     /// Returns what a message says below the marked characters.
     pub fn label(&self) -> String {
         match self {
+            Self::Hostdev(HostdevError::NoSource { .. }) => "no <source> in it".to_owned(),
             Self::Hostdev(HostdevError::NoAddress { .. }) => "no <address uuid='…'/> in it".to_owned(),
             Self::Hostdev(HostdevError::NoUuid { .. }) => "uuid is missing".to_owned(),
             Self::Hostdev(HostdevError::Twice { .. }) | Self::Metadata(MetadataError::Twice { .. }) => {
                 "the second one".to_owned()
             }
             Self::Metadata(MetadataError::OtherElement { .. }) => "libvirt keeps only the first".to_owned(),
-            Self::Metadata(MetadataError::OtherUuid { .. }) => "the record belongs to another device now".to_owned(),
+            Self::Hostdev(HostdevError::LookAlike(_)) | Self::Metadata(MetadataError::LookAlike(_)) => {
+                "this attribute".to_owned()
+            }
             Self::NotAUuid { .. } => "a uuid has 32 hexadecimal digits".to_owned(),
             Self::Missing(missing) => missing.label(),
             Self::Host { .. } => String::new(),

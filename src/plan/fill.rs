@@ -8,9 +8,7 @@ use super::lookup::{Missing, find};
 use super::write::{Attributes, complete, identities_element, kept_record, record_element};
 use super::{Decision, Place, Places, Plan, Step, span_of};
 use crate::device::{DeviceAddress, Identity, Part, Uuid};
-use crate::domain::{
-    Document, Domain, Holder, Hostdev, Identities, Metadata, MetadataError, Model, Record, Source, with_lead,
-};
+use crate::domain::{Document, Domain, Holder, Hostdev, Identities, Metadata, Model, Record, Source, with_lead};
 use crate::edit::{Change, Edit, NewElement};
 use crate::host::Host;
 use crate::text::Span;
@@ -359,10 +357,6 @@ impl<'a> Filling<'a> {
         let (mut edits, steps) = complete(&record.written, &found.identity, Place::Metadata, &path);
         found.steps.extend(steps);
         let attributes = Attributes::for_hostdev(record, found.uuid, &found.hostdev.guest, places);
-        if attributes.rename.is_some() && record.has_other_uuid {
-            let error = MetadataError::OtherUuid { span: record.element.start_tag };
-            self.faults.push(Fault { span: error.span(), error: PlanError::Metadata(error) });
-        }
         let (attribute_edits, steps) = attributes.edits(record);
         edits.extend(attribute_edits);
         found.steps.extend(steps);

@@ -40,9 +40,11 @@ impl Stripping<'_> {
         match &hostdev.model {
             Model::VfioPci(Ok(source)) => self.strip_source(source),
             // Without an address there is no place where fill would have written.
-            Model::VfioPci(Err(HostdevError::NoAddress { .. } | HostdevError::NoUuid { .. })) => {}
-            Model::VfioPci(Err(error @ HostdevError::Twice { .. })) => {
-                self.faults.push(Fault { span, error: PlanError::Hostdev(error.clone()) });
+            Model::VfioPci(Err(
+                HostdevError::NoSource { .. } | HostdevError::NoAddress { .. } | HostdevError::NoUuid { .. },
+            )) => {}
+            Model::VfioPci(Err(error @ (HostdevError::Twice { .. } | HostdevError::LookAlike(_)))) => {
+                self.faults.push(Fault { span: error.span(), error: PlanError::Hostdev(error.clone()) });
             }
             Model::Other(model) => {
                 self.plan.remarks.push(Remark { span, kind: RemarkKind::OtherModel(model.clone()) });

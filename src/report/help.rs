@@ -11,12 +11,12 @@ pub fn plan_error(error: &PlanError) -> Option<String> {
         | PlanError::Metadata(MetadataError::Twice { part, .. }) => {
             format!("remove the {part} that is wrong")
         }
+        PlanError::Hostdev(HostdevError::LookAlike(_)) | PlanError::Metadata(MetadataError::LookAlike(_)) => {
+            "remove this attribute, or give it another name".to_owned()
+        }
         PlanError::Hostdev(_) => "a mediated device is named by <source><address uuid='…'/></source>".to_owned(),
         PlanError::Metadata(MetadataError::OtherElement { .. }) => {
             "remove it: virsh metadata DOMAIN --uri urn:virt-mdev:1 --remove --config".to_owned()
-        }
-        PlanError::Metadata(MetadataError::OtherUuid { .. }) => {
-            "remove that attribute, or the record: fill writes a new one".to_owned()
         }
         PlanError::NotAUuid { .. } => {
             "put the UUID of the device there; mdevctl list shows those of this host".to_owned()

@@ -137,11 +137,6 @@ mod devices {
     }
 
     #[test]
-    fn attributes_in_a_namespace_are_not_libvirt_s() {
-        stays(domain(&hostdev(&uuid(1), &NONE).replace("model=", "xmlns:x='urn:x' x:model=")));
-    }
-
-    #[test]
     fn mode_subsystem_is_the_default() {
         let without = |lines: &[String]| domain(&hostdev(&uuid(1), lines).replace("mode='subsystem' ", ""));
         becomes(without(&[]), without(&elements(1)));

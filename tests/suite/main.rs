@@ -25,6 +25,7 @@ mod invariants;
 mod libvirt_files;
 mod man_pages;
 mod metadata;
+mod namespaces;
 mod properties;
 mod readme;
 mod support;

@@ -1,0 +1,424 @@
+//! Names and prefixes, checked where the parser is stricter or more lenient than libxml2, which libvirt reads with.
+//!
+//! libxml2 only warns about a namespace error: a name whose prefix is not declared, or that has no prefix and local name, is
+//! in no namespace and keeps its colons. The parser refuses some of these names, and splits others where libxml2 does not:
+//! it reads `:uuid` as `uuid`. So where a text may have such names they are looked for here, and the text is copied with each
+//! of their colons replaced: `todo:item` becomes `todo_item`, which the parser reads as libxml2 reads the original. The copy
+//! has the same length, so that places in it are places in the text.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use thiserror::Error;
+
+use super::markup::{Markup, RawAttribute, Scanner, StartTag, name_of_end_tag};
+use super::tree::NotXml;
+use crate::text::Span;
+
+const XML_URI: &str = "http://www.w3.org/XML/1998/namespace";
+const XMLNS_URI: &str = "http://www.w3.org/2000/xmlns/";
+
+/// A violation of Namespaces in XML 1.0.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NamespaceError {
+    /// A prefix that no element around it declares.
+    #[error("the namespace prefix '{prefix}' of {name} is not declared")]
+    Undeclared {
+        /// The prefix.
+        prefix: String,
+        /// The element's or attribute's name.
+        name: String,
+    },
+    /// A name with more than one colon, or one at its start or end.
+    #[error("{name} is not a prefix and a name")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// A declaration of a reserved prefix or URI, or of no URI.
+    #[error("the namespace declaration {name}='{uri}' is not allowed")]
+    BadDeclaration {
+        /// The attribute's name.
+        name: String,
+        /// Its value.
+        uri: String,
+    },
+    /// Two attributes of one local name, with two prefixes for one namespace.
+    #[error("{name} and {earlier} are the same attribute: both prefixes stand for {uri}")]
+    SameAttribute {
+        /// The second attribute's name.
+        name: String,
+        /// The first one's.
+        earlier: String,
+        /// The namespace.
+        uri: String,
+    },
+}
+
+impl NamespaceError {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Undeclared { prefix, .. } => {
+                format!("add xmlns:{prefix}='URI' to this element or one around it, or remove the prefix")
+            }
+            Self::BadName { .. } => "rename it: a name has one colon at most, with a prefix before it".to_owned(),
+            Self::BadDeclaration { .. } => "remove it, or declare another prefix with another URI".to_owned(),
+            Self::SameAttribute { .. } => "remove one of the two".to_owned(),
+        }
+    }
+}
+
+/// What a text's names turned out to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Names {
+    /// The first namespace error.
+    pub error: Option<(NamespaceError, Span)>,
+    /// The text with all names as the parser must see them to read what libxml2 reads; nothing where that is the text itself.
+    pub copy: Option<String>,
+}
+
+/// Checks all names of a text, which must be within the bounds and have no internal subset.
+///
+/// # Errors
+/// Where an element has two attributes of one name, or an end tag another name than its start tag. These are not namespace
+/// errors: no parser reads on after them.
+pub(super) fn check_names(text: &str) -> Result<Names, NotXml> {
+    let mut pass = Pass { text, error: None, replaced: Vec::new(), open: Vec::new(), declared: Vec::new() };
+    for markup in Scanner::new(text) {
+        match markup {
+            Markup::StartTag(tag) => pass.start_tag(tag)?,
+            Markup::EndTag(tag) => pass.end_tag(name_of_end_tag(text, tag))?,
+            Markup::Cdata(_) | Markup::Doctype(_) | Markup::Ignored => {}
+        }
+    }
+    Ok(Names { error: pass.error, copy: copy_with(text, &pass.replaced) })
+}
+
+/// A well-formed text without names that a parser may refuse although they are correct: those of elements with the prefix
+/// `xml`, which needs no declaration, and of attributes like `x:xmlns`.
+pub fn with_common_names(text: &str) -> Cow<'_, str> {
+    let may_have = ["<xml:", ":xmlns"].iter().any(|piece| memmem::find(text.as_bytes(), piece.as_bytes()).is_some());
+    let copy = may_have.then(|| check_names(text).ok()?.copy).flatten();
+    copy.map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The text with these names in place of its own, which are as long.
+fn copy_with(text: &str, replaced: &[(usize, String)]) -> Option<String> {
+    let mut copy = String::with_capacity(text.len());
+    for (offset, name) in replaced {
+        copy.push_str(&text[copy.len()..*offset]);
+        copy.push_str(name);
+    }
+    copy.push_str(&text[copy.len()..]);
+    (!replaced.is_empty()).then_some(copy)
+}
+
+struct Pass<'a> {
+    text: &'a str,
+    error: Option<(NamespaceError, Span)>,
+    /// Names that the parser must not see, with what it sees instead, in document order.
+    replaced: Vec<(usize, String)>,
+    /// The elements whose end tags are still to come.
+    open: Vec<Open>,
+    /// The prefixes in scope, with their URIs.
+    declared: Vec<(&'a str, &'a str)>,
+}
+
+struct Open {
+    name: Span,
+    is_replaced: bool,
+    /// How many prefixes are declared outside it.
+    outside: usize,
+}
+
+/// A name as libxml2 splits it (`xmlParseQName`).
+enum Name<'a> {
+    Plain,
+    Prefixed(&'a str, &'a str),
+    Bad,
+}
+
+impl<'a> Name<'a> {
+    fn of(name: &'a str) -> Self {
+        match name.split_once(':') {
+            None => Self::Plain,
+            Some((prefix, local)) => {
+                let begins_like_a_name = local.starts_with(|character| !only_continues_name(character));
+                let is_good = !prefix.is_empty() && begins_like_a_name && !local.contains(':');
+                if is_good { Self::Prefixed(prefix, local) } else { Self::Bad }
+            }
+        }
+    }
+}
+
+/// Whether a name may contain this character, but not begin with it (productions 4 and 4a).
+fn only_continues_name(character: char) -> bool {
+    matches!(character, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}' | '\u{2040}')
+}
+
+impl<'a> Pass<'a> {
+    fn start_tag(&mut self, tag: StartTag) -> Result<(), NotXml> {
+        let outside = self.declared.len();
+        let attributes: Vec<_> = tag.attributes(self.text).collect();
+        self.no_duplicates(&attributes)?;
+
+        let element = tag.name(self.text);
+        // A declaration is in scope before it, too.
+        let is_kept: Vec<_> = attributes.iter().map(|attribute| self.declares(attribute)).collect();
+        let is_replaced = !self.is_element_kept(element);
+        if is_replaced {
+            self.replaced.push((element.start, neutral(element.of(self.text), '_')));
+        }
+        self.attributes(&attributes, is_kept);
+
+        if tag.is_empty_element {
+            self.declared.truncate(outside);
+        } else {
+            self.open.push(Open { name: element, is_replaced, outside });
+        }
+        Ok(())
+    }
+
+    fn end_tag(&mut self, name: Span) -> Result<(), NotXml> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let [start, end] = [open.name, name].map(|name| name.of(self.text));
+        if start != end {
+            return Err(NotXml { span: name, reason: format!("expected '{start}' tag, not '{end}'") });
+        }
+        if open.is_replaced {
+            self.replaced.push((name.start, neutral(end, '_')));
+        }
+        self.declared.truncate(open.outside);
+        Ok(())
+    }
+
+    fn no_duplicates(&self, attributes: &[RawAttribute<'_>]) -> Result<(), NotXml> {
+        for (number, attribute) in attributes.iter().enumerate() {
+            let name = attribute.name.of(self.text);
+            if attributes[..number].iter().any(|earlier| earlier.name.of(self.text) == name) {
+                return Err(NotXml { span: attribute.name, reason: format!("attribute '{name}' appears twice") });
+            }
+        }
+        Ok(())
+    }
+
+    /// Declares what a namespace declaration declares. Whether the parser may see the attribute; nothing where it is none.
+    fn declares(&mut self, attribute: &RawAttribute<'a>) -> Option<bool> {
+        let (name, uri) = (attribute.name.of(self.text), attribute.value);
+        let prefix = match Name::of(name) {
+            Name::Plain if name == "xmlns" => None,
+            Name::Prefixed("xmlns", prefix) => Some(prefix),
+            _ => return None,
+        };
+        let is_allowed = match prefix {
+            Some("xml") => uri == XML_URI,
+            Some("xmlns") => false,
+            Some(_) => !matches!(uri, "" | XML_URI | XMLNS_URI),
+            None => !matches!(uri, XML_URI | XMLNS_URI),
+        };
+        if !is_allowed {
+            // libxml2 ignores it: the declaration around it stays in scope.
+            self.found(NamespaceError::BadDeclaration { name: name.to_owned(), uri: uri.to_owned() }, attribute.name);
+        } else if let Some(prefix) = prefix {
+            self.declared.push((prefix, uri));
+        }
+        Some(is_allowed)
+    }
+
+    /// Whether the parser reads the name of an element as libxml2 does.
+    fn is_element_kept(&mut self, span: Span) -> bool {
+        let name = span.of(self.text);
+        match Name::of(name) {
+            Name::Plain => true,
+            // The parser does not know that this prefix is always declared.
+            Name::Prefixed("xml", _) => false,
+            Name::Prefixed(prefix, _) => self.uri(prefix, span).is_some(),
+            Name::Bad => {
+                self.found(NamespaceError::BadName { name: name.to_owned() }, span);
+                false
+            }
+        }
+    }
+
+    /// Replaces the names of attributes that the parser does not read as libxml2 does.
+    fn attributes(&mut self, attributes: &[RawAttribute<'a>], is_kept: Vec<Option<bool>>) {
+        let mut seen: Vec<(&str, &str, Span)> = Vec::new();
+        let mut replaced = Vec::new();
+        for (attribute, is_kept) in attributes.iter().zip(is_kept) {
+            let (span, name) = (attribute.name, attribute.name.of(self.text));
+            let is_kept = is_kept.unwrap_or_else(|| match Name::of(name) {
+                Name::Plain => true,
+                // The parser takes it for a declaration of the default namespace.
+                Name::Prefixed(prefix, "xmlns") => {
+                    self.uri(prefix, span);
+                    false
+                }
+                Name::Prefixed(prefix, local) => match self.uri(prefix, span) {
+                    Some(uri) => self.is_first(uri, local, span, &mut seen),
+                    None => false,
+                },
+                Name::Bad => {
+                    self.found(NamespaceError::BadName { name: name.to_owned() }, span);
+                    false
+                }
+            });
+            if !is_kept {
+                replaced.push(span);
+            }
+        }
+        // The new names must differ from all others of the element.
+        let mut taken: Vec<String> = Vec::new();
+        for span in replaced {
+            let name = span.of(self.text);
+            let is_free = |new: &String| {
+                !taken.contains(new) && !attributes.iter().any(|attribute| attribute.name.of(self.text) == new)
+            };
+            // No name that is read has any of these.
+            let new = std::iter::once('_').chain('A'..='Z').map(|with| neutral(name, with)).find(is_free);
+            let new = new.unwrap_or_else(|| neutral(name, '_'));
+            taken.push(new.clone());
+            self.replaced.push((span.start, new));
+        }
+    }
+
+    /// Whether no attribute before this one has the same local name in the same namespace.
+    fn is_first(&mut self, uri: &'a str, local: &'a str, span: Span, seen: &mut Vec<(&'a str, &'a str, Span)>) -> bool {
+        if let Some((.., earlier)) = seen.iter().find(|(other, name, _)| (*other, *name) == (uri, local)) {
+            let [name, earlier] = [span, *earlier].map(|span| span.of(self.text).to_owned());
+            self.found(NamespaceError::SameAttribute { name, earlier, uri: uri.to_owned() }, span);
+            return false;
+        }
+        seen.push((uri, local, span));
+        true
+    }
+
+    /// The URI of the prefix of the name at `span`; an error where there is none.
+    fn uri(&mut self, prefix: &str, span: Span) -> Option<&'a str> {
+        let declared = self.declared.iter().rev().find(|(declared, _)| *declared == prefix);
+        let uri = if prefix == "xml" { Some(XML_URI) } else { declared.map(|(_, uri)| *uri) };
+        if uri.is_none() {
+            let name = span.of(self.text).to_owned();
+            self.found(NamespaceError::Undeclared { prefix: prefix.to_owned(), name }, span);
+        }
+        uri
+    }
+
+    fn found(&mut self, error: NamespaceError, span: Span) {
+        self.error.get_or_insert((error, span));
+    }
+}
+
+/// A name of the same length without colons, and not `xmlns`. `with` may begin a name.
+fn neutral(name: &str, with: char) -> String {
+    match name.strip_suffix('s').filter(|_| name == "xmlns") {
+        Some(start) => format!("{start}{with}"),
+        None => name.replace(':', with.encode_utf8(&mut [0; 4])),
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the parser is given for a text.
+    #[track_caller]
+    fn seen(text: &str) -> String {
+        let names = check_names(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        names.copy.unwrap_or_else(|| text.to_owned())
+    }
+
+    #[track_caller]
+    fn error(text: &str) -> Option<String> {
+        check_names(text).unwrap_or_else(|error| panic!("{text}: {error:?}")).error.map(|(error, _)| error.to_string())
+    }
+
+    /// What libxml2 2.9.14 makes of each, with the places where it keeps a colon in a name.
+    #[test]
+    fn the_parser_sees_the_names_that_libxml2_sees() {
+        for (text, expected) in [
+            ("<todo:item/>", "<todo_item/>"),
+            ("<x:a>x:a</x:a>", "<x_a>x:a</x_a>"),
+            ("<e x:hostdev='' y:a=\"x:y\"/>", "<e x_hostdev='' y_a=\"x:y\"/>"),
+            ("<a:b:c/>", "<a_b_c/>"),
+            ("<e xmlns:a='u' a:b:c=''/>", "<e xmlns:a='u' a_b_c=''/>"),
+            ("<:c></:c>", "<_c></_c>"),
+            ("<e :uuid='1' uuid='2'/>", "<e _uuid='1' uuid='2'/>"),
+            ("<a:1/>", "<a_1/>"),
+            ("<a:/>", "<a_/>"),
+            ("<e a::=''/>", "<e a__=''/>"),
+            ("<xmlns:e/>", "<xmlns_e/>"),
+            ("<xml:e xml:lang='x'><f/></xml:e>", "<xml_e xml:lang='x'><f/></xml_e>"),
+            ("<e xmlns:='u'/>", "<e xmlns_='u'/>"),
+            ("<e :xmlns='u'/>", "<e _xmlns='u'/>"),
+            ("<e xmlns:a:b='u'/>", "<e xmlns_a_b='u'/>"),
+            ("<e xmlns:p='u' p:xmlns='v'/>", "<e xmlns:p='u' p_xmlns='v'/>"),
+            ("<e xmlns:p=''><p:f/></e>", "<e xmlns_p=''><p_f/></e>"),
+            ("<e xmlns:p='u'><f xmlns:p=''><p:g/></f></e>", "<e xmlns:p='u'><f xmlns_p=''><p:g/></f></e>"),
+            ("<e xmlns='http://www.w3.org/2000/xmlns/'/>", "<e xmln_='http://www.w3.org/2000/xmlns/'/>"),
+            ("<e xmlns:xml='u'/>", "<e xmlns_xml='u'/>"),
+            ("<e xmlns:a='u' xmlns:b='u' a:x='' b:x=''/>", "<e xmlns:a='u' xmlns:b='u' a:x='' b_x=''/>"),
+        ] {
+            assert_eq!(seen(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_declared_in_its_element_only() {
+        let text = "<p:e xmlns:p='u'><f p:a='' xmlns:p='v'/><p:g/></p:e>";
+        assert_eq!(seen(text), text);
+        assert_eq!(error(text), None);
+        assert_eq!(seen("<e><f xmlns:p='u'><p:g/></f><p:h/></e>"), "<e><f xmlns:p='u'><p:g/></f><p_h/></e>");
+        assert_eq!(seen("<e><p:f xmlns:p='u'/><p:h/></e>"), "<e><p:f xmlns:p='u'/><p_h/></e>");
+        assert_eq!(
+            seen("<e><!-- <x:a> --><![CDATA[<x:a>]]><?p <x:a>?></e>"),
+            "<e><!-- <x:a> --><![CDATA[<x:a>]]><?p <x:a>?></e>"
+        );
+    }
+
+    #[test]
+    fn a_replaced_name_is_no_other_attributes_name() {
+        assert_eq!(seen("<e x:a='' x_a='' y:a=''/>"), "<e xAa='' x_a='' y_a=''/>");
+        assert_eq!(seen("<e x_:a='' x:_a=''/>"), "<e x__a='' xA_a=''/>");
+        assert_eq!(seen("<u:x u:id=''/>"), "<u_x u_id=''/>");
+    }
+
+    #[test]
+    fn errors_name_the_prefix() {
+        let told = |text: &str| error(text).unwrap_or_default();
+        assert_eq!(told("<e><todo:item/></e>"), "the namespace prefix 'todo' of todo:item is not declared");
+        assert_eq!(told("<a:b:c/>"), "a:b:c is not a prefix and a name");
+        assert_eq!(told("<e xmlns:p=''/>"), "the namespace declaration xmlns:p='' is not allowed");
+        assert_eq!(
+            told("<e xmlns:a='u' xmlns:b='u' a:x='' b:x=''/>"),
+            "b:x and a:x are the same attribute: both prefixes stand for u"
+        );
+        for fine in [
+            "<xml:e/>",
+            "<e xmlns='' xmlns:p='u' p:xmlns='v'/>",
+            "<e xmlns:xml='http://www.w3.org/XML/1998/namespace'/>",
+        ] {
+            assert_eq!(error(fine), None);
+        }
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_not_a_namespace_error() {
+        for (text, place) in [
+            ("<e xmlns='u' xmlns='v'/>", 13),
+            ("<e xmlns:p='u' xmlns:p='u'/>", 15),
+            ("<e a='' a=''/>", 8),
+            ("<e x:a='' x:a=''/>", 10),
+            ("<x:a></x_a>", 7),
+            ("<x:a></x:b>", 7),
+        ] {
+            assert_eq!(check_names(text).unwrap_err().span.start, place, "{text}");
+        }
+    }
+
+    #[test]
+    fn broken_texts_are_read_as_far_as_they_go() {
+        for text in ["", "<", "</", "<a", "<a b='", "</a></a>", "<>", "<:", "<a :='"] {
+            assert!(check_names(text).is_ok(), "{text:?}");
+        }
+    }
+}

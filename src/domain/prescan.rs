@@ -1,0 +1,113 @@
+//! Counts and searches in the bytes of a document that tell which passes over it can be skipped.
+//!
+//! A domain with a few devices needs none of them. The searches are memchr's, which looks at many bytes at once: together
+//! they take little compared with parsing.
+
+use memchr::{memchr_iter, memchr2, memmem};
+
+use crate::text::is_xml_space;
+
+/// What occurs in a text, whatever it means there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Prescan {
+    /// How many `<` there are: each element and each CDATA section has one.
+    pub less_than: usize,
+    /// How many `=` there are: each attribute has one.
+    pub equals: usize,
+    /// How many `xmlns` there are: each namespace declaration has one.
+    pub xmlns: usize,
+    /// Whether `<!DOCTYPE` occurs.
+    pub has_doctype: bool,
+    /// Whether there may be names or namespace declarations that the parser accepts and libxml2 does not, or reads
+    /// differently.
+    pub has_odd_names: bool,
+}
+
+/// How many `xmlns` are looked at: in a text with more, odd ones are assumed.
+const LOOKED_AT: usize = 64;
+
+impl Prescan {
+    /// Searches a text.
+    pub fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let is_leading_colon = |at: usize| at > 0 && begins_name(bytes[at - 1]);
+        let mut prescan = Self {
+            less_than: memchr_iter(b'<', bytes).count(),
+            equals: memchr_iter(b'=', bytes).count(),
+            has_doctype: memmem::find(bytes, b"<!DOCTYPE").is_some(),
+            has_odd_names: memchr_iter(b':', bytes).any(is_leading_colon),
+            ..Self::default()
+        };
+        let mut last = None;
+        for at in memmem::find_iter(bytes, "xmlns") {
+            prescan.xmlns += 1;
+            prescan.has_odd_names = prescan.has_odd_names
+                || prescan.xmlns > LOOKED_AT
+                || is_empty_value(&bytes[at..])
+                || at > 0 && bytes[at - 1] == b':'
+                || last.is_some_and(|last| is_in_one_tag(&bytes[last..at]));
+            last = Some(at);
+        }
+        prescan
+    }
+}
+
+/// Whether the next quote, of either kind, is followed by another of its kind.
+fn is_empty_value(bytes: &[u8]) -> bool {
+    memchr2(b'"', b'\'', bytes).is_some_and(|quote| bytes.get(quote + 1) == Some(&bytes[quote]))
+}
+
+/// Whether no other tag begins between two places.
+fn is_in_one_tag(between: &[u8]) -> bool {
+    memchr::memchr(b'<', between).is_none()
+}
+
+/// Whether a name may begin after this byte of a tag.
+fn begins_name(before: u8) -> bool {
+    matches!(before, b'<' | b'/') || is_xml_space(before.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_piece_is_found() {
+        let none = Prescan::default();
+        let one = Prescan { less_than: 1, ..none };
+        assert_eq!(Prescan::of(""), none);
+        assert_eq!(Prescan::of("a:b & c! ? '' \"\""), none);
+        assert_eq!(Prescan::of("a<"), one);
+        assert_eq!(Prescan::of("=b=="), Prescan { equals: 3, ..none });
+        assert_eq!(Prescan::of("<!--"), one);
+        assert_eq!(Prescan::of("<!DATA["), one);
+        assert_eq!(Prescan::of("<!DOCTYPE"), Prescan { has_doctype: true, ..one });
+    }
+
+    #[test]
+    fn odd_names_and_declarations_are_found() {
+        let is_odd = |text: &str| Prescan::of(text).has_odd_names;
+        for text in [
+            "a :",
+            "a/:",
+            "a\t:",
+            "a\n:",
+            "a\r:",
+            "<:",
+            "<a xmlns:b='u' c:xmlns='v'>",
+            "<a xmlns='u' xmlns='v'>",
+            "<a xmlns:b='u' c='' xmlns='v'>",
+            "<a xmlns:b=\"\">",
+            "<a xmlns:b='u'/><c xmlns:d = \n''>",
+        ] {
+            assert!(is_odd(text), "{text:?}");
+        }
+        for text in
+            ["a:b", "<a:b c:d='e:f'>", "<a xmlns:b='u'><c xmlns:b='u'>", "<a xmlns:b='u' c=''>", "<a b=''>xmlns"]
+        {
+            assert!(!is_odd(text), "{text:?}");
+        }
+        assert!(!is_odd(&"<a xmlns:b='u'/>".repeat(LOOKED_AT)));
+        assert!(is_odd(&"<a xmlns:b='u'/>".repeat(LOOKED_AT + 1)));
+    }
+}
