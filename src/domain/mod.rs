@@ -13,6 +13,7 @@ mod markup;
 mod metadata;
 mod namespaces;
 mod prescan;
+mod search;
 mod tree;
 mod written;
 
@@ -23,5 +24,6 @@ pub use hostdev::{GuestSide, Hostdev, HostdevError, Model, PciHostdev, Source, S
 pub use indent::{Slot, lead_of, with_lead};
 pub use metadata::{Identities, Metadata, MetadataError, NAMESPACE, Record, RecordAttribute};
 pub use namespaces::{NamespaceError, with_common_names};
+pub use search::{Search, Suspicion};
 pub use tree::LookAlike;
 pub use written::{Content, Value, Written, WrittenPart};
