@@ -1,5 +1,8 @@
 //! A whole document: what kind it is, and the domains in it.
 
+use std::fmt;
+
+use memchr::memchr;
 use thiserror::Error;
 
 use super::bounds::{Bound, is_modest, measure};
@@ -75,8 +78,14 @@ pub enum ReadErrorKind {
     #[error("the document is empty")]
     Empty,
     /// libvirt reads UTF-8, whatever the declaration says.
-    #[error("the document is not UTF-8: byte 0x{0:02x} cannot stand here")]
+    #[error("the document is not UTF-8: byte 0x{0:02x} cannot be here")]
     NotUtf8(u8),
+    /// A compressed file.
+    #[error("the document is compressed with {0}")]
+    Compressed(Compression),
+    /// Not UTF-8, and not text in another encoding of one byte a character either.
+    #[error("the document is not text: byte 0x{0:02x} cannot be in XML")]
+    NotText(u8),
     /// Beyond a bound that keeps parsers safe.
     #[error("the document is refused: {0}")]
     TooMuch(Bound),
@@ -103,6 +112,53 @@ pub enum ReadErrorKind {
         /// The namespace.
         namespace: String,
     },
+}
+
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// `.gz`
+    Gzip,
+    /// `.xz`
+    Xz,
+    /// `.zst`
+    Zstd,
+    /// `.bz2`
+    Bzip2,
+}
+
+impl Compression {
+    /// Recognizes a compressed file by its magic number.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
+            _ => None,
+        }
+    }
+
+    /// The command that prints the decompressed file.
+    fn command(self) -> &'static str {
+        match self {
+            Self::Gzip => "zcat",
+            Self::Xz => "xzcat",
+            Self::Zstd => "zstdcat",
+            Self::Bzip2 => "bzcat",
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+        })
+    }
 }
 
 impl Kind {
@@ -143,7 +199,7 @@ impl Document {
     }
 
     fn read_as(bytes: Vec<u8>, reading: Reading) -> Result<Self, Box<ReadError>> {
-        let text = String::from_utf8(bytes).map_err(not_utf8)?;
+        let text = text_of(bytes)?;
         match Contents::read(&text, reading) {
             Ok(Contents { kind, is_generated, domains }) => Ok(Self { text, kind, is_generated, domains }),
             Err((kind, span)) => Err(Box::new(ReadError { kind, span, text })),
@@ -162,12 +218,26 @@ impl Document {
     }
 }
 
-fn not_utf8(error: std::string::FromUtf8Error) -> Box<ReadError> {
-    let start = error.utf8_error().valid_up_to();
-    let byte = error.as_bytes()[start];
-    let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-    let span = Span::new(start, start + char::REPLACEMENT_CHARACTER.len_utf8());
-    Box::new(ReadError { kind: ReadErrorKind::NotUtf8(byte), span, text })
+/// The text of a document.
+fn text_of(bytes: Vec<u8>) -> Result<String, Box<ReadError>> {
+    let refused = |kind, span, text| Err(Box::new(ReadError { kind, span, text }));
+    if let Some(compression) = Compression::of(&bytes) {
+        return refused(ReadErrorKind::Compressed(compression), Span::at(0), String::new());
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => match memchr(0, text.as_bytes()) {
+            Some(at) => refused(ReadErrorKind::NotText(0), Span::new(at, at + 1), text),
+            None => Ok(text),
+        },
+        Err(error) => {
+            let start = error.utf8_error().valid_up_to();
+            let byte = error.as_bytes()[start];
+            let is_text = error.as_bytes().iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r'));
+            let kind = if is_text { ReadErrorKind::NotUtf8(byte) } else { ReadErrorKind::NotText(byte) };
+            let span = Span::new(start, start + char::REPLACEMENT_CHARACTER.len_utf8());
+            refused(kind, span, String::from_utf8_lossy(error.as_bytes()).into_owned())
+        }
+    }
 }
 
 /// A document without its text.
@@ -286,6 +356,11 @@ impl Domain {
 }
 
 impl ReadErrorKind {
+    /// Whether the document is text, of which a line can be shown.
+    pub fn is_of_text(&self) -> bool {
+        !matches!(self, Self::Compressed(_) | Self::NotText(_))
+    }
+
     /// What to do about it, where that is known.
     pub fn help(&self) -> Option<String> {
         let kinds = || Kind::ALL.map(|kind| format!("<{}>", kind.root())).join(", ");
@@ -294,6 +369,10 @@ impl ReadErrorKind {
             Self::NotUtf8(_) => {
                 Some("libvirt reads UTF-8 whatever the declaration says: convert it (iconv -t UTF-8)".to_owned())
             }
+            Self::Compressed(compression) => {
+                Some(format!("decompress it first: {} FILE | virt-mdev …", compression.command()))
+            }
+            Self::NotText(_) => Some("libvirt reads UTF-8: convert UTF-16 with iconv -f UTF-16 -t UTF-8".to_owned()),
             Self::TooMuch(_) | Self::NotXml(_) => None,
             Self::Namespace(error) => Some(error.help()),
             Self::InternalSubset => Some("take the part in [ ] out: libvirt's documents have none".to_owned()),

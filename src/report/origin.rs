@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::OnceLock;
 
 use super::{Diagnostic, Excerpt, escape, help};
-use crate::domain::ReadError;
+use crate::domain::{ReadError, ReadErrorKind};
 use crate::edit::ProofError;
 use crate::file::{self, FileError, FileKind};
 use crate::plan::{Fault, Remark};
@@ -111,7 +111,11 @@ impl Diagnostic {
     /// Why the document of this name cannot be read.
     pub fn of_document(name: &str, error: &ReadError) -> Self {
         let origin = Origin::new(name, &error.text);
-        let told = Self::error(error.kind.to_string()).at(origin.excerpt(error.span, ""));
+        let told = match &error.kind {
+            kind if kind.is_of_text() => Self::error(kind.to_string()).at(origin.excerpt(error.span, "")),
+            ReadErrorKind::Compressed(_) => Self::error(format!("{name}: {}", error.kind)),
+            _ => Self::error(format!("{}: {}", origin.named_place(error.span), error.kind)),
+        };
         error.kind.help().into_iter().fold(told, Self::help)
     }
 }

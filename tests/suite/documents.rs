@@ -171,6 +171,19 @@ mod devices {
     }
 
     #[test]
+    fn a_source_that_is_missing_is_told_from_an_address_that_is() {
+        let with = |content: &str| {
+            format!("<domain>\n<devices>\n<hostdev type='mdev' model='vfio-pci'>{content}</hostdev></devices></domain>")
+        };
+        for content in ["", "&lt;source>", "<x:source xmlns:x='u'/>", "<address uuid='x'/>"] {
+            refused(with(content), &["vm.xml:3:1", "no <source> element"]);
+        }
+        for content in ["<source/>", "<source/><source>&lt;address/></source>"] {
+            refused(with(content), &["vm.xml:3:1", "no <address> element"]);
+        }
+    }
+
+    #[test]
     fn no_address_or_one_without_uuid_is_an_error() {
         for content in [
             "",
@@ -331,6 +344,34 @@ mod bytes {
     }
 
     #[test]
+    fn what_is_not_text_is_not_shown() {
+        let utf_16: Vec<u8> = bare(1).encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let png = b"\x89PNG\r\n\x1a\n\0\0IHDR".to_vec();
+        for (bytes, place) in
+            [(b"<domain>\n\0</domain>".to_vec(), "vm.xml:2:1"), (utf_16, "vm.xml:1:2"), (png, "vm.xml:1:1")]
+        {
+            let run = Scratch::with("vm.xml", &bytes);
+            let stderr = run.fill(["vm.xml"]).status(2).stderr_has(place).stderr_has("not text").check().stderr_text();
+            assert_eq!(stderr.lines().count(), 3, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_document_is_named_and_not_shown() {
+        for (bytes, name, command) in [
+            (&b"\x1f\x8b\x08\0\0\n\n"[..], "gzip", "zcat"),
+            (b"\xfd7zXZ\0\0\n\n", "xz", "xzcat"),
+            (b"\x28\xb5\x2f\xfd\x04\n\n", "zstd", "zstdcat"),
+            (b"BZh91AY&SY\n\n", "bzip2", "bzcat"),
+        ] {
+            let run = Scratch::with("vm.xml", bytes);
+            let stderr = run.fill(["vm.xml"]).status(2).stderr_has("vm.xml: ").check().stderr_text();
+            assert!(stderr.contains(name) && stderr.contains(command), "{stderr}");
+            assert_eq!(stderr.lines().count(), 3, "{stderr}");
+        }
+    }
+
+    #[test]
     fn a_document_type_is_passed_over_and_never_fetched() {
         for doctype in [
             "<!DOCTYPE domain>",
@@ -372,7 +413,6 @@ mod bytes {
         ] {
             refused(document, &[place]);
         }
-        refused("<domain>\n\0</domain>", &["vm.xml:2:"]);
     }
 }
 
@@ -416,6 +456,17 @@ mod bounds {
             .stderr_matches("vm.xml.*4 ?MiB|4 ?MiB.*vm.xml|4194304")
             .check();
         Scratch::new().fill(NONE).stdin(larger).status(2).stderr_matches("4 ?MiB|4194304").check();
+    }
+
+    #[test]
+    fn a_stray_quote_is_not_taken_for_many_attributes() {
+        let devices = hostdev(&uuid(1), &NONE).repeat(100);
+        for stray in ["<a b='c>\n<d/>", "<a b='c'd'>", "<a 'b'>", "<a b=\"c'>\n<d e=\"f\"/>"] {
+            refused(
+                format!("<domain>\n{stray}\n<devices>{devices}</devices></domain>"),
+                &["vm.xml:", "not well-formed"],
+            );
+        }
     }
 
     #[test]
