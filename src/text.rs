@@ -142,6 +142,15 @@ pub fn floor_char_boundary(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
+/// A name or value for a message: cut where it gets long, since a document may have one of millions of bytes.
+pub fn abridged(text: &str) -> String {
+    const SHOWN: usize = 128;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// White space as XML 1.0 knows it, production 3 (`S`).
 pub fn is_xml_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\n')

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::markup::{Markup, RawAttribute, Scanner, StartTag, name_of_end_tag};
 use super::tree::NotXml;
-use crate::text::Span;
+use crate::text::{Span, abridged};
 
 const XML_URI: &str = "http://www.w3.org/XML/1998/namespace";
 const XMLNS_URI: &str = "http://www.w3.org/2000/xmlns/";
@@ -184,6 +184,7 @@ impl<'a> Pass<'a> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let [start, end] = [open.name, name].map(|name| name.of(self.text));
         if start != end {
+            let [start, end] = [start, end].map(abridged);
             return Err(NotXml { span: name, reason: format!("expected '{start}' tag, not '{end}'") });
         }
         if open.is_replaced {
@@ -197,7 +198,8 @@ impl<'a> Pass<'a> {
         for (number, attribute) in attributes.iter().enumerate() {
             let name = attribute.name.of(self.text);
             if attributes[..number].iter().any(|earlier| earlier.name.of(self.text) == name) {
-                return Err(NotXml { span: attribute.name, reason: format!("attribute '{name}' appears twice") });
+                let reason = format!("attribute '{}' appears twice", abridged(name));
+                return Err(NotXml { span: attribute.name, reason });
             }
         }
         Ok(())
@@ -219,7 +221,7 @@ impl<'a> Pass<'a> {
         };
         if !is_allowed {
             // libxml2 ignores it: the declaration around it stays in scope.
-            self.found(NamespaceError::BadDeclaration { name: name.to_owned(), uri: uri.to_owned() }, attribute.name);
+            self.found(NamespaceError::BadDeclaration { name: abridged(name), uri: abridged(uri) }, attribute.name);
         } else if let Some(prefix) = prefix {
             self.declared.push((prefix, uri));
         }
@@ -235,7 +237,7 @@ impl<'a> Pass<'a> {
             Name::Prefixed("xml", _) => false,
             Name::Prefixed(prefix, _) => self.uri(prefix, span).is_some(),
             Name::Bad => {
-                self.found(NamespaceError::BadName { name: name.to_owned() }, span);
+                self.found(NamespaceError::BadName { name: abridged(name) }, span);
                 false
             }
         }
@@ -259,7 +261,7 @@ impl<'a> Pass<'a> {
                     None => false,
                 },
                 Name::Bad => {
-                    self.found(NamespaceError::BadName { name: name.to_owned() }, span);
+                    self.found(NamespaceError::BadName { name: abridged(name) }, span);
                     false
                 }
             });
@@ -285,8 +287,8 @@ impl<'a> Pass<'a> {
     /// Whether no attribute before this one has the same local name in the same namespace.
     fn is_first(&mut self, uri: &'a str, local: &'a str, span: Span, seen: &mut Vec<(&'a str, &'a str, Span)>) -> bool {
         if let Some((.., earlier)) = seen.iter().find(|(other, name, _)| (*other, *name) == (uri, local)) {
-            let [name, earlier] = [span, *earlier].map(|span| span.of(self.text).to_owned());
-            self.found(NamespaceError::SameAttribute { name, earlier, uri: uri.to_owned() }, span);
+            let [name, earlier] = [span, *earlier].map(|span| abridged(span.of(self.text)));
+            self.found(NamespaceError::SameAttribute { name, earlier, uri: abridged(uri) }, span);
             return false;
         }
         seen.push((uri, local, span));
@@ -298,8 +300,8 @@ impl<'a> Pass<'a> {
         let declared = self.declared.iter().rev().find(|(declared, _)| *declared == prefix);
         let uri = if prefix == "xml" { Some(XML_URI) } else { declared.map(|(_, uri)| *uri) };
         if uri.is_none() {
-            let name = span.of(self.text).to_owned();
-            self.found(NamespaceError::Undeclared { prefix: prefix.to_owned(), name }, span);
+            let name = abridged(span.of(self.text));
+            self.found(NamespaceError::Undeclared { prefix: abridged(prefix), name }, span);
         }
         uri
     }

@@ -5,7 +5,7 @@ use roxmltree::ParsingOptions;
 
 use super::element::{Element, Holder};
 use super::markup::scan_start_tag;
-use crate::text::{Span, is_xml_space};
+use crate::text::{Span, abridged, is_xml_space};
 
 /// A parsed document.
 pub(super) struct Tree<'a> {
@@ -191,7 +191,7 @@ impl<'t> Node<'t> {
         let mut prefixed = self.node.attributes().filter(|attribute| attribute.namespace().is_some());
         let found = prefixed.find(|attribute| is_ambiguous(attribute.name()))?;
         let span = Span::from(found.range_qname());
-        Some(LookAlike { name: span.of(self.text()).to_owned(), local_name: found.name().to_owned(), span })
+        Some(LookAlike { name: abridged(span.of(self.text())), local_name: abridged(found.name()), span })
     }
 
     /// Its text, comments left out, white space at both ends too.
