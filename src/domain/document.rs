@@ -1,4 +1,4 @@
-//! A whole document: what kind it is, and the domains in it.
+//! Reads a whole document: its kind, and the domains in it.
 
 use std::fmt;
 
@@ -10,31 +10,31 @@ use super::hostdev::{Hostdev, Hostdevs, PciHostdev, Reading};
 use super::metadata::{Metadata, NAMESPACE};
 use super::namespaces::{NamespaceError, check_names};
 use super::prescan::Prescan;
-use super::tree::{Node, NotXml, Tree};
+use super::tree::{Malformed, Node, Tree};
 use crate::device::DeviceAddress;
 use crate::text::{BOM, Span, is_xml_space};
 
-/// A document that holds domains, read once, with the text that all its places refer to.
+/// A document with domains, and the text that all its spans refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// The text, byte for byte as it came.
+    /// The text, unchanged.
     pub text: String,
-    /// What its root element is.
+    /// Its kind, which its root element tells.
     pub kind: Kind,
-    /// Whether its first comment is libvirt's warning that the file is generated, so that libvirt will overwrite it.
+    /// Whether its first comment is libvirt's warning that the file is generated: libvirt overwrites changes to it.
     pub is_generated: bool,
     /// The domains in document order. A lone hostdev counts as a domain without a name and without metadata.
     pub domains: Vec<Domain>,
 }
 
-/// The documents of libvirt that hold hostdevs, named after their root elements.
+/// The kinds of libvirt's documents that contain hostdevs, named after their root elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `virsh dumpxml`, `/etc/libvirt/qemu`.
     Domain,
     /// `/run/libvirt/qemu`: a running domain with its state around it.
     DomStatus,
-    /// `virsh snapshot-dumpxml`; it may hold a second domain, `inactiveDomain`.
+    /// `virsh snapshot-dumpxml`; it may contain a second domain, `inactiveDomain`.
     DomainSnapshot,
     /// `virsh checkpoint-dumpxml`.
     DomainCheckpoint,
@@ -45,7 +45,7 @@ pub enum Kind {
 /// One domain of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
-    /// Content of its `name`.
+    /// The text of its `name` element.
     pub name: Option<String>,
     /// Whether it is a snapshot's `inactiveDomain`, not the `domain` itself.
     pub is_inactive: bool,
@@ -55,7 +55,7 @@ pub struct Domain {
     pub pci_hostdevs: Vec<PciHostdev>,
     /// How many hostdevs of any type it has.
     pub hostdev_count: usize,
-    /// What its metadata holds of ours; a lone hostdev has none.
+    /// Our part of its metadata; nothing for a lone hostdev.
     pub metadata: Option<Metadata>,
 }
 
@@ -74,7 +74,7 @@ pub struct ReadError {
 /// What is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadErrorKind {
-    /// Nothing but white space.
+    /// Nothing but whitespace.
     #[error("the document is empty")]
     Empty,
     /// libvirt reads UTF-8, whatever the declaration says.
@@ -83,28 +83,28 @@ pub enum ReadErrorKind {
     /// A compressed file.
     #[error("the document is compressed with {0}")]
     Compressed(Compression),
-    /// Not UTF-8, and not text in another encoding of one byte a character either.
+    /// Not UTF-8, nor text in a single-byte encoding.
     #[error("the document is not text: byte 0x{0:02x} cannot be in XML")]
     NotText(u8),
-    /// Beyond a bound that keeps parsers safe.
+    /// Over a bound that keeps parsers safe.
     #[error("the document is refused: {0}")]
     TooMuch(Bound),
-    /// Declarations in a DOCTYPE can make a small document huge; libvirt's own never have any.
-    #[error("the document declares things in its DOCTYPE")]
+    /// A DOCTYPE with an internal subset, by which a small document can become huge; libvirt's own have none.
+    #[error("the DOCTYPE has an internal subset")]
     InternalSubset,
-    /// Two documents after each other.
+    /// Two documents, one after the other.
     #[error("a second document begins here")]
     TwoRoots,
     /// Not well-formed.
     #[error("the document is not well-formed XML: {0}")]
-    NotXml(String),
-    /// Not in accordance with Namespaces in XML.
+    Malformed(String),
+    /// A namespace error, of which libvirt's parser only warns.
     #[error("{0}")]
     Namespace(NamespaceError),
-    /// A root that is none of the kinds.
+    /// A root element that is not of any [`Kind`].
     #[error("the root element is <{0}>")]
     OtherRoot(String),
-    /// A root in a namespace, which libvirt does not know.
+    /// A root element in a namespace: libvirt's are in none.
     #[error("the root element <{name}> is in the namespace {namespace:?}")]
     RootInNamespace {
         /// Its name.
@@ -177,23 +177,23 @@ impl Kind {
 }
 
 impl Document {
-    /// Reads a document as libvirt would: as UTF-8, whatever its declaration says.
+    /// Reads a document as UTF-8, whatever its declaration says, as libvirt does.
     ///
     /// # Errors
-    /// Where the bytes are no document that holds domains, or none that is safe to parse. What is wrong with a single hostdev
-    /// is no error here: it stands in that hostdev, so that all can be told at once.
+    /// If the bytes are not a document with domains, or not safe to parse. What is wrong with a single hostdev or with our
+    /// metadata is not an error here: it is kept in [`Hostdev`] and [`Metadata`], so that all of it can be reported at once.
     pub fn read(bytes: Vec<u8>) -> Result<Self, Box<ReadError>> {
         Self::read_as(bytes, Reading::Strict)
     }
 
-    /// Reads a document that libvirt itself has read and written, to see which devices libvirt finds in it.
+    /// Reads a document that libvirt has written, as libvirt reads it: for `hook`.
     ///
     /// Unlike [`Document::read`] it accepts namespace errors, of which libxml2 only warns: a name with an undeclared prefix is
     /// in no namespace and keeps its prefix as a part of the name. Of several attributes of one local name the first counts,
     /// as for libvirt. Nothing may be written from such a document: edits of it are not proven.
     ///
     /// # Errors
-    /// Where the bytes are not well-formed XML, or not a document that holds domains, or not safe to parse.
+    /// If the bytes are not well-formed XML, not a document with domains, or not safe to parse.
     pub fn read_leniently(bytes: Vec<u8>) -> Result<Self, Box<ReadError>> {
         Self::read_as(bytes, Reading::Lenient)
     }
@@ -265,10 +265,10 @@ impl Contents {
         }
     }
 
-    /// Reads a text that the parser may have misread: it is stricter in some names than libxml2, and more lenient in others.
+    /// Reads a text that the parser may have misread: with some names it is stricter than libxml2, with others more lenient.
     fn read_names(
         text: &str,
-        parsed: Result<Tree<'_>, NotXml>,
+        parsed: Result<Tree<'_>, Malformed>,
         reading: Reading,
     ) -> Result<Self, (ReadErrorKind, Span)> {
         let names = match (&parsed, check_names(text)) {
@@ -305,11 +305,11 @@ impl Contents {
     }
 }
 
-fn not_well_formed(text: &str, error: NotXml) -> (ReadErrorKind, Span) {
+fn not_well_formed(text: &str, error: Malformed) -> (ReadErrorKind, Span) {
     match measure(text).ok().and_then(|outline| outline.second_root) {
         // The parser does not know a second root element when it meets one.
         Some(root) if root.start <= error.span.start => (ReadErrorKind::TwoRoots, root),
-        _ => (ReadErrorKind::NotXml(error.reason), error.span),
+        _ => (ReadErrorKind::Malformed(error.reason), error.span),
     }
 }
 
@@ -373,19 +373,19 @@ impl ReadErrorKind {
                 Some(format!("decompress it first: {} FILE | virt-mdev …", compression.command()))
             }
             Self::NotText(_) => Some("libvirt reads UTF-8: convert UTF-16 with iconv -f UTF-16 -t UTF-8".to_owned()),
-            Self::TooMuch(_) | Self::NotXml(_) => None,
+            Self::TooMuch(_) | Self::Malformed(_) => None,
             Self::Namespace(error) => Some(error.help()),
-            Self::InternalSubset => Some("take the part in [ ] out: libvirt's documents have none".to_owned()),
+            Self::InternalSubset => Some("remove the part in [ ]: libvirt's documents have none".to_owned()),
             Self::TwoRoots => Some(
                 "give one document at a time; virt-install prints one for each phase of an installation: \
                  --print-xml 1 is the first alone"
                     .to_owned(),
             ),
-            Self::OtherRoot(_) => Some(format!("{} are wanted", kinds())),
+            Self::OtherRoot(_) => Some(format!("expected {}", kinds())),
             Self::RootInNamespace { namespace, .. } if namespace == NAMESPACE => {
                 Some("this is the metadata element by itself; give the domain that it belongs to".to_owned())
             }
-            Self::RootInNamespace { .. } => Some(format!("{} are wanted, in no namespace", kinds())),
+            Self::RootInNamespace { .. } => Some(format!("expected {}, in no namespace", kinds())),
         }
     }
 }
@@ -447,7 +447,7 @@ mod tests {
             ["<domain><x:a></domain>", "<domain><a xmlns='u' xmlns='v'/></domain>", "<domain><x:a></x_a></domain>"]
         {
             let error = Document::read_leniently(text.into()).unwrap_err();
-            assert!(matches!(error.kind, ReadErrorKind::NotXml(_)), "{text}: {error}");
+            assert!(matches!(error.kind, ReadErrorKind::Malformed(_)), "{text}: {error}");
         }
     }
 }

@@ -1,8 +1,7 @@
-//! What a domain asks for: libvirt's XML read into plain values.
+//! Reads libvirt's XML into plain values.
 //!
-//! Text goes in, a [`Document`] comes out: which hostdevs are mediated devices, what is written about each already, and where
-//! more would go. The values hold offsets into the text and borrow nothing of the parser. Nothing here knows of hosts, and
-//! nothing decides what should be written.
+//! A [`Document`] says which hostdevs are mediated devices, what is recorded of each, and where more can be written. Its values
+//! are offsets into the text and do not borrow from the parser. Nothing here knows about hosts or decides what to write.
 
 mod bounds;
 mod document;

@@ -12,7 +12,7 @@ use memchr::memmem;
 use thiserror::Error;
 
 use super::markup::{Markup, RawAttribute, Scanner, StartTag, name_of_end_tag};
-use super::tree::NotXml;
+use super::tree::Malformed;
 use crate::text::{Span, abridged};
 
 const XML_URI: &str = "http://www.w3.org/XML/1998/namespace";
@@ -83,7 +83,7 @@ pub(super) struct Names {
 /// # Errors
 /// Where an element has two attributes of one name, or an end tag another name than its start tag. These are not namespace
 /// errors: no parser reads on after them.
-pub(super) fn check_names(text: &str) -> Result<Names, NotXml> {
+pub(super) fn check_names(text: &str) -> Result<Names, Malformed> {
     let mut pass = Pass { text, error: None, replaced: Vec::new(), open: Vec::new(), declared: Vec::new() };
     for markup in Scanner::new(text) {
         match markup {
@@ -158,7 +158,7 @@ fn only_continues_name(character: char) -> bool {
 }
 
 impl<'a> Pass<'a> {
-    fn start_tag(&mut self, tag: StartTag) -> Result<(), NotXml> {
+    fn start_tag(&mut self, tag: StartTag) -> Result<(), Malformed> {
         let outside = self.declared.len();
         let attributes: Vec<_> = tag.attributes(self.text).collect();
         self.no_duplicates(&attributes)?;
@@ -180,12 +180,12 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn end_tag(&mut self, name: Span) -> Result<(), NotXml> {
+    fn end_tag(&mut self, name: Span) -> Result<(), Malformed> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let [start, end] = [open.name, name].map(|name| name.of(self.text));
         if start != end {
             let [start, end] = [start, end].map(abridged);
-            return Err(NotXml { span: name, reason: format!("expected '{start}' tag, not '{end}'") });
+            return Err(Malformed { span: name, reason: format!("expected '{start}' tag, not '{end}'") });
         }
         if open.is_replaced {
             self.replaced.push((name.start, neutral(end, '_')));
@@ -194,12 +194,12 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn no_duplicates(&self, attributes: &[RawAttribute<'_>]) -> Result<(), NotXml> {
+    fn no_duplicates(&self, attributes: &[RawAttribute<'_>]) -> Result<(), Malformed> {
         for (number, attribute) in attributes.iter().enumerate() {
             let name = attribute.name.of(self.text);
             if attributes[..number].iter().any(|earlier| earlier.name.of(self.text) == name) {
                 let reason = format!("attribute '{}' appears twice", abridged(name));
-                return Err(NotXml { span: attribute.name, reason });
+                return Err(Malformed { span: attribute.name, reason });
             }
         }
         Ok(())

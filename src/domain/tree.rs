@@ -1,4 +1,4 @@
-//! The only file that knows the parser: text to a tree of elements with their places.
+//! Parses a text into a tree of elements with their spans. Only this module uses the parser.
 
 use memchr::memrchr;
 use roxmltree::ParsingOptions;
@@ -12,23 +12,27 @@ pub(super) struct Tree<'a> {
     document: roxmltree::Document<'a>,
 }
 
-/// Why the parser refuses a text, and where.
+/// Why a text is not well-formed, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NotXml {
+pub(super) struct Malformed {
     pub span: Span,
     pub reason: String,
 }
 
 impl<'a> Tree<'a> {
     /// Parses a text, which must be within the bounds and have no internal subset.
-    pub fn parse(text: &'a str) -> Result<Self, NotXml> {
-        // A DOCTYPE without declarations is harmless: nothing is ever fetched, and one with them was refused before.
+    pub fn parse(text: &'a str) -> Result<Self, Malformed> {
+        // A DOCTYPE without an internal subset is harmless: it is never fetched. One with an internal subset was refused before.
+        //
+        // The parser accepts more than XML allows: any XML declaration and one in the middle of a document, `<?a?b?>`, any
+        // character in a DOCTYPE's literals, and references to what is not a character. libvirt refuses such a document
+        // itself; nothing is read from it or written to it that another reading would change.
         let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
         let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
             let place = error.pos();
             let offset = offset_of(text, place.row as usize, place.col as usize);
             let reason = error.to_string().replacen(&format!(" at {place}"), "", 1);
-            NotXml { span: mark_at(text, offset), reason }
+            Malformed { span: mark_at(text, offset), reason }
         })?;
         Ok(Self { document })
     }
@@ -82,11 +86,11 @@ pub struct LookAlike {
 
 /// An attribute of an element.
 pub(super) struct Attribute<'t> {
-    /// The value, with references resolved and white space normalised.
+    /// The value, with references resolved and whitespace normalized.
     pub value: &'t str,
-    /// The value between its quotes.
+    /// Where the value is, between its quotes.
     pub span: Span,
-    /// The name.
+    /// Where the name is.
     pub name: Span,
     /// All of it, with the whitespace before it.
     pub whole: Span,
@@ -107,7 +111,7 @@ impl<'t> Node<'t> {
         self.node.tag_name().namespace().filter(|uri| !uri.is_empty())
     }
 
-    /// Whether it has this name, in no namespace, as all elements of libvirt's own have.
+    /// Whether it has this name and no namespace, like all of libvirt's elements.
     pub fn is(&self, name: &str) -> bool {
         self.namespace().is_none() && self.local_name() == name
     }
@@ -117,12 +121,12 @@ impl<'t> Node<'t> {
         self.node.range().into()
     }
 
-    /// The element as a value that outlives the tree.
+    /// The element's spans, which outlive the tree.
     pub fn element(&self) -> Element {
         let span = self.span();
         let tag = scan_start_tag(self.text(), span.start);
         let content = (!tag.is_empty_element).then(|| {
-            // No end tag holds a `<` but its own.
+            // An end tag contains one `<`.
             let end = memrchr(b'<', span.of(self.text()).as_bytes()).map_or(span.end, |at| span.start + at);
             Span::new(tag.span.end, end)
         });
@@ -149,7 +153,7 @@ impl<'t> Node<'t> {
         self.children().filter(move |child| child.is(name))
     }
 
-    /// The span of its last child that is no text.
+    /// The span of its last child that is not text.
     pub fn last_child_span(&self) -> Option<Span> {
         let mut children = self.node.children().rev();
         children.find(|node| !node.is_text()).map(|node| node.range().into())
@@ -194,7 +198,7 @@ impl<'t> Node<'t> {
         Some(LookAlike { name: abridged(span.of(self.text())), local_name: abridged(found.name()), span })
     }
 
-    /// Its text, comments left out, white space at both ends too.
+    /// Its text content, without comments and surrounding whitespace.
     pub fn words(&self) -> String {
         let pieces = self.node.children().filter(roxmltree::Node::is_text).filter_map(|node| node.text());
         pieces.collect::<String>().trim_matches(is_xml_space).to_owned()
@@ -205,15 +209,15 @@ impl<'t> Node<'t> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Tree<'_>, NotXml> {
+    fn parse(text: &str) -> Result<Tree<'_>, Malformed> {
         Tree::parse(text)
     }
 
     #[test]
-    fn an_error_keeps_its_place_behind_a_byte_order_mark_and_wide_characters() {
+    fn an_error_keeps_its_place_after_a_byte_order_mark_and_wide_characters() {
         for before in ["", "\u{feff}", "<!-- ä -->\r\n", "\u{feff}<!-- ä -->"] {
             let text = format!("{before}<a>ä</b>");
-            let Err(error) = parse(&text) else { panic!("{text:?} was taken") };
+            let Err(error) = parse(&text) else { panic!("{text:?} was accepted") };
             assert_eq!(error.span.of(&text), "<", "{text:?}: {error:?}");
             assert!(text[error.span.start..].starts_with("</b>"), "{text:?}: {error:?}");
         }
