@@ -443,9 +443,12 @@ mod tests {
 
     #[test]
     fn a_lenient_reading_refuses_what_is_not_well_formed() {
-        for text in
-            ["<domain><x:a></domain>", "<domain><a xmlns='u' xmlns='v'/></domain>", "<domain><x:a></x_a></domain>"]
-        {
+        for text in [
+            "<domain><a b:c='' xmlns:b='u' b:c=''/><x:a/></domain>",
+            "<domain><x:a></domain>",
+            "<domain><a xmlns='u' xmlns='v'/></domain>",
+            "<domain><x:a></x_a></domain>",
+        ] {
             let error = Document::read_leniently(text.into()).unwrap_err();
             assert!(matches!(error.kind, ReadErrorKind::Malformed(_)), "{text}: {error}");
         }

@@ -277,14 +277,17 @@ impl Reading {
 
 /// The first attribute that libvirt would take for another one, in the elements that are read of a hostdev.
 fn look_alike(hostdev: Node<'_>) -> Option<LookAlike> {
-    let sources = || hostdev.children_named("source");
-    let children =
-        |names: [&'static str; 2]| hostdev.children().filter(move |child| names.iter().any(|name| child.is(name)));
-    hostdev
-        .look_alike(&["mode", "type", "model"])
-        .or_else(|| sources().find_map(|source| source.look_alike(&[])))
-        .or_else(|| sources().flat_map(|source| source.children_named("address")).find_map(|a| a.look_alike(&["uuid"])))
-        .or_else(|| children(["address", "alias"]).find_map(|child| child.look_alike(&GUEST_ADDRESS)))
+    let in_source = |source: Node<'_>| {
+        let mut addresses = source.children_named("address");
+        source.look_alike(&[]).or_else(|| addresses.find_map(|address| address.look_alike(&["uuid"])))
+    };
+    let in_child = |child: Node<'_>| match child.local_name() {
+        _ if child.namespace().is_some() => None,
+        "source" => in_source(child),
+        "address" | "alias" => child.look_alike(&GUEST_ADDRESS),
+        _ => None,
+    };
+    hostdev.look_alike(&["mode", "type", "model"]).or_else(|| hostdev.children().find_map(in_child))
 }
 
 impl Source {
@@ -292,14 +295,15 @@ impl Source {
         if let Some(look_alike) = look_alike(hostdev) {
             return Err(HostdevError::LookAlike(look_alike));
         }
-        if hostdev.children_named("source").next().is_none() {
-            return Err(HostdevError::NoSource { span: element.start_tag });
-        }
         let addresses = hostdev.children_named("source").filter_map(|source| {
             let address = source.children_named("address").next()?;
             Some((source, address))
         });
-        let (source, address) = { addresses }.next().ok_or(HostdevError::NoAddress { span: element.start_tag })?;
+        let (source, address) = { addresses }.next().ok_or_else(|| {
+            let span = element.start_tag;
+            let has_source = hostdev.children_named("source").next().is_some();
+            if has_source { HostdevError::NoAddress { span } } else { HostdevError::NoSource { span } }
+        })?;
         let place = address.element();
         let uuid = address.attribute("uuid").ok_or(HostdevError::NoUuid { span: place.start_tag })?;
         let slot = || Slot::behind(text, place.span, source.span().start, place.index + 1);

@@ -7,6 +7,7 @@
 //! has the same length, so that places in it are places in the text.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use memchr::memmem;
 use thiserror::Error;
@@ -81,8 +82,8 @@ pub(super) struct Names {
 /// Checks all names of a text, which must be within the bounds and have no internal subset.
 ///
 /// # Errors
-/// Where an element has two attributes of one name, or an end tag another name than its start tag. These are not namespace
-/// errors: no parser reads on after them.
+/// If a start tag has two declarations of one prefix or two attributes of one name that is replaced, or an end tag has another
+/// name than its start tag. These are not namespace errors: no parser accepts them.
 pub(super) fn check_names(text: &str) -> Result<Names, Malformed> {
     let mut pass = Pass { text, error: None, replaced: Vec::new(), open: Vec::new(), declared: Vec::new() };
     for markup in Scanner::new(text) {
@@ -132,6 +133,13 @@ struct Open {
     outside: usize,
 }
 
+/// What an attribute is.
+enum Role {
+    Attribute,
+    Declaration,
+    BadDeclaration,
+}
+
 /// A name as libxml2 splits it (`xmlParseQName`).
 enum Name<'a> {
     Plain,
@@ -161,17 +169,14 @@ impl<'a> Pass<'a> {
     fn start_tag(&mut self, tag: StartTag) -> Result<(), Malformed> {
         let outside = self.declared.len();
         let attributes: Vec<_> = tag.attributes(self.text).collect();
-        self.no_duplicates(&attributes)?;
-
+        // A declaration is in scope in the whole tag.
+        let roles = self.declarations(&attributes)?;
         let element = tag.name(self.text);
-        // A declaration is in scope before it, too.
-        let is_kept: Vec<_> = attributes.iter().map(|attribute| self.declares(attribute)).collect();
         let is_replaced = !self.is_element_kept(element);
         if is_replaced {
             self.replaced.push((element.start, neutral(element.of(self.text), '_')));
         }
-        self.attributes(&attributes, is_kept);
-
+        self.attributes(&attributes, &roles)?;
         if tag.is_empty_element {
             self.declared.truncate(outside);
         } else {
@@ -194,100 +199,130 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn no_duplicates(&self, attributes: &[RawAttribute<'_>]) -> Result<(), Malformed> {
-        for (number, attribute) in attributes.iter().enumerate() {
-            let name = attribute.name.of(self.text);
-            if attributes[..number].iter().any(|earlier| earlier.name.of(self.text) == name) {
-                let reason = format!("attribute '{}' appears twice", abridged(name));
-                return Err(Malformed { span: attribute.name, reason });
+    /// Declares the prefixes that these attributes declare, and returns the role of each attribute.
+    fn declarations(&mut self, attributes: &[RawAttribute<'a>]) -> Result<Vec<Role>, Malformed> {
+        let mut roles = Vec::with_capacity(attributes.len());
+        let mut names = Vec::new();
+        for attribute in attributes {
+            let (name, uri) = (attribute.name.of(self.text), attribute.value);
+            let prefix = match Name::of(name) {
+                Name::Plain if name == "xmlns" => None,
+                Name::Prefixed("xmlns", prefix) => Some(prefix),
+                _ => {
+                    roles.push(Role::Attribute);
+                    continue;
+                }
+            };
+            if names.contains(&name) {
+                return Err(appears_twice(attribute.name, name));
             }
+            names.push(name);
+            let is_allowed = match prefix {
+                Some("xml") => uri == XML_URI,
+                Some("xmlns") => false,
+                Some(_) => !matches!(uri, "" | XML_URI | XMLNS_URI),
+                None => !matches!(uri, XML_URI | XMLNS_URI),
+            };
+            if is_allowed {
+                self.declare(prefix, uri);
+            } else {
+                // libxml2 ignores it: a declaration of the prefix around it stays in scope.
+                let error = NamespaceError::BadDeclaration { name: abridged(name), uri: abridged(uri) };
+                self.found(error, attribute.name);
+            }
+            roles.push(if is_allowed { Role::Declaration } else { Role::BadDeclaration });
         }
-        Ok(())
+        Ok(roles)
     }
 
-    /// Declares what a namespace declaration declares. Whether the parser may see the attribute; nothing where it is none.
-    fn declares(&mut self, attribute: &RawAttribute<'a>) -> Option<bool> {
-        let (name, uri) = (attribute.name.of(self.text), attribute.value);
-        let prefix = match Name::of(name) {
-            Name::Plain if name == "xmlns" => None,
-            Name::Prefixed("xmlns", prefix) => Some(prefix),
-            _ => return None,
-        };
-        let is_allowed = match prefix {
-            Some("xml") => uri == XML_URI,
-            Some("xmlns") => false,
-            Some(_) => !matches!(uri, "" | XML_URI | XMLNS_URI),
-            None => !matches!(uri, XML_URI | XMLNS_URI),
-        };
-        if !is_allowed {
-            // libxml2 ignores it: the declaration around it stays in scope.
-            self.found(NamespaceError::BadDeclaration { name: abridged(name), uri: abridged(uri) }, attribute.name);
-        } else if let Some(prefix) = prefix {
-            self.declared.push((prefix, uri));
-        }
-        Some(is_allowed)
+    fn declare(&mut self, prefix: Option<&'a str>, uri: &'a str) {
+        let Some(prefix) = prefix else { return };
+        // One string for equal URIs: then two are equal if they are in the same place.
+        let known = self.declared.iter().find(|(_, known)| *known == uri);
+        let uri = known.map_or(uri, |(_, known)| *known);
+        self.declared.push((prefix, uri));
     }
 
     /// Whether the parser reads the name of an element as libxml2 does.
     fn is_element_kept(&mut self, span: Span) -> bool {
-        let name = span.of(self.text);
-        match Name::of(name) {
+        match Name::of(span.of(self.text)) {
             Name::Plain => true,
             // The parser does not know that this prefix is always declared.
             Name::Prefixed("xml", _) => false,
             Name::Prefixed(prefix, _) => self.uri(prefix, span).is_some(),
             Name::Bad => {
-                self.found(NamespaceError::BadName { name: abridged(name) }, span);
+                self.bad_name(span);
                 false
             }
         }
     }
 
     /// Replaces the names of attributes that the parser does not read as libxml2 does.
-    fn attributes(&mut self, attributes: &[RawAttribute<'a>], is_kept: Vec<Option<bool>>) {
-        let mut seen: Vec<(&str, &str, Span)> = Vec::new();
+    fn attributes(&mut self, attributes: &[RawAttribute<'a>], roles: &[Role]) -> Result<(), Malformed> {
+        let mut seen = Vec::new();
         let mut replaced = Vec::new();
-        for (attribute, is_kept) in attributes.iter().zip(is_kept) {
-            let (span, name) = (attribute.name, attribute.name.of(self.text));
-            let is_kept = is_kept.unwrap_or_else(|| match Name::of(name) {
-                Name::Plain => true,
-                // The parser takes it for a declaration of the default namespace.
-                Name::Prefixed(prefix, "xmlns") => {
-                    self.uri(prefix, span);
-                    false
-                }
-                Name::Prefixed(prefix, local) => match self.uri(prefix, span) {
-                    Some(uri) => self.is_first(uri, local, span, &mut seen),
-                    None => false,
-                },
-                Name::Bad => {
-                    self.found(NamespaceError::BadName { name: abridged(name) }, span);
-                    false
-                }
-            });
+        for (attribute, role) in attributes.iter().zip(roles) {
+            let is_kept = match role {
+                Role::Declaration => true,
+                Role::BadDeclaration => false,
+                Role::Attribute => self.is_attribute_kept(attribute.name, &mut seen),
+            };
             if !is_kept {
-                replaced.push(span);
+                replaced.push(attribute.name);
             }
         }
+        if replaced.is_empty() {
+            return Ok(());
+        }
         // The new names must differ from all others of the element.
-        let mut taken: Vec<String> = Vec::new();
+        let mut taken: BTreeSet<Cow<'_, str>> =
+            attributes.iter().map(|a| Cow::Borrowed(a.name.of(self.text))).collect();
+        let mut old = BTreeSet::new();
         for span in replaced {
             let name = span.of(self.text);
-            let is_free = |new: &String| {
-                !taken.contains(new) && !attributes.iter().any(|attribute| attribute.name.of(self.text) == new)
-            };
+            if !old.insert(name) {
+                return Err(appears_twice(span, name));
+            }
             // No name that is read has any of these.
-            let new = std::iter::once('_').chain('A'..='Z').map(|with| neutral(name, with)).find(is_free);
-            let new = new.unwrap_or_else(|| neutral(name, '_'));
-            taken.push(new.clone());
+            let mut candidates = std::iter::once('_').chain('A'..='Z').map(|with| neutral(name, with));
+            let new = candidates.find(|new| !taken.contains(new.as_str())).unwrap_or_else(|| neutral(name, '_'));
+            taken.insert(Cow::Owned(new.clone()));
             self.replaced.push((span.start, new));
+        }
+        Ok(())
+    }
+
+    /// Whether the parser reads the name of an attribute as libxml2 does. `seen` has those before it in the tag that are in a
+    /// namespace.
+    fn is_attribute_kept(&mut self, span: Span, seen: &mut Vec<(&'a str, &'a str, Span)>) -> bool {
+        match Name::of(span.of(self.text)) {
+            Name::Plain => true,
+            // The parser takes it for a declaration of the default namespace.
+            Name::Prefixed(prefix, "xmlns") => {
+                self.uri(prefix, span);
+                false
+            }
+            Name::Prefixed(prefix, local) => match self.uri(prefix, span) {
+                Some(uri) => self.is_first(uri, local, span, seen),
+                None => false,
+            },
+            Name::Bad => {
+                self.bad_name(span);
+                false
+            }
         }
     }
 
     /// Whether no attribute before this one has the same local name in the same namespace.
     fn is_first(&mut self, uri: &'a str, local: &'a str, span: Span, seen: &mut Vec<(&'a str, &'a str, Span)>) -> bool {
-        if let Some((.., earlier)) = seen.iter().find(|(other, name, _)| (*other, *name) == (uri, local)) {
-            let [name, earlier] = [span, *earlier].map(|span| abridged(span.of(self.text)));
+        let is_same = |other: &str, name: &str| other.as_ptr() == uri.as_ptr() && name == local;
+        if let Some((.., earlier)) = seen.iter().find(|(other, name, _)| is_same(other, name)) {
+            let [name, earlier] = [span, *earlier].map(|span| span.of(self.text));
+            if name == earlier {
+                // Not a namespace error: the parser refuses it.
+                return true;
+            }
+            let [name, earlier] = [name, earlier].map(abridged);
             self.found(NamespaceError::SameAttribute { name, earlier, uri: abridged(uri) }, span);
             return false;
         }
@@ -306,9 +341,17 @@ impl<'a> Pass<'a> {
         uri
     }
 
+    fn bad_name(&mut self, span: Span) {
+        self.found(NamespaceError::BadName { name: abridged(span.of(self.text)) }, span);
+    }
+
     fn found(&mut self, error: NamespaceError, span: Span) {
         self.error.get_or_insert((error, span));
     }
+}
+
+fn appears_twice(span: Span, name: &str) -> Malformed {
+    Malformed { span, reason: format!("attribute '{}' appears twice", abridged(name)) }
 }
 
 /// A name of the same length without colons, and not `xmlns`. `with` may begin a name.
@@ -408,8 +451,8 @@ mod tests {
         for (text, place) in [
             ("<e xmlns='u' xmlns='v'/>", 13),
             ("<e xmlns:p='u' xmlns:p='u'/>", 15),
-            ("<e a='' a=''/>", 8),
             ("<e x:a='' x:a=''/>", 10),
+            ("<e :a='' :a=''/>", 9),
             ("<x:a></x_a>", 7),
             ("<x:a></x:b>", 7),
         ] {
