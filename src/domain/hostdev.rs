@@ -168,7 +168,7 @@ impl Hostdevs {
             hostdevs.count += 1;
             if reading.is_subsystem(node, "mdev") {
                 hostdevs.mdevs.push(Hostdev::read(text, node, hostdevs.mdevs.len() + 1, reading));
-            } else if reading.is_subsystem(node, "pci") {
+            } else if Reading::Lenient.is_subsystem(node, "pci") {
                 hostdevs.pci.push(PciHostdev { start_tag: node.element().start_tag, guest: GuestSide::read(node) });
             }
         }
