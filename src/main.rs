@@ -5,21 +5,18 @@ use std::process::ExitCode;
 
 use virt_mdev::cli::{Environment, Request};
 use virt_mdev::command::{self, Failure, Outcome, Streams};
+use virt_mdev::file::Stdout;
 
 fn main() -> ExitCode {
     let environment = Environment::read(|name| std::env::var_os(name));
     let request = match Request::parse(std::env::args_os(), environment) {
         Ok(request) => request,
-        Err(asked) => {
-            // Help and version are no errors; a reader that has closed the pipe has seen enough of them.
-            let _ = asked.print();
-            return ExitCode::from(asked.exit_code() as u8);
-        }
+        Err(asked) => return answer(&asked),
     };
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let has_bar = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let colour = has_bar && !is_plain;
-    let mut streams = Streams { stdout: &mut io::stdout().lock(), stderr: &mut io::stderr(), colour, has_bar };
+    let mut streams = Streams { stdout: &mut Stdout::new(), stderr: &mut io::stderr(), colour, has_bar };
     match command::run(&request, &mut streams) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),
@@ -27,9 +24,24 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints help, the version, or what is wrong with the command line.
+fn answer(asked: &clap::Error) -> ExitCode {
+    if !asked.use_stderr() && !io::stdout().is_terminal() {
+        match Stdout::new().write_all(asked.render().to_string().as_bytes()) {
+            // Who closes the pipe early, as head does, has seen enough.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return fail(&Failure::of_stdout(&error), false),
+            _ => {}
+        }
+    } else {
+        // A terminal that is gone cannot be written to, and there is nowhere else to report it.
+        let _ = asked.print();
+    }
+    ExitCode::from(asked.exit_code() as u8)
+}
+
 fn fail(failure: &Failure, colour: bool) -> ExitCode {
     for diagnostic in failure.diagnostics() {
-        // There is nobody to tell that nobody can be told.
+        // Errors writing to stderr are ignored: there is nowhere else to report them.
         let _ = io::stderr().write_all(diagnostic.render(colour).as_bytes());
     }
     ExitCode::from(failure.exit_status())

@@ -52,6 +52,14 @@ impl Failure {
         Self::Told(vec![diagnostic])
     }
 
+    /// Standard output could not be written.
+    pub fn of_stdout(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::of(Diagnostic::error(format!("cannot write to standard output: {error}"))),
+        }
+    }
+
     /// What is to be told.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
@@ -104,10 +112,7 @@ impl Streams<'_> {
     /// Writes to standard output, all of it.
     fn print(&mut self, text: &str) -> Result<(), Failure> {
         let written = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
-            _ => Failure::of(Diagnostic::error(format!("cannot write to standard output: {error}"))),
-        })
+        written.map_err(|error| Failure::of_stdout(&error))
     }
 }
 

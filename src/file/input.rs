@@ -13,6 +13,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::error::{FileError, FileKind};
 use super::stamp::Stamp;
+use super::standard::stdin_was_closed;
 
 /// The most bytes that are read: 4 MiB, as much as a string in libvirt's RPC may have (`VIR_DOMAIN_XML` goes through
 /// `REMOTE_STRING_MAX`, 4194304).
@@ -83,6 +84,9 @@ pub(super) struct Found {
 /// [`FileError::Read`].
 pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
     let (contents, found) = match input {
+        Input::Stdin if stdin_was_closed() => {
+            return Err(FileError::Read { name: input.to_string(), source: io::Error::other("it is closed") });
+        }
         Input::Stdin => (read_all(io::stdin().lock(), 0, input)?, None),
         Input::File(path) => {
             let (file, stamp, through_link) = open(path)?;

@@ -34,6 +34,7 @@ mod pattern;
 mod protection;
 mod replace;
 mod stamp;
+mod standard;
 mod swap;
 mod target;
 mod temporary;
@@ -44,6 +45,7 @@ pub use input::{Input, LIMIT, Original, Purpose, read};
 pub use interrupt::{Interrupt, Signal};
 pub use pattern::{expand, expand_each};
 pub use replace::{Batch, Replaced, Staged, Warning, foresee};
+pub use standard::{Stdout, stdin_was_closed};
 
 #[cfg(test)]
 mod tests;

@@ -28,5 +28,6 @@ mod metadata;
 mod namespaces;
 mod properties;
 mod readme;
+mod sources;
 mod support;
 mod writing;

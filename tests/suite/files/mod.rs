@@ -1,8 +1,10 @@
-//! What is promised of files: [`one`] by one, [`many`] at once, and what stands when it goes wrong ([`adversity`]).
+//! The promises about files: [`one`] file, [`many`] files, failures from outside ([`adversity`]), and standard input and
+//! output ([`streams`]).
 
 mod adversity;
 mod many;
 mod one;
+mod streams;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
