@@ -83,7 +83,10 @@ impl Batch<'_> {
         let mut replaced = Vec::new();
         for stays in placed.into_iter().map(Placed::take_back).filter_map(Result::err) {
             match stays {
-                Stays::New(file) => replaced.push(file),
+                Stays::New(file, fault) => {
+                    replaced.push(file);
+                    faults.extend(fault);
+                }
                 Stays::Theirs(fault) => faults.push(fault),
             }
         }

@@ -220,6 +220,16 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
+    /// A file that came out of its place, perhaps somebody else's and the only copy, could not be put back.
+    #[error("cannot restore {} from {}, which is kept", path.display(), kept.display())]
+    KeptAside {
+        /// The file.
+        path: PathBuf,
+        /// Where its contents are now.
+        kept: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The files are replaced, but after a power cut the old ones may be back.
     #[error("replaced, but the directory {} could not be written to disk", directory.display())]
     NotDurable {

@@ -38,31 +38,33 @@ pub(super) struct Placed {
     pub old: Option<TempPath>,
 }
 
-/// What stays in a place that was to be given back to the old file.
+/// What is at a target that could not be rolled back.
 #[derive(Debug)]
 pub(super) enum Stays {
-    /// The new file.
-    New(Replaced),
-    /// What somebody has made of the new file since; the fault says so.
+    /// The new file; and why, where that is not the file system's inability to exchange files.
+    New(Replaced, Option<FileError>),
+    /// What somebody else has made of the new file; the error says so.
     Theirs(FileError),
 }
 
 impl Placed {
-    /// Puts the old file back, or says what stays there instead.
+    /// Restores the old file, or says what stays instead.
     pub fn take_back(mut self) -> Result<(), Stays> {
-        let Some(old) = self.old.take() else { return Err(Stays::New(self.keep().0)) };
-        match put_back(&old, &self.target, &self.new) {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(Errno::NOENT) => {
-                // Theirs was made of the new file, so the backup is all that is left of the old one.
-                let (Replaced { path, .. }, _) = self.keep();
-                Err(Stays::Theirs(FileError::Changed { path }))
+        let Some(old) = self.old.take() else { return Err(Stays::New(self.keep().0, None)) };
+        let before = look(&old).ok();
+        let restored = roll_back(&old, &self.target, &self.new);
+        if matches!(restored, Ok(true)) {
+            return Ok(());
+        }
+        // What somebody else has made of the new file may be all that there is beside the backup, so both stay.
+        let (replaced, _) = self.keep();
+        let is_removed = |error: &io::Error| error.kind() == io::ErrorKind::NotFound && look(&old).ok() == before;
+        match restored {
+            Err(error) if !is_removed(&error) => {
+                let fault = keep_aside(old, &replaced.path, error);
+                Err(Stays::New(replaced, Some(fault)))
             }
-            Err(_) => {
-                // What lies there now may be somebody's, and the only copy.
-                let _ = old.keep();
-                Err(Stays::New(self.keep().0))
-            }
+            _ => Err(Stays::Theirs(FileError::Changed { path: replaced.path })),
         }
     }
 
@@ -93,26 +95,39 @@ pub(super) fn over(
     if look(&temporary).is_ok_and(|out| expected.same_but_for_names(&out)) {
         return Ok(Some(temporary));
     }
-    match put_back(&temporary, target, new) {
-        // Where it is not the new file that came out, theirs is the later change of two.
+    match roll_back(&temporary, target, new) {
         Ok(_) => Err(changed()),
-        Err(errno) => {
-            // What lies there now is somebody's, and perhaps the only copy.
-            let _ = temporary.keep();
-            Err(FileError::Rename { path: path.to_owned(), source: errno.into() })
-        }
+        // What is there now is somebody else's, and perhaps the only copy.
+        Err(source) => Err(keep_aside(temporary, path, source)),
     }
 }
 
-/// Puts what lies at `temporary` back in the place of the new file at `target`, which was in the state `new`; not where
-/// somebody has changed that since, or put another there. Says whether it did.
-fn put_back(temporary: &Path, target: &Path, new: &Stamp) -> Result<bool, Errno> {
-    exchange(temporary, target)?;
-    let is_ours = look(temporary).is_ok_and(|out| new.same_but_for_names(&out));
-    if !is_ours {
+/// Exchanges the file at `temporary` with the one at `target`, which was in the state `new`, and returns whether it is
+/// there now.
+///
+/// Somebody else may replace or change the target at any moment, and of two files the later one belongs there. So what
+/// comes out is compared with what was put in: if it is another, it is later than what has just taken its place, and goes
+/// back.
+fn roll_back(temporary: &Path, target: &Path, new: &Stamp) -> io::Result<bool> {
+    let mut put_in = *new;
+    let mut is_restored = true;
+    loop {
+        let goes_in = look(temporary)?;
         exchange(temporary, target)?;
+        if look(temporary).is_ok_and(|out| put_in.same_but_for_names(&out)) {
+            return Ok(is_restored);
+        }
+        put_in = goes_in;
+        is_restored = false;
     }
-    Ok(is_ours)
+}
+
+/// Keeps the file at `temporary` under that name, and returns an error that names it.
+fn keep_aside(temporary: TempPath, path: &Path, source: io::Error) -> FileError {
+    let kept = temporary.to_path_buf();
+    // It fails for no reason on Linux; the path is forgotten, not the file.
+    let _ = temporary.keep();
+    FileError::KeptAside { path: path.to_owned(), kept, source }
 }
 
 /// Puts the new file at `temporary` where there must not be a file yet.

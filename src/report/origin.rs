@@ -136,6 +136,7 @@ fn file_help(error: &FileError) -> Option<String> {
         FileError::NotWritable { .. } => "make it writable (chmod u+w), or write the result elsewhere with --output",
         FileError::BackupExists { .. } => "move the old backup away, or give another suffix",
         FileError::Changed { .. } | FileError::Appeared { .. } => "look at it, and run the command again",
+        FileError::KeptAside { .. } => "look at both files, and rename the one that is to stay",
         FileError::Owner { .. } | FileError::Mode { .. } | FileError::Attribute { .. } => {
             "the file is left alone rather than with looser protection; run as its owner, or as root"
         }

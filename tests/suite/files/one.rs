@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{SlowHost, host_of_one, said, traced};
 use crate::support::Scratch;
@@ -220,6 +221,46 @@ fn a_file_that_someone_else_changes_after_it_was_read_keeps_their_change() {
         });
         assert_eq!(scratch.read("vm.xml"), after);
     }
+}
+
+/// Three others rename their files over the target: before the first exchange, before that is undone, and before that is.
+#[test]
+fn of_three_writers_that_rename_into_the_exchanges_the_last_one_wins() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let path = scratch.path("vm.xml");
+    let rename_over = |content: &str| {
+        let beside = scratch.path("../theirs");
+        fs::write(&beside, content).unwrap();
+        fs::rename(beside, &path).unwrap();
+    };
+    let wait_until = |is_so: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", fs::read_to_string(&path));
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let is_there = |content: &str| fs::read_to_string(&path).unwrap() == content;
+    // The longest way from the new file, which is written by then, to the exchange that waits.
+    const WRITTEN: Duration = Duration::from_millis(150);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_until(&|| fs::read_dir(scratch.dir()).unwrap().count() == 2);
+            thread::sleep(WRITTEN);
+            rename_over("first");
+            wait_until(&|| is_there(&filled(1)));
+            rename_over("second");
+            wait_until(&|| is_there("first"));
+            rename_over("third");
+        });
+        // Each exchange waits before and after it.
+        let inject = "inject=renameat2:delay_enter=400000:delay_exit=200000";
+        let run = scratch.fill(["-i", "vm.xml"]).under(["strace", "-o", "/dev/null", "-e", inject]);
+        run.status(2).stderr_has("vm.xml was changed by someone else").leaves("vm.xml", "third").check();
+    });
 }
 
 #[test]
