@@ -16,9 +16,10 @@ use rustix::fs::OFlags;
 
 use super::error::{BadSuffix, FileError};
 use super::input::open_with;
+use super::protection;
 use super::stamp::Stamp;
 use super::target::look;
-use super::{protection, temporary};
+use super::temporary::{self, Leftovers};
 
 /// What is appended to a file's name to name its backup: `.bak`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ impl Suffix {
 pub(super) struct Backup {
     path: PathBuf,
     state: State,
+    leftovers: Leftovers,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +74,13 @@ enum State {
 
 impl Backup {
     /// Plans the backup of `target`, whose state is `stamp`; `path` is for messages.
-    pub fn plan(target: &Path, stamp: &Stamp, suffix: &Suffix, path: &Path) -> Result<Self, FileError> {
+    pub fn plan(
+        target: &Path,
+        stamp: &Stamp,
+        suffix: &Suffix,
+        path: &Path,
+        leftovers: &Leftovers,
+    ) -> Result<Self, FileError> {
         let backup = suffix.beside(target);
         let state = match look(&backup) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::Planned,
@@ -80,7 +88,7 @@ impl Backup {
             Ok(found) if found.same_file(stamp) && stamp.links == 2 => State::Found,
             Ok(_) => return Err(FileError::BackupExists { path: path.to_owned(), backup }),
         };
-        Ok(Self { path: backup, state })
+        Ok(Self { path: backup, state, leftovers: leftovers.clone() })
     }
 
     /// Whether the file has one more name than it should, since its backup is one.
@@ -118,16 +126,16 @@ impl Backup {
     fn copy(&mut self, target: &Path, stamp: &Stamp, path: &Path) -> Result<(), FileError> {
         let fault = |source| FileError::Backup { path: path.to_owned(), backup: self.path.clone(), source };
         let mut old = open_with(target, OFlags::NOFOLLOW).map_err(fault)?;
-        let temporary = temporary::create(&self.path, stamp.permissions() & 0o600, path)?;
-        io::copy(&mut old, &mut temporary.as_file()).map_err(fault)?;
-        let created = Stamp::of(temporary.as_file()).map_err(fault)?;
-        protection::carry_over(target, stamp, temporary.as_file(), &created, path)?;
+        let (mut file, temporary) = temporary::create(&self.path, stamp.permissions() & 0o600, path, &self.leftovers)?;
+        io::copy(&mut old, &mut file).map_err(fault)?;
+        let created = Stamp::of(&file).map_err(fault)?;
+        protection::carry_over(target, stamp, &file, &created, path)?;
         let times = old
             .metadata()
             .and_then(|found| Ok(FileTimes::new().set_accessed(found.accessed()?).set_modified(found.modified()?)));
-        times.and_then(|times| temporary.as_file().set_times(times)).map_err(fault)?;
-        temporary.as_file().sync_all().map_err(fault)?;
-        temporary.persist_noclobber(&self.path).map_err(|failed| fault(failed.error))?;
+        times.and_then(|times| file.set_times(times)).map_err(fault)?;
+        file.sync_all().map_err(fault)?;
+        temporary.rename_to_new(&self.path).map_err(fault)?;
         self.state = State::Made;
         Ok(())
     }
@@ -142,8 +150,7 @@ impl Backup {
 impl Drop for Backup {
     fn drop(&mut self) {
         if self.state == State::Made {
-            // The file has not been replaced, so nothing is lost if it stays; and there is nobody to tell.
-            let _ = fs::remove_file(&self.path);
+            self.leftovers.remove(&self.path);
         }
     }
 }
@@ -161,7 +168,7 @@ mod tests {
         fs::write(&target, "old").unwrap();
         fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
         let stamp = look(&target).unwrap();
-        let plan = || Backup::plan(&target, &stamp, &Suffix::new(".bak").unwrap(), &target);
+        let plan = || Backup::plan(&target, &stamp, &Suffix::new(".bak").unwrap(), &target, &Leftovers::default());
 
         let mut dropped = plan().unwrap();
         dropped.copy(&target, &stamp, &target).unwrap();

@@ -5,16 +5,16 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
-use tempfile::TempPath;
 
 use super::backup::{Backup, Suffix};
 use super::durability::Durability;
 use super::error::FileError;
 use super::input::{Original, kind_of, missing};
 use super::interrupt::Interrupt;
+use super::protection;
 use super::stamp::Stamp;
-use super::target::{look, may_create_beside, may_replace, resolve};
-use super::{protection, temporary};
+use super::target::{look, may_create_beside, may_rename_in_directory_of, may_replace, resolve};
+use super::temporary::{self, Leftovers, Temporary};
 use crate::parallel::Threads;
 
 /// So many files of which little is left to do, only to be looked at, renamed or removed, are worth a thread.
@@ -29,6 +29,7 @@ pub struct Batch<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) durability: Durability,
     pub(super) threads: Threads,
+    leftovers: Leftovers,
 }
 
 /// A new file that lies beside the one that it will replace.
@@ -39,7 +40,7 @@ pub struct Staged {
     pub(super) path: PathBuf,
     /// Where it really is.
     pub(super) target: PathBuf,
-    pub(super) temporary: TempPath,
+    pub(super) temporary: Temporary,
     /// The state of the new file.
     pub(super) new: Stamp,
     /// The state in which the target must still be; none where it must not be there.
@@ -58,13 +59,20 @@ pub struct Replaced {
 }
 
 /// What does not hinder replacing a file, but should be said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Warning {
     /// Nobody is allowed to write the file by its mode (0444); the caller, root, is nevertheless.
     WriteProtected {
         /// As the user named it.
         path: PathBuf,
+    },
+    /// A file of our own, temporary or a backup, could not be removed.
+    NotRemoved {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
 }
 
@@ -85,7 +93,7 @@ impl<'a> Batch<'a> {
     ///
     /// It takes an [`Interrupt`] so that there is no temporary file that a signal would leave behind.
     pub fn new(interrupt: &'a Interrupt) -> Self {
-        Self { interrupt, durability: Durability::new(), threads: Self::threads(None) }
+        Self { interrupt, durability: Durability::new(), threads: Self::threads(None), leftovers: Leftovers::default() }
     }
 
     /// One that puts at most `jobs` files in their place at once; none is as many as there are processors.
@@ -100,7 +108,12 @@ impl<'a> Batch<'a> {
     /// One that does not trust `syncfs`, as before Linux 5.8.
     #[cfg(test)]
     pub(super) fn one_by_one(interrupt: &'a Interrupt) -> Self {
-        Self { interrupt, durability: Durability::one_by_one(), threads: Self::threads(None) }
+        Self { durability: Durability::one_by_one(), ..Self::new(interrupt) }
+    }
+
+    /// The files of our own that could not be removed so far, each told once.
+    pub fn take_leftovers(&self) -> Vec<Warning> {
+        self.leftovers.take().into_iter().map(|(path, source)| Warning::NotRemoved { path, source }).collect()
     }
 
     /// Writes the new contents of the file that `original` was read from, beside it: with its owner, mode, ACLs and
@@ -147,7 +160,7 @@ impl<'a> Batch<'a> {
         new: &[u8],
         backup: Option<&Suffix>,
     ) -> Result<Staged, FileError> {
-        let backup = plan(path, &target, &stamp, backup)?;
+        let backup = plan(path, &target, &stamp, backup, &self.leftovers)?;
         let mut warnings = Vec::new();
         if stamp.permissions() & 0o222 == 0 {
             warnings.push(Warning::WriteProtected { path: path.to_owned() });
@@ -161,6 +174,7 @@ impl<'a> Batch<'a> {
         if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(FileError::NotFound { path: path.to_owned() });
         }
+        may_rename_in_directory_of(path)?;
         let (temporary, new) = self.write(path, path, 0o666, new, None)?;
         Ok(Staged {
             path: path.to_owned(),
@@ -181,20 +195,19 @@ impl<'a> Batch<'a> {
         mode: u32,
         new: &[u8],
         like: Option<&Stamp>,
-    ) -> Result<(TempPath, Stamp), FileError> {
+    ) -> Result<(Temporary, Stamp), FileError> {
         let unwritten = |source| FileError::Write { path: path.to_owned(), source };
-        let temporary = temporary::create(target, mode, path)?;
-        let file = temporary.as_file();
-        let created = Stamp::of(file).map_err(unwritten)?;
-        self.durability.begin(created.dev, file).map_err(unwritten)?;
-        temporary::write(file, new, path)?;
-        let written = match like {
-            Some(stamp) => protection::carry_over(target, stamp, file, &created, path)?,
-            None => Stamp::of(file).map_err(unwritten)?,
-        };
-        self.durability.written(file).map_err(|source| FileError::Sync { path: path.to_owned(), source })?;
         // Thousands of files may be staged: none stays open.
-        Ok((temporary.into_temp_path(), written))
+        let (file, temporary) = temporary::create(target, mode, path, &self.leftovers)?;
+        let created = Stamp::of(&file).map_err(unwritten)?;
+        self.durability.begin(created.dev, &file).map_err(unwritten)?;
+        temporary::write(&file, new, path)?;
+        let written = match like {
+            Some(stamp) => protection::carry_over(target, stamp, &file, &created, path)?,
+            None => Stamp::of(&file).map_err(unwritten)?,
+        };
+        self.durability.written(&file).map_err(|source| FileError::Sync { path: path.to_owned(), source })?;
+        Ok((temporary, written))
     }
 }
 
@@ -206,7 +219,7 @@ impl<'a> Batch<'a> {
 /// Those of [`Batch::stage`], as far as they can be known before.
 pub fn foresee(original: &Original, backup: Option<&Suffix>) -> Result<(), FileError> {
     let (path, target, stamp) = place_of(original)?;
-    plan(path, &target, &stamp, backup)?;
+    plan(path, &target, &stamp, backup, &Leftovers::default())?;
     may_create_beside(&target, path)
 }
 
@@ -222,11 +235,17 @@ fn place_of(original: &Original) -> Result<(&Path, PathBuf, Stamp), FileError> {
 }
 
 /// Refuses what must not be replaced, and plans the backup.
-fn plan(path: &Path, target: &Path, stamp: &Stamp, backup: Option<&Suffix>) -> Result<Option<Backup>, FileError> {
+fn plan(
+    path: &Path,
+    target: &Path,
+    stamp: &Stamp,
+    backup: Option<&Suffix>,
+    leftovers: &Leftovers,
+) -> Result<Option<Backup>, FileError> {
     if stamp.file_type() != FileType::RegularFile {
         return Err(not_regular(path));
     }
-    let backup = backup.map(|suffix| Backup::plan(target, stamp, suffix, path)).transpose()?;
+    let backup = backup.map(|suffix| Backup::plan(target, stamp, suffix, path, leftovers)).transpose()?;
     let allowed = if backup.as_ref().is_some_and(Backup::is_found) { 2 } else { 1 };
     if stamp.links > allowed {
         return Err(FileError::HardLinks { path: path.to_owned(), links: stamp.links });

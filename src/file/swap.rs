@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use tempfile::TempPath;
 
 use super::backup::Backup;
 use super::durability::Device;
@@ -21,6 +20,7 @@ use super::error::FileError;
 use super::replace::{Replaced, WORTHWHILE};
 use super::stamp::Stamp;
 use super::target::{directory_of, look};
+use super::temporary::Temporary;
 use crate::parallel::{self, Threads};
 
 /// How many threads free old files at once where nobody has said it; they wait for the disk more than they compute.
@@ -35,7 +35,7 @@ pub(super) struct Placed {
     pub new: Stamp,
     pub backup: Option<Backup>,
     /// The old file, under the name that the new one had; none if there was no old one, or it is gone.
-    pub old: Option<TempPath>,
+    pub old: Option<Temporary>,
 }
 
 /// What is at a target that could not be rolled back.
@@ -69,7 +69,7 @@ impl Placed {
     }
 
     /// Leaves the new file where it is, and the backup; what is left is the old file, to be [freed](free).
-    pub fn keep(self) -> (Replaced, Option<TempPath>) {
+    pub fn keep(self) -> (Replaced, Option<Temporary>) {
         (Replaced { path: self.path, backup: self.backup.map(Backup::keep) }, self.old)
     }
 }
@@ -79,12 +79,12 @@ impl Placed {
 ///
 /// `path` is for messages.
 pub(super) fn over(
-    temporary: TempPath,
+    temporary: Temporary,
     new: &Stamp,
     target: &Path,
     expected: &Stamp,
     path: &Path,
-) -> Result<Option<TempPath>, FileError> {
+) -> Result<Option<Temporary>, FileError> {
     let changed = || FileError::Changed { path: path.to_owned() };
     match exchange(&temporary, target) {
         Ok(()) => {}
@@ -123,23 +123,20 @@ fn roll_back(temporary: &Path, target: &Path, new: &Stamp) -> io::Result<bool> {
 }
 
 /// Keeps the file at `temporary` under that name, and returns an error that names it.
-fn keep_aside(temporary: TempPath, path: &Path, source: io::Error) -> FileError {
-    let kept = temporary.to_path_buf();
-    // It fails for no reason on Linux; the path is forgotten, not the file.
-    let _ = temporary.keep();
-    FileError::KeptAside { path: path.to_owned(), kept, source }
+fn keep_aside(temporary: Temporary, path: &Path, source: io::Error) -> FileError {
+    FileError::KeptAside { path: path.to_owned(), kept: temporary.keep(), source }
 }
 
 /// Puts the new file at `temporary` where there must not be a file yet.
-pub(super) fn into_nothing(temporary: TempPath, target: &Path, path: &Path) -> Result<(), FileError> {
-    temporary.persist_noclobber(target).map_err(|failed| match failed.error.kind() {
+pub(super) fn into_nothing(temporary: Temporary, target: &Path, path: &Path) -> Result<(), FileError> {
+    temporary.rename_to_new(target).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => FileError::Appeared { path: path.to_owned() },
-        _ => FileError::Rename { path: path.to_owned(), source: failed.error },
+        _ => FileError::Rename { path: path.to_owned(), source },
     })
 }
 
 /// Removes old files that have been replaced, `jobs` at once if that was asked for.
-pub(super) fn free(old: Vec<TempPath>, jobs: Option<NonZeroUsize>) {
+pub(super) fn free(old: Vec<Temporary>, jobs: Option<NonZeroUsize>) {
     parallel::map(old, Threads { most: jobs.or(Some(THREADS)), share: WORTHWHILE }, drop);
 }
 
@@ -154,26 +151,25 @@ fn exchange(temporary: &Path, target: &Path) -> Result<(), Errno> {
     renameat_with(CWD, temporary, CWD, target, RenameFlags::EXCHANGE)
 }
 
-fn rename(temporary: TempPath, target: &Path, path: &Path) -> Result<(), FileError> {
-    temporary.persist(target).map_err(|failed| FileError::Rename { path: path.to_owned(), source: failed.error })
+fn rename(temporary: Temporary, target: &Path, path: &Path) -> Result<(), FileError> {
+    temporary.rename_over(target).map_err(|source| FileError::Rename { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::super::temporary;
+    use super::super::temporary::{self, Leftovers};
     use super::*;
 
     /// A new file and its state, a file to be replaced and its state.
-    fn pair(directory: &Path) -> (TempPath, Stamp, PathBuf, Stamp) {
+    fn pair(directory: &Path) -> (Temporary, Stamp, PathBuf, Stamp) {
         let target = directory.join("vm.xml");
         fs::write(&target, "old").unwrap();
-        let new = temporary::create(&target, 0o600, &target).unwrap();
-        temporary::write(new.as_file(), b"new", &target).unwrap();
+        let (file, temporary) = temporary::create(&target, 0o600, &target, &Leftovers::default()).unwrap();
+        temporary::write(&file, b"new", &target).unwrap();
         let stamp = look(&target).unwrap();
-        let written = Stamp::of(new.as_file()).unwrap();
-        (new.into_temp_path(), written, target, stamp)
+        (temporary, Stamp::of(&file).unwrap(), target, stamp)
     }
 
     fn placed(directory: &Path) -> Placed {
@@ -245,9 +241,9 @@ mod tests {
     fn old_files_are_freed_however_many_there_are() {
         let directory = tempfile::tempdir().unwrap();
         for count in [0, 1, 2 * WORTHWHILE.get(), THREADS.get() * WORTHWHILE.get() + 7] {
-            let old =
-                (0..count).map(|_| temporary::create(&directory.path().join("x"), 0o600, Path::new("x")).unwrap());
-            free(old.map(tempfile::NamedTempFile::into_temp_path).collect(), None);
+            let target = directory.path().join("x");
+            let create = || temporary::create(&target, 0o600, &target, &Leftovers::default()).unwrap().1;
+            free((0..count).map(|_| create()).collect(), None);
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "{count}");
         }
     }

@@ -70,8 +70,13 @@ pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
     if attributes.contains(StatxAttributes::MOUNT_ROOT) {
         return Err(FileError::MountPoint { path: path.to_owned() });
     }
+    may_rename_in_directory_of(target)
+}
+
+/// Refuses an append-only directory, in which files can be created but neither renamed nor removed.
+pub(super) fn may_rename_in_directory_of(target: &Path) -> Result<(), FileError> {
     let directory = directory_of(target);
-    if self::attributes(directory, AtFlags::empty()).contains(StatxAttributes::APPEND) {
+    if attributes(directory, AtFlags::empty()).contains(StatxAttributes::APPEND) {
         return Err(FileError::AppendOnly { path: directory.to_owned() });
     }
     Ok(())

@@ -1,13 +1,17 @@
-//! The file beside the target that holds its new contents until it takes its place.
+//! The file beside the target that holds its new contents until it is renamed.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::ops::Deref;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tempfile::{Builder, NamedTempFile};
+use rustix::fs::{CWD, RenameFlags, renameat, renameat_with};
+use rustix::io::Errno;
+use tempfile::Builder;
 
 use super::error::FileError;
 use super::target::directory_of;
@@ -31,18 +35,98 @@ pub(super) fn is_temporary(name: &OsStr) -> bool {
     marked && name.starts_with(b".")
 }
 
-/// Creates a temporary file beside `target` with `mode`, of which the umask takes its part; `path` is for messages.
-///
-/// It is removed when it is dropped.
-pub(super) fn create(target: &Path, mode: u32, path: &Path) -> Result<NamedTempFile, FileError> {
+/// Files that could not be removed, each with the reason.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Leftovers(Arc<Mutex<Vec<(PathBuf, io::Error)>>>);
+
+impl Leftovers {
+    /// Removes a file, or remembers that it could not be.
+    pub fn remove(&self, path: &Path) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), error));
+            }
+            _ => {}
+        }
+    }
+
+    /// All of them; afterwards there are none.
+    pub fn take(&self) -> Vec<(PathBuf, io::Error)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The path of a temporary file, which is removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    path: PathBuf,
+    /// Whether the file is still there, and ours.
+    is_ours: bool,
+    leftovers: Leftovers,
+}
+
+impl Temporary {
+    /// Renames the file, over the one at `target`.
+    pub fn rename_over(mut self, target: &Path) -> io::Result<()> {
+        renameat(CWD, &self.path, CWD, target)?;
+        self.is_ours = false;
+        Ok(())
+    }
+
+    /// Renames the file to `target`, where there must not be one.
+    pub fn rename_to_new(mut self, target: &Path) -> io::Result<()> {
+        match renameat_with(CWD, &self.path, CWD, target, RenameFlags::NOREPLACE) {
+            Ok(()) => self.is_ours = false,
+            // Some file systems cannot do that, but have hard links; the first name is removed as the temporary file.
+            Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(&self.path, target)?,
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
+    }
+
+    /// Leaves the file where it is, and returns its path.
+    pub fn keep(mut self) -> PathBuf {
+        self.is_ours = false;
+        std::mem::take(&mut self.path)
+    }
+}
+
+impl Deref for Temporary {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if self.is_ours {
+            self.leftovers.remove(&self.path);
+        }
+    }
+}
+
+/// Creates a temporary file beside `target` with `mode`, less the umask; `path` is for messages.
+pub(super) fn create(
+    target: &Path,
+    mode: u32,
+    path: &Path,
+    leftovers: &Leftovers,
+) -> Result<(File, Temporary), FileError> {
     let directory = directory_of(target);
-    Builder::new()
+    let created = Builder::new()
         .prefix(&prefix(target))
         .suffix(SUFFIX)
         .rand_bytes(RANDOM)
         // Opened here, since the crate would add the temporary file's own name to an error.
         .make_in(directory, |place| OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(place))
-        .map_err(|source| FileError::Create { path: path.to_owned(), directory: directory.to_owned(), source })
+        .and_then(|created| Ok(created.keep()?))
+        .map_err(|source| FileError::Create { path: path.to_owned(), directory: directory.to_owned(), source })?;
+    let (file, created) = created;
+    // As the user would name it; the crate makes the path absolute.
+    let path = created.file_name().map_or_else(|| created.clone(), |name| target.with_file_name(name));
+    Ok((file, Temporary { path, is_ours: true, leftovers: leftovers.clone() }))
 }
 
 /// A name that is nearly too long keeps its beginning.
@@ -69,11 +153,26 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for length in [1, 200, 255] {
             let target = directory.path().join("n".repeat(length));
-            let temporary = create(&target, 0o600, &target).unwrap();
-            let name = temporary.path().file_name().unwrap();
+            let (_, temporary) = create(&target, 0o600, &target, &Leftovers::default()).unwrap();
+            let name = temporary.file_name().unwrap();
             assert!(is_temporary(name), "{name:?}");
             assert!(name.len() <= NAME_MAX);
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_removed_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let leftovers = Leftovers::default();
+        let (_, temporary) = create(&directory.path().join("vm.xml"), 0o600, Path::new("vm.xml"), &leftovers).unwrap();
+        let path = temporary.to_path_buf();
+        fs::remove_file(&path).unwrap();
+        drop(temporary);
+        assert!(leftovers.take().is_empty(), "it is gone, whoever removed it");
+        // Not even root removes a directory like a file.
+        fs::create_dir(&path).unwrap();
+        leftovers.remove(&path);
+        assert_eq!(leftovers.take().into_iter().map(|(path, _)| path).collect::<Vec<_>>(), [path]);
     }
 
     #[test]

@@ -105,6 +105,10 @@ impl Diagnostic {
                     format!("{} is write-protected (mode 0444); root may write it all the same", escape::path(path));
                 Self::warning(told)
             }
+            file::Warning::NotRemoved { path, source } => {
+                Self::warning(format!("cannot remove {}: {source}", escape::path(path)))
+                    .help("it is of no use any more; remove it by hand")
+            }
         }
     }
 

@@ -55,7 +55,16 @@ pub(super) fn write(
         let (done, more) = commit(&batch, staged, settings.keep_going);
         replaced = done;
         faults.extend(more);
+    } else {
+        drop(staged);
     }
+    let leftovers = batch.take_leftovers();
+    progress.pause(|| {
+        leftovers
+            .iter()
+            .map(Diagnostic::of_file_warning)
+            .for_each(|warning| streams.warn(settings.verbosity, &warning));
+    });
     if is_in_place {
         progress.pause(|| replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite))));
     }

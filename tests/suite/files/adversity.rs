@@ -5,12 +5,13 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{host_of_one, is_temporary_of};
 use crate::support::guests::{bare, filled, host_a};
-use crate::support::here::{have, is_thorough, root_can, skipped};
+use crate::support::here::{have, have_strace, is_thorough, root_can, skipped};
 use crate::support::{BINARY, Scratch};
 
 const NOBODY: u32 = 65534;
@@ -91,6 +92,89 @@ fn a_read_only_file_system_changes_nothing() {
         return;
     }
     assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+}
+
+#[test]
+fn a_file_of_our_own_that_cannot_be_removed_is_named_in_a_warning() {
+    if !have_strace() {
+        return;
+    }
+    let unlink = ["-e", "inject=unlink,unlinkat:error=EPERM"];
+    // A temporary file of a run that fails; the old file of one that succeeds.
+    for (fault, status, left) in [(Some("inject=fsync:error=EIO"), 2, bare(1)), (None, 0, filled(1))] {
+        let scratch = Scratch::with("vm.xml", bare(1));
+        let wrapper = ["strace", "-o", "/dev/null"]
+            .into_iter()
+            .chain(unlink)
+            .chain(fault.into_iter().flat_map(|fault| ["-e", fault]));
+        let run = scratch.fill(["-i", "vm.xml"]).under(wrapper).status(status).leaves("vm.xml", left);
+        let warning = r"^warning: cannot remove \.vm\.xml\.virt-mdev-\w{6}\.tmp: Operation not permitted";
+        let (faults, finished) = run.stderr_matches(warning).faults();
+        let is_left = |fault: &String| fault.starts_with(".vm.xml.virt-mdev-") && fault.ends_with("a file appeared");
+        assert!(faults.len() == 1 && is_left(&faults[0]), "{faults:?}: {}", finished.stderr_text());
+    }
+}
+
+/// A file or directory to which can only be appended, while this lives.
+struct AppendOnly(PathBuf);
+
+impl AppendOnly {
+    /// Nothing where that is not possible here, which it says.
+    fn new(path: PathBuf) -> Option<Self> {
+        if !root_can("make files append-only") || !have("chattr") {
+            return None;
+        }
+        let done = Command::new("chattr").arg("+a").arg(&path).stderr(Stdio::null()).status();
+        if !done.is_ok_and(|status| status.success()) {
+            skipped("this file system has no append-only files");
+            return None;
+        }
+        Some(Self(path))
+    }
+}
+
+impl Drop for AppendOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("chattr").arg("-a").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn an_append_only_file_or_directory_is_refused_before_anything_is_written() {
+    for (append_only, named) in [("guests/b.xml", "guests/b.xml"), ("guests", "guests")] {
+        let scratch = Scratch::with("guests/a.xml", bare(1));
+        scratch.file("guests/b.xml", bare(2));
+        let Some(_guard) = AppendOnly::new(scratch.path(append_only)) else { return };
+        let message = format!("error: {named} is append-only (chattr +a) and cannot be replaced\n");
+        for options in [&["-i"][..], &["-n", "-i"]] {
+            let files = ["guests/a.xml", "guests/b.xml"];
+            scratch.fill(options.iter().chain(&files)).status(2).stderr_has(&message).check();
+        }
+        if named == "guests" {
+            // Neither is a new file made there, which could not be removed again.
+            scratch.fill(["-o", "guests/new.xml"]).stdin(bare(1)).status(2).stderr_has(&message).check();
+        }
+    }
+}
+
+#[test]
+fn a_mount_point_is_refused_before_anything_is_written() {
+    if !root_can("mount") || !have("unshare") {
+        return;
+    }
+    for options in [&["-i"][..], &["-n", "-i"]] {
+        let scratch = Scratch::with("a.xml", bare(1));
+        scratch.file("b.xml", bare(2));
+        let script = r#"mount --bind b.xml b.xml || exit 99; exec "$@""#;
+        let run =
+            scratch.fill(options.iter().chain(&["a.xml", "b.xml"])).under(["unshare", "-m", "sh", "-c", script, "sh"]);
+        let run = run.status(2).stderr_has("error: b.xml is a mount point and cannot be replaced\n");
+        let (faults, finished) = run.faults();
+        if finished.status == Some(99) || finished.stderr_text().contains("unshare") {
+            return skipped("nothing can be mounted here");
+        }
+        assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+    }
 }
 
 const FILES: usize = 500;

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{SlowHost, traced};
 use crate::support::guests::{ABSENT, bare, domain, filled, guest};
-use crate::support::here::{have_strace, have_terminals};
+use crate::support::here::{have, have_strace, have_terminals};
 use crate::support::{BINARY, Run, Scratch};
 
 const NONE: [&str; 0] = [];
@@ -208,7 +208,7 @@ fn a_directory_that_cannot_be_brought_to_disk_is_an_error_although_all_files_are
 }
 
 #[test]
-fn one_that_cannot_take_its_place_puts_all_others_back() {
+fn a_file_that_cannot_be_replaced_rolls_all_others_back() {
     if !have_strace() {
         return;
     }
@@ -217,10 +217,42 @@ fn one_that_cannot_take_its_place_puts_all_others_back() {
         let run = scratch.fill(["-i", jobs, "*.xml"]).status(2).stderr_has("vm143.xml");
         let inject =
             ["strace", "-f", "-o", "/dev/null", "-P", "vm143.xml", "-e", "trace=renameat2,renameat,rename", "-e"];
-        // The exchange fails, and so does the rename that is tried in its place.
+        // The exchange fails, and so does the rename that is tried instead.
         let faults = ["inject=renameat2:error=EINVAL", "-e", "inject=renameat,rename:error=EACCES"];
         run.under(inject.into_iter().chain(faults)).check();
     }
+}
+
+#[test]
+fn after_a_failure_no_other_file_is_replaced_and_the_rollback_is_synced() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = guests(50);
+    let run = scratch.fill(["-i", "-j1", "*.xml"]).status(2).stderr_has("cannot rename the new file over vm014.xml");
+    let faults = ["-e", "inject=renameat2:error=EINVAL:when=15", "-e", "inject=renameat,rename:error=EACCES"];
+    let calls = ["-y", "-e", "trace=renameat2,renameat,rename,fsync"];
+    let log = traced(run, &scratch, &[&calls[..], &faults].concat());
+    let exchanges: Vec<_> = log.match_indices("renameat2(").map(|(at, _)| at).collect();
+    // 14 files are replaced, the 15th fails, and the 14 are restored.
+    assert_eq!(exchanges.len(), 14 + 1 + 14, "{log}");
+    let after = &log[exchanges[28]..];
+    assert!(regex::Regex::new(r"fsync\(\d+<[^>]*/scratch>\) += 0").unwrap().is_match(after), "{log}");
+}
+
+/// Before Linux 5.8 syncfs does not report errors.
+#[test]
+fn on_an_old_kernel_each_file_is_synced_by_itself() {
+    if !have_strace() || !have("setarch") {
+        return;
+    }
+    let scratch = guests(20);
+    let run =
+        leaves_all_filled(scratch.fill(["-i", "-j2", "*.xml"]), 20).stderr_any().under(["setarch", "--uname-2.6"]);
+    let log = traced(run, &scratch, &["-y", "-e", "trace=fsync,syncfs,renameat2"]);
+    let first_exchange = log.find("renameat2(").unwrap();
+    let synced = regex::Regex::new(r"fsync\(\d+<[^>]*\.tmp>").unwrap().find_iter(&log[..first_exchange]).count();
+    assert_eq!((synced, log.matches("syncfs(").count()), (20, 0), "{log}");
 }
 
 /// With -j1 there is one thread beside the one that syncs ahead, so which does what is seen.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,62 @@ fn a_backup_is_complete_and_synced_before_the_rename() {
         r"fsync\(\d+<[^>]*/scratch>\) += 0",
     ];
     assert_order(&traced(run.stderr_any(), &scratch, &CALLS), &order);
+}
+
+#[test]
+fn a_backup_that_has_to_be_a_copy_is_synced_before_it_gets_its_name() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let run = scratch.fill(["-i=.bak", "vm.xml"]).leaves("vm.xml", filled(1)).leaves("vm.xml.bak", bare(1));
+    // As on a file system without hard links.
+    let log = traced(run.stderr_any(), &scratch, &["-y", "-e", "trace=all", "-e", "inject=link,linkat:error=EPERM"]);
+    let order = [
+        r"linkat?\(.*vm\.xml\.bak.*INJECTED",
+        r"fsync\(\d+<[^>]*\.vm\.xml\.bak\.virt-mdev-\w{6}\.tmp>\) += 0",
+        r"renameat2?\(.*\.vm\.xml\.bak\.virt-mdev-.*vm\.xml\.bak",
+        r"fsync\(\d+<[^>]*/scratch>\) += 0",
+        r"renameat2?\(.*\.tmp.*vm\.xml",
+    ];
+    assert_order(&log, &order);
+}
+
+/// Changing the owner drops set-id bits, and the mode is what opens the file to others.
+#[test]
+fn the_owner_is_changed_before_the_attributes_and_the_mode_after_them() {
+    if !root_can("give files away") || !have_strace() || !have("setfattr") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let path = scratch.path("vm.xml");
+    chown(&path, Some(1234), Some(2345)).unwrap();
+    set_mode(&path, 0o6755);
+    said("setfattr", &["-n", "user.note", "-v", "kept"], &path);
+    let run = scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any();
+    let log = traced(run, &scratch, &["-y", "-e", "trace=fchown,fsetxattr,fchmod,renameat2"]);
+    assert_order(&log, &[r"fchown\(\d+<.*\.tmp>", r"fsetxattr\(\d+<.*\.tmp>", r"fchmod\(\d+<.*\.tmp>", r"renameat2\("]);
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.uid(), found.gid(), mode(&path)), (1234, 2345, 0o6755));
+}
+
+/// The kernel would find that it does not belong to the new contents, and refuse to open the file.
+#[test]
+fn a_signature_of_the_old_contents_is_not_kept() {
+    if !root_can("sign files") || !have("setfattr") || !have("getfattr") {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let path = scratch.path("vm.xml");
+    let mut set = Command::new("setfattr");
+    set.args(["-n", "security.ima", "-v", "0x0404deadbeef"]).arg(&path).stderr(Stdio::null());
+    if !set.status().unwrap().success() {
+        return skipped("security.ima cannot be set here");
+    }
+    said("setfattr", &["-n", "user.note", "-v", "kept"], &path);
+    scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any().check();
+    let left = said("getfattr", &["-m", "-", "--absolute-names"], &path);
+    assert!(left.contains("user.note") && !left.contains("security.ima"), "{left}");
 }
 
 #[test]
