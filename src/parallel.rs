@@ -74,7 +74,7 @@ pub(crate) fn map<I: Send, R: Send + Sync>(
 }
 
 /// What succeeded and what failed, each in its order.
-pub(crate) fn apart<T, E>(results: impl IntoIterator<Item = Result<T, E>>) -> (Vec<T>, Vec<E>) {
+pub(crate) fn partition_results<T, E>(results: impl IntoIterator<Item = Result<T, E>>) -> (Vec<T>, Vec<E>) {
     let results = results.into_iter();
     let mut done = Vec::with_capacity(results.size_hint().0);
     let mut failed = Vec::new();

@@ -6,19 +6,20 @@
 //! alone and the error names the backup. Repeating a run is not hindered by that: a file that needs no change is not
 //! backed up.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, FileTimes};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use thiserror::Error;
 
-use super::error::{BadSuffix, FileError};
+use super::error::{Action, FileError};
 use super::input::open_with;
 use super::protection;
-use super::stamp::Stamp;
-use super::target::look;
+use super::state::FileState;
+use super::target::state_of;
 use super::temporary::{self, Leftovers};
 
 /// What is appended to a file's name to name its backup: `.bak`.
@@ -29,21 +30,13 @@ impl Suffix {
     /// Takes a suffix that names another file in the same directory.
     ///
     /// # Errors
-    /// Where it is empty or has a slash in it.
+    /// If it is empty or contains a slash.
     pub fn new(suffix: impl Into<OsString>) -> Result<Self, BadSuffix> {
         let suffix = suffix.into();
-        if suffix.is_empty() {
-            return Err(BadSuffix::Empty);
-        }
-        if suffix.as_bytes().contains(&b'/') {
-            return Err(BadSuffix::Slash);
+        if suffix.is_empty() || suffix.as_bytes().contains(&b'/') {
+            return Err(BadSuffix);
         }
         Ok(Self(suffix))
-    }
-
-    /// The suffix itself.
-    pub fn as_os_str(&self) -> &OsStr {
-        &self.0
     }
 
     /// The backup of `target`, beside it.
@@ -53,6 +46,11 @@ impl Suffix {
         PathBuf::from(name)
     }
 }
+
+/// A suffix that does not name another file in the same directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the backup suffix is empty or contains a slash")]
+pub struct BadSuffix;
 
 /// A backup that is planned or made. Until it is [kept](Self::keep), dropping it removes what was made.
 #[derive(Debug)]
@@ -73,20 +71,14 @@ enum State {
 }
 
 impl Backup {
-    /// Plans the backup of `target`, whose state is `stamp`; `path` is for messages.
-    pub fn plan(
-        target: &Path,
-        stamp: &Stamp,
-        suffix: &Suffix,
-        path: &Path,
-        leftovers: &Leftovers,
-    ) -> Result<Self, FileError> {
+    /// Plans the backup of `target`, whose state is `state`; `path` is for messages.
+    pub fn plan(target: &Path, state: &FileState, suffix: &Suffix, leftovers: &Leftovers) -> Result<Self, FileError> {
         let backup = suffix.beside(target);
-        let state = match look(&backup) {
+        let state = match state_of(&backup) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::Planned,
-            Err(source) => return Err(FileError::Backup { path: path.to_owned(), backup, source }),
-            Ok(found) if found.same_file(stamp) && stamp.links == 2 => State::Found,
-            Ok(_) => return Err(FileError::BackupExists { path: path.to_owned(), backup }),
+            Err(source) => return Err(Action::BackUp.failed(backup)(source)),
+            Ok(found) if found.same_file(state) && state.links == 2 => State::Found,
+            Ok(_) => return Err(FileError::BackupExists { backup }),
         };
         Ok(Self { path: backup, state, leftovers: leftovers.clone() })
     }
@@ -96,40 +88,38 @@ impl Backup {
         self.state == State::Found
     }
 
-    /// Makes the backup of `target`, and takes down in `stamp` what that changes of it.
+    /// Makes the backup of `target`, and takes down in `state` what that changes of it.
     ///
     /// A second name is the best of copies: complete from the start, protected as it was, with its times, and it keeps
     /// what a program that has the file open writes to it later. Where there are no hard links (FAT), or the kernel
     /// forbids them, it is a copy.
-    pub fn make(&mut self, target: &Path, stamp: &mut Stamp, path: &Path) -> Result<(), FileError> {
+    pub fn make(&mut self, target: &Path, state: &mut FileState, path: &Path) -> Result<(), FileError> {
         if self.state != State::Planned {
             return Ok(());
         }
         match fs::hard_link(target, &self.path) {
             Ok(()) => {
                 self.state = State::Made;
-                let linked = look(target).ok().filter(|linked| stamp.same_but_for_names(linked));
-                *stamp = linked.ok_or_else(|| FileError::Changed { path: path.to_owned() })?;
+                let linked = state_of(target).ok().filter(|linked| state.same_but_for_names(linked));
+                *state = linked.ok_or_else(|| FileError::Changed { path: path.to_owned() })?;
                 Ok(())
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::AlreadyExists => {
-                    Err(FileError::BackupExists { path: path.to_owned(), backup: self.path.clone() })
-                }
+                io::ErrorKind::AlreadyExists => Err(FileError::BackupExists { backup: self.path.clone() }),
                 io::ErrorKind::NotFound => Err(FileError::Changed { path: path.to_owned() }),
-                _ => self.copy(target, stamp, path),
+                _ => self.copy(target, state, path),
             },
         }
     }
 
     /// Copies `target` to the backup, with its protection and its times, and brings the copy to disk.
-    fn copy(&mut self, target: &Path, stamp: &Stamp, path: &Path) -> Result<(), FileError> {
-        let fault = |source| FileError::Backup { path: path.to_owned(), backup: self.path.clone(), source };
+    fn copy(&mut self, target: &Path, state: &FileState, path: &Path) -> Result<(), FileError> {
+        let fault = |source| Action::BackUp.failed(&self.path)(source);
         let mut old = open_with(target, OFlags::NOFOLLOW).map_err(fault)?;
-        let (mut file, temporary) = temporary::create(&self.path, stamp.permissions() & 0o600, path, &self.leftovers)?;
+        let (mut file, temporary) = temporary::create(&self.path, state.permissions() & 0o600, path, &self.leftovers)?;
         io::copy(&mut old, &mut file).map_err(fault)?;
-        let created = Stamp::of(&file).map_err(fault)?;
-        protection::carry_over(target, stamp, &file, &created, path)?;
+        let created = FileState::of(&file).map_err(fault)?;
+        protection::carry_over(target, state, &file, &created, path)?;
         let times = old
             .metadata()
             .and_then(|found| Ok(FileTimes::new().set_accessed(found.accessed()?).set_modified(found.modified()?)));
@@ -167,23 +157,23 @@ mod tests {
         let target = directory.path().join("vm.xml");
         fs::write(&target, "old").unwrap();
         fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
-        let stamp = look(&target).unwrap();
-        let plan = || Backup::plan(&target, &stamp, &Suffix::new(".bak").unwrap(), &target, &Leftovers::default());
+        let state = state_of(&target).unwrap();
+        let plan = || Backup::plan(&target, &state, &Suffix::new(".bak").unwrap(), &Leftovers::default());
 
         let mut dropped = plan().unwrap();
-        dropped.copy(&target, &stamp, &target).unwrap();
+        dropped.copy(&target, &state, &target).unwrap();
         drop(dropped);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 
         let mut kept = plan().unwrap();
-        kept.copy(&target, &stamp, &target).unwrap();
+        kept.copy(&target, &state, &target).unwrap();
         let kept = kept.keep();
         assert_eq!(fs::read(&kept).unwrap(), b"old");
         let (old, copy) = (target.metadata().unwrap(), kept.metadata().unwrap());
         assert_ne!(old.ino(), copy.ino());
         assert_eq!((copy.mode(), copy.uid(), copy.gid()), (old.mode(), old.uid(), old.gid()));
         assert_eq!(copy.modified().unwrap(), old.modified().unwrap());
-        assert!(look(&target).unwrap() == stamp, "copying it has not touched it");
+        assert!(state_of(&target).unwrap() == state, "copying it has not touched it");
         assert!(matches!(plan(), Err(FileError::BackupExists { .. })));
     }
 }

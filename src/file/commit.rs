@@ -5,12 +5,35 @@ use std::path::Path;
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use thiserror::Error;
+
 use super::durability::Device;
-use super::error::{CommitError, FileError};
+use super::error::{Action, FileError};
 use super::replace::{Batch, Replaced, Staged};
 use super::swap::{self, Placed, Stays};
-use super::target::look;
-use crate::parallel::{self, apart};
+use super::target::state_of;
+use crate::parallel::{self, partition_results};
+
+/// Why a batch was not committed.
+#[derive(Debug, Error)]
+#[error("{}", summary(errors, replaced))]
+pub struct CommitError {
+    /// Every error that was found; never empty.
+    pub errors: Vec<FileError>,
+    /// The files that are replaced nevertheless: all of them if only the sync of a directory failed, otherwise those that
+    /// could not be rolled back, as on a file system without `RENAME_EXCHANGE`. Usually empty.
+    pub replaced: Vec<Replaced>,
+}
+
+fn summary(errors: &[FileError], replaced: &[Replaced]) -> String {
+    let first = errors.first().map(ToString::to_string).unwrap_or_default();
+    match (errors.len().saturating_sub(1), replaced.len()) {
+        (0, 0) => first,
+        (more, 0) => format!("{first} (and {more} more)"),
+        (0, replaced) => format!("{first} ({replaced} replaced before it)"),
+        (more, replaced) => format!("{first} (and {more} more; {replaced} replaced before them)"),
+    }
+}
 
 impl Batch<'_> {
     /// Replaces all the files of `staged`, and returns them in that order.
@@ -26,7 +49,7 @@ impl Batch<'_> {
     pub fn commit(&self, mut staged: Vec<Staged>) -> Result<Vec<Replaced>, CommitError> {
         self.bring_to_disk(&staged)?;
         self.interrupt.check()?;
-        all(parallel::map(&staged, self.threads, Staged::last_look))?;
+        all(parallel::map(&staged, self.threads, Staged::check_unchanged))?;
         let backed_up: Vec<_> = staged.iter_mut().filter(|staged| staged.backup.is_some()).collect();
         all(parallel::map(backed_up, self.threads, Staged::make_backup))?;
         self.sync_backups(&staged)?;
@@ -40,7 +63,7 @@ impl Batch<'_> {
         let replaced = self.keep(placed);
         match synced {
             Ok(()) => Ok(replaced),
-            Err(fault) => Err(CommitError { faults: vec![fault], replaced }),
+            Err(fault) => Err(CommitError { errors: vec![fault], replaced }),
         }
     }
 
@@ -52,14 +75,14 @@ impl Batch<'_> {
     pub fn commit_each(&self, staged: Vec<Staged>) -> (Vec<Replaced>, Vec<FileError>) {
         let mut faults = Vec::new();
         let staged = self.those_that(staged, &mut faults, |all| self.bring_to_disk(all));
-        let staged = self.each_that(staged, &mut faults, |staged| staged.last_look());
+        let staged = self.each_that(staged, &mut faults, |staged| staged.check_unchanged());
         let staged = self.each_that(staged, &mut faults, Staged::make_backup);
         let staged = self.those_that(staged, &mut faults, |all| self.sync_backups(all));
         if let Err(interrupted) = self.interrupt.check() {
             faults.push(interrupted);
             return (Vec::new(), faults);
         }
-        let (placed, unplaced) = apart(parallel::map(staged, self.threads, Staged::place));
+        let (placed, unplaced) = partition_results(parallel::map(staged, self.threads, Staged::place));
         faults.extend(unplaced);
         let synced = self.sync_directories(placed.iter().map(|placed| (placed.new.dev, &*placed.target)));
         faults.extend(synced.err());
@@ -74,7 +97,7 @@ impl Batch<'_> {
             has_failed.fetch_or(placed.is_err(), Ordering::Relaxed);
             Some(placed)
         });
-        apart(results.into_iter().flatten())
+        partition_results(results.into_iter().flatten())
     }
 
     /// Puts back what was placed before, or beside, what is wrong by `faults`.
@@ -92,7 +115,7 @@ impl Batch<'_> {
         }
         let synced = self.sync_directories(targets.iter().map(|(device, target)| (*device, &**target)));
         faults.extend(synced.err());
-        CommitError { faults, replaced }
+        CommitError { errors: faults, replaced }
     }
 
     /// Leaves all that was placed where it is, and frees what was there before.
@@ -115,7 +138,7 @@ impl Batch<'_> {
     fn sync_backups(&self, staged: &[Staged]) -> Result<(), FileError> {
         let backed_up = staged.iter().filter(|staged| staged.backup.is_some());
         let directories = swap::directories(backed_up.map(|staged| (staged.new.dev, &*staged.target)));
-        self.durability.finish(directories).map_err(|(path, source)| FileError::Sync { path: path.to_owned(), source })
+        self.durability.finish(directories).map_err(|(path, source)| Action::Sync.failed(path)(source))
     }
 
     /// Those with which `work` succeeds.
@@ -126,7 +149,7 @@ impl Batch<'_> {
         work: impl Fn(&mut Staged) -> Result<(), FileError> + Sync,
     ) -> Vec<Staged> {
         let tried = parallel::map(staged, self.threads, |mut staged| work(&mut staged).map(|()| staged));
-        let (staged, more) = apart(tried);
+        let (staged, more) = partition_results(tried);
         faults.extend(more);
         staged
     }
@@ -154,13 +177,13 @@ impl Batch<'_> {
 
 impl Staged {
     /// Sees whether the target is still what was read.
-    fn last_look(&self) -> Result<(), FileError> {
-        match (look(&self.target), &self.expected) {
+    fn check_unchanged(&self) -> Result<(), FileError> {
+        match (state_of(&self.target), &self.expected) {
             (Ok(now), Some(expected)) if now == *expected => Ok(()),
             (Ok(_), None) => Err(FileError::Appeared { path: self.path.clone() }),
             (Err(error), None) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             (Err(source), _) if source.kind() != io::ErrorKind::NotFound => {
-                Err(FileError::Look { path: self.path.clone(), source })
+                Err(Action::Stat.failed(&self.path)(source))
             }
             _ => Err(FileError::Changed { path: self.path.clone() }),
         }
@@ -175,7 +198,7 @@ impl Staged {
 
     /// Puts the new file in its place.
     fn place(self) -> Result<Placed, FileError> {
-        self.last_look()?;
+        self.check_unchanged()?;
         let Self { path, target, temporary, new, expected, backup, .. } = self;
         let old = match expected {
             Some(expected) => swap::over(temporary, &new, &target, &expected, &path)?,
@@ -187,8 +210,8 @@ impl Staged {
 
 /// Goes on only where nothing failed.
 fn all(results: Vec<Result<(), FileError>>) -> Result<(), CommitError> {
-    let (_, faults) = apart(results);
-    if faults.is_empty() { Ok(()) } else { Err(CommitError { faults, replaced: Vec::new() }) }
+    let (_, faults) = partition_results(results);
+    if faults.is_empty() { Ok(()) } else { Err(CommitError { errors: faults, replaced: Vec::new() }) }
 }
 
 /// The error for `path`, a temporary file or a target, that could not be brought to disk, in the user's own terms.
@@ -199,12 +222,12 @@ fn not_synced(staged: &[Staged], path: &Path, source: io::Error) -> FileError {
     if source.kind() == io::ErrorKind::NotFound && owner.is_some_and(|staged| staged.target == path) {
         return FileError::Changed { path: named };
     }
-    FileError::Sync { path: named, source }
+    Action::Sync.failed(named)(source)
 }
 
 /// A fault that stopped a batch before anything was replaced.
 impl From<FileError> for CommitError {
     fn from(fault: FileError) -> Self {
-        Self { faults: vec![fault], replaced: Vec::new() }
+        Self { errors: vec![fault], replaced: Vec::new() }
     }
 }

@@ -56,11 +56,6 @@ impl Durability {
         Self { by_file_system, file_systems: Mutex::default() }
     }
 
-    #[cfg(test)]
-    pub fn one_by_one() -> Self {
-        Self { by_file_system: false, file_systems: Mutex::default() }
-    }
-
     /// Takes down that `file`, to which nothing has been written yet, is on `device`.
     pub fn begin(&self, device: Device, file: &File) -> io::Result<()> {
         let mut file_systems = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What can go wrong with a file, each with its path.
+//! Errors about files.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,28 +8,27 @@ use std::path::PathBuf;
 use rustix::fs::FileType;
 use thiserror::Error;
 
-use super::interrupt::Signal;
-use super::replace::Replaced;
+use crate::domain::MAX_BYTES;
 
 /// Why a file was not found, read or replaced.
 ///
-/// The paths are as the user wrote them, except where a variant says otherwise. Whatever the variant, the file that it
-/// names is as it was, save for [`NotDurable`](Self::NotDurable).
+/// Paths are as the user wrote them, unless a variant says otherwise. The file that an error names is unchanged, except
+/// for [`NotDurable`](Self::NotDurable) and [`KeptAside`](Self::KeptAside).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// A path, not a pattern, that leads nowhere.
+    /// A path, not a pattern, that does not exist.
     #[error("{}: no such file", path.display())]
     NotFound {
-        /// What is missing.
+        /// The path.
         path: PathBuf,
     },
-    /// A symbolic link that leads nowhere.
+    /// A symbolic link whose target does not exist.
     #[error("{} is a symbolic link to {}, which does not exist", path.display(), missing.display())]
     DanglingLink {
         /// The link.
         path: PathBuf,
-        /// Where it leads, as far as it could be followed.
+        /// Its target, as far as it could be followed.
         missing: PathBuf,
     },
     /// A pattern without a match.
@@ -46,181 +45,89 @@ pub enum FileError {
         /// What is wrong with it.
         source: glob::PatternError,
     },
-    /// A directory could not be searched for what matches a pattern.
-    #[error("cannot read the directory {}", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Something else than the regular file that is needed.
+    /// Not a regular file, where one is needed.
     #[error("{} is {kind}, not a regular file", path.display())]
     NotRegular {
-        /// What is no regular file.
+        /// The path.
         path: PathBuf,
         /// What it is instead.
         kind: FileKind,
     },
-    /// The path is another name of an open descriptor, as `/dev/stdout` and `/dev/fd/1` are.
+    /// Another name of an open descriptor, such as `/dev/stdout` and `/dev/fd/1`, or standard input itself.
     #[error("{} is an open descriptor, not a file that could be replaced", path.display())]
     Descriptor {
-        /// The path.
+        /// The path, or `<stdin>`.
         path: PathBuf,
     },
-    /// Standard input has no place to which it could be written back.
-    #[error("standard input is no file that could be replaced")]
-    StandardInput,
-    /// More bytes than [`LIMIT`](super::LIMIT).
-    #[error("{name} is larger than {} MiB", limit >> 20)]
+    /// More than [`MAX_BYTES`].
+    #[error("{name} is larger than {} MiB", MAX_BYTES >> 20)]
     TooLarge {
         /// The file, or `<stdin>`.
         name: String,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// A file or standard input could not be read.
-    #[error("cannot read {name}")]
-    Read {
-        /// The file, or `<stdin>`.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A path could not be followed or looked at.
-    #[error("cannot look at {}", path.display())]
-    Look {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
     },
     /// The file has other hard links, which would keep the old contents.
-    #[error("{} has {links} hard links; replacing it would part it from the others", path.display())]
+    #[error("{} has {links} hard links; replacing it would break them", path.display())]
     HardLinks {
         /// The file.
         path: PathBuf,
         /// How many names it has.
         links: u64,
     },
-    /// The caller may not write the file, although the directory would allow to replace it.
+    /// The caller may not write the file, although the directory would allow it to be replaced.
     #[error("{} is write-protected", path.display())]
     NotWritable {
         /// The file.
         path: PathBuf,
-        /// Why: its mode or ACL, a read-only file system, an immutable file.
+        /// Why.
         source: io::Error,
     },
-    /// The file may be added to but not replaced (`chattr +a`).
-    #[error("{} is append-only (chattr +a) and cannot be replaced", path.display())]
-    AppendOnly {
+    /// The kernel would not let the file be replaced.
+    #[error("{} is {obstacle} and cannot be replaced", path.display())]
+    Irreplaceable {
         /// The file, or its directory.
         path: PathBuf,
-    },
-    /// The file is mounted by itself, as containers do with single files; nothing can be renamed over it.
-    #[error("{} is a mount point and cannot be replaced", path.display())]
-    MountPoint {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The directory takes no new file.
-    #[error("cannot create a temporary file in {} for {}", directory.display(), path.display())]
-    Create {
-        /// The file that was to be written.
-        path: PathBuf,
-        /// The directory of the file itself, symbolic links followed.
-        directory: PathBuf,
         /// Why.
-        source: io::Error,
+        obstacle: Obstacle,
     },
-    /// The new contents did not fit, or could not be written.
-    #[error("cannot write the new contents of {}", path.display())]
-    Write {
-        /// The file that was to be written.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The new file could not be given the owner and group of the old one.
-    #[error("cannot keep the owner {uid}:{gid} of {}", path.display())]
-    Owner {
-        /// The file that was to be replaced.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-        /// Its group.
-        gid: u32,
-        /// Why.
-        source: io::Error,
-    },
-    /// The new file could not be given the mode of the old one.
-    #[error("cannot keep the mode {mode:04o} of {}", path.display())]
-    Mode {
-        /// The file that was to be replaced.
-        path: PathBuf,
-        /// Its mode, without the bits of the file's type.
-        mode: u32,
-        /// Why.
-        source: io::Error,
-    },
-    /// The new file could not be given an extended attribute of the old one, or could not be rid of one; ACLs are such
-    /// attributes.
-    #[error("cannot keep the extended attribute {} of {}", name.to_string_lossy(), path.display())]
-    Attribute {
-        /// The file that was to be replaced.
-        path: PathBuf,
-        /// `security.selinux`, `system.posix_acl_access`, `user.…`; `*` where they could not be listed.
-        name: OsString,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is a file where the backup would go; it may be the only copy of what it holds.
+    /// The backup exists. It may be the only copy of what it holds.
     #[error("the backup {} exists already", backup.display())]
     BackupExists {
-        /// The file that was to be replaced.
-        path: PathBuf,
-        /// Its backup.
+        /// The backup.
         backup: PathBuf,
     },
-    /// The backup could not be made.
-    #[error("cannot make the backup {}", backup.display())]
-    Backup {
-        /// The file that was to be replaced.
-        path: PathBuf,
-        /// Its backup.
-        backup: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Someone else changed the file after it was read; their change stays.
+    /// Someone else changed the file after it was read. Their change stays.
     #[error("{} was changed by someone else in the meantime", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
     },
-    /// Someone else made a file where there was none; it stays.
+    /// Someone else created a file where there was none. It stays.
     #[error("{} was created by someone else in the meantime", path.display())]
     Appeared {
         /// The file.
         path: PathBuf,
     },
-    /// What was written did not reach the disk.
-    #[error("cannot write {} to disk", path.display())]
-    Sync {
-        /// The file that was to be replaced, or one of those on the same file system.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The new file could not be moved to its place.
-    #[error("cannot rename the new file over {}", path.display())]
-    Rename {
+    /// The new file could not be given the owner, mode or an attribute of the old one.
+    #[error("cannot keep the {protection} of {}", path.display())]
+    Protection {
         /// The file that was to be replaced.
         path: PathBuf,
+        /// What could not be kept.
+        protection: Protection,
         /// Why.
         source: io::Error,
     },
-    /// A file that came out of its place, perhaps somebody else's and the only copy, could not be put back.
+    /// A system call failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: Action,
+        /// With which file. It may be `<stdin>`.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file that was exchanged with the target, perhaps somebody else's only copy, could not be put back.
     #[error("cannot restore {} from {}, which is kept", path.display(), kept.display())]
     KeptAside {
         /// The file.
@@ -230,63 +137,111 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// The files are replaced, but after a power cut the old ones may be back.
-    #[error("replaced, but the directory {} could not be written to disk", directory.display())]
+    /// The files are replaced, but after a power failure the old ones may be back.
+    #[error("replaced, but the directory {} could not be synced to disk", directory.display())]
     NotDurable {
         /// The directory that holds them.
         directory: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// A signal asked to stop before the first file was replaced.
-    #[error("interrupted by {signal}")]
-    Interrupted {
-        /// The signal.
-        signal: Signal,
-    },
-    /// The operating system did not let signals be caught.
-    #[error("cannot listen for {signal}")]
-    Signals {
-        /// The signal.
-        signal: Signal,
-        /// Why.
-        source: io::Error,
-    },
+    /// A signal arrived before the first file was replaced.
+    #[error("interrupted")]
+    Interrupted,
 }
 
-/// Why a batch was not committed, with all that stood in the way.
-#[derive(Debug, Error)]
-#[error("{}", summary(faults, replaced))]
-pub struct CommitError {
-    /// Every fault that was found; never empty.
-    pub faults: Vec<FileError>,
-    /// The files that are replaced nevertheless: all of them where only the sync of a directory failed; else those that
-    /// could not be put back, as on a file system without `RENAME_EXCHANGE`. Empty in every other case.
-    pub replaced: Vec<Replaced>,
+/// What [`FileError::Io`] was about to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Read a file or standard input.
+    Read,
+    /// List a directory.
+    ReadDirectory,
+    /// Stat a path, or follow a symbolic link.
+    Stat,
+    /// Create a temporary file in this directory, which is where the file really is.
+    CreateIn(PathBuf),
+    /// Write to the temporary file.
+    Write,
+    /// Make this backup.
+    BackUp,
+    /// Sync the new contents, or contents on the same file system.
+    Sync,
+    /// Rename the temporary file.
+    Rename,
 }
 
-fn summary(faults: &[FileError], replaced: &[Replaced]) -> String {
-    let first = faults.first().map(ToString::to_string).unwrap_or_default();
-    match (faults.len().saturating_sub(1), replaced.len()) {
-        (0, 0) => first,
-        (more, 0) => format!("{first} (and {more} more)"),
-        (0, replaced) => format!("{first} ({replaced} replaced before it)"),
-        (more, replaced) => format!("{first} (and {more} more; {replaced} replaced before them)"),
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::ReadDirectory => "read the directory",
+            Self::Stat => "access",
+            Self::CreateIn(directory) => {
+                return write!(f, "create a temporary file in {} for", directory.display());
+            }
+            Self::Write => "write the new contents of",
+            Self::BackUp => "make the backup",
+            Self::Sync => "sync",
+            Self::Rename => "rename the new file over",
+        })
     }
 }
 
-/// A backup suffix that would not name another file in the same directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum BadSuffix {
-    /// The backup would be the file itself.
-    #[error("the backup suffix is empty")]
-    Empty,
-    /// The backup would be in another directory.
-    #[error("the backup suffix contains a slash")]
-    Slash,
+impl Action {
+    /// The error for `path`, to be given the reason.
+    pub(super) fn failed(self, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> FileError {
+        let path = path.into();
+        move |source| FileError::Io { action: self, path, source }
+    }
 }
 
-/// What a path is that is no regular file.
+/// What makes it impossible to replace a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The file or its directory has the flag `a` of chattr(1).
+    AppendOnly,
+    /// Something is mounted on the file.
+    MountPoint,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AppendOnly => "append-only (chattr +a)",
+            Self::MountPoint => "a mount point",
+        })
+    }
+}
+
+/// What the new file should have in common with the old one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Owner and group.
+    Owner {
+        /// The owner.
+        uid: u32,
+        /// The group.
+        gid: u32,
+    },
+    /// Permissions, set-id and sticky bits.
+    Mode(u32),
+    /// An extended attribute, such as `security.selinux` or `system.posix_acl_access`; `*` where they could not be listed.
+    Attribute(OsString),
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner { uid, gid } => write!(f, "owner {uid}:{gid}"),
+            Self::Mode(mode) => write!(f, "mode {mode:04o}"),
+            Self::Attribute(name) => write!(f, "extended attribute {}", name.to_string_lossy()),
+        }
+    }
+}
+
+/// What a path is that is not a regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A directory.
@@ -299,12 +254,12 @@ pub enum FileKind {
     BlockDevice,
     /// A Unix socket.
     Socket,
-    /// What Linux has no name for yet.
+    /// A type that Linux does not have yet.
     Other,
 }
 
 impl FileKind {
-    /// The kind of what has this type, which is not that of a regular file.
+    /// The kind for a type that is not a regular file.
     pub(super) fn of(file_type: FileType) -> Self {
         match file_type {
             FileType::Directory => Self::Directory,

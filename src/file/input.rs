@@ -11,13 +11,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, stat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::error::{FileError, FileKind};
-use super::stamp::Stamp;
+use super::error::{Action, FileError, FileKind};
 use super::standard::stdin_was_closed;
-
-/// The most bytes that are read: 4 MiB, as much as a string in libvirt's RPC may have (`VIR_DOMAIN_XML` goes through
-/// `REMOTE_STRING_MAX`, 4194304).
-pub const LIMIT: u64 = 4 << 20;
+use super::state::FileState;
+use crate::domain::MAX_BYTES;
 
 /// What is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +60,7 @@ pub enum Purpose {
 pub struct Original {
     /// From where.
     pub input: Input,
-    /// All its bytes, at most [`LIMIT`].
+    /// All its bytes, at most [`MAX_BYTES`].
     pub contents: Vec<u8>,
     pub(super) found: Option<Found>,
 }
@@ -72,7 +69,7 @@ pub struct Original {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     /// Its state when it was opened, so before the first byte was read.
-    pub stamp: Stamp,
+    pub state: FileState,
     /// Whether its path is a symbolic link.
     pub through_link: bool,
 }
@@ -81,19 +78,19 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// [`FileError::NotFound`], [`FileError::DanglingLink`], [`FileError::NotRegular`], [`FileError::TooLarge`] or
-/// [`FileError::Read`].
+/// [`FileError::Io`].
 pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
     let (contents, found) = match input {
         Input::Stdin if stdin_was_closed() => {
-            return Err(FileError::Read { name: input.to_string(), source: io::Error::other("it is closed") });
+            return Err(unread(input)(io::Error::other("it is closed")));
         }
         Input::Stdin => (read_all(io::stdin().lock(), 0, input)?, None),
         Input::File(path) => {
-            let (file, stamp, through_link) = open(path)?;
-            if stamp.file_type() == FileType::RegularFile {
-                (read_regular(&file, stamp.size, input)?, Some(Found { stamp, through_link }))
+            let (file, state, through_link) = open(path)?;
+            if state.file_type() == FileType::RegularFile {
+                (read_regular(&file, state.size, input)?, Some(Found { state, through_link }))
             } else {
-                prepare(&file, path, stamp.file_type(), purpose)?;
+                prepare(&file, path, state.file_type(), purpose)?;
                 (read_all(&file, 0, input)?, None)
             }
         }
@@ -104,7 +101,7 @@ pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
 /// Opens `path` without waiting for anyone, and says whether it is a symbolic link.
 ///
 /// That it is one costs nothing to learn this way where it is none, which is nearly always.
-fn open(path: &Path) -> Result<(File, Stamp, bool), FileError> {
+fn open(path: &Path) -> Result<(File, FileState, bool), FileError> {
     let mut through_link = false;
     let opened = match open_with(path, OFlags::NOFOLLOW) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
@@ -114,8 +111,8 @@ fn open(path: &Path) -> Result<(File, Stamp, bool), FileError> {
         opened => opened,
     };
     let file = opened.map_err(|source| not_opened(path, source))?;
-    let stamp = Stamp::of(&file).map_err(|source| FileError::Read { name: path.display().to_string(), source })?;
-    Ok((file, stamp, through_link))
+    let state = FileState::of(&file).map_err(Action::Read.failed(path))?;
+    Ok((file, state, through_link))
 }
 
 /// Opens for reading: never the controlling terminal, never waiting for the other end of a FIFO.
@@ -131,7 +128,7 @@ fn not_opened(path: &Path, source: io::Error) -> FileError {
         Some(Errno::NXIO) => {
             FileError::NotRegular { path: path.to_owned(), kind: kind_of(path).unwrap_or(FileKind::Other) }
         }
-        _ => FileError::Read { name: path.display().to_string(), source },
+        _ => Action::Read.failed(path)(source),
     }
 }
 
@@ -153,8 +150,7 @@ fn prepare(file: &File, path: &Path, file_type: FileType, purpose: Purpose) -> R
     if purpose == Purpose::Replacing || !matches!(file_type, FileType::Fifo | FileType::CharacterDevice) {
         return Err(FileError::NotRegular { path: path.to_owned(), kind: FileKind::of(file_type) });
     }
-    wait_for_writer(file, file_type == FileType::Fifo)
-        .map_err(|errno| FileError::Read { name: path.display().to_string(), source: errno.into() })
+    wait_for_writer(file, file_type == FileType::Fifo).map_err(|errno| Action::Read.failed(path)(errno.into()))
 }
 
 /// Makes reads wait again, and waits for a FIFO's writer as an ordinary open would: without one, a read says that it is
@@ -173,7 +169,7 @@ fn read_regular(file: &File, size: u64, input: &Input) -> Result<Vec<u8>, FileEr
     let mut contents = Vec::with_capacity(room_for(size));
     let room = contents.capacity();
     retry_on_intr(|| rustix::io::read(file, spare_capacity(&mut contents)))
-        .map_err(|errno| FileError::Read { name: input.to_string(), source: errno.into() })?;
+        .map_err(|errno| unread(input)(errno.into()))?;
     if contents.len() < room && contents.len() as u64 == size {
         return Ok(contents);
     }
@@ -185,12 +181,16 @@ fn read_regular(file: &File, size: u64, input: &Input) -> Result<Vec<u8>, FileEr
 
 /// One byte more than expected lets the end be found without growing.
 fn room_for(size: u64) -> usize {
-    usize::try_from(size.min(LIMIT) + 1).unwrap_or_default()
+    usize::try_from(size).map_or(MAX_BYTES, |size| size.min(MAX_BYTES)) + 1
+}
+
+fn unread(input: &Input) -> impl FnOnce(io::Error) -> FileError {
+    Action::Read.failed(input.to_string())
 }
 
 fn within_limit(contents: Vec<u8>, input: &Input) -> Result<Vec<u8>, FileError> {
-    if contents.len() as u64 > LIMIT {
-        return Err(FileError::TooLarge { name: input.to_string(), limit: LIMIT });
+    if contents.len() > MAX_BYTES {
+        return Err(FileError::TooLarge { name: input.to_string() });
     }
     Ok(contents)
 }
@@ -198,8 +198,6 @@ fn within_limit(contents: Vec<u8>, input: &Input) -> Result<Vec<u8>, FileError> 
 /// Reads to the end, but no further than one byte behind the limit; `size` is what is expected.
 fn read_all(from: impl Read, size: u64, input: &Input) -> Result<Vec<u8>, FileError> {
     let mut contents = Vec::with_capacity(room_for(size));
-    from.take(LIMIT + 1)
-        .read_to_end(&mut contents)
-        .map_err(|source| FileError::Read { name: input.to_string(), source })?;
+    from.take(MAX_BYTES as u64 + 1).read_to_end(&mut contents).map_err(unread(input))?;
     within_limit(contents, input)
 }

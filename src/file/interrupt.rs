@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -79,15 +80,14 @@ impl Interrupt {
     /// there are.
     ///
     /// # Errors
-    /// [`FileError::Signals`].
-    pub fn listen() -> Result<Self, FileError> {
-        let mut interrupt = Self::deaf();
+    /// If the operating system does not let a signal be caught.
+    pub fn listen() -> io::Result<Self> {
+        let mut interrupt = Self::disabled();
         let ignored = ignored();
         for signal in Signal::ALL.into_iter().filter(|signal| !is_in(ignored, signal.raw())) {
             let value = usize::from(signal.number());
             let listening = prepare(signal.raw())
-                .and_then(|()| flag::register_usize(signal.raw(), Arc::clone(&interrupt.caught), value))
-                .map_err(|source| FileError::Signals { signal, source })?;
+                .and_then(|()| flag::register_usize(signal.raw(), Arc::clone(&interrupt.caught), value))?;
             interrupt.listening.push(listening);
         }
         // Over the limit of RLIMIT_FSIZE a write fails with EFBIG only if this signal does not kill us first. Should it
@@ -98,7 +98,7 @@ impl Interrupt {
     }
 
     /// One that no signal reaches, for programs that see to signals themselves.
-    pub fn deaf() -> Self {
+    pub fn disabled() -> Self {
         Self { caught: Arc::default(), listening: Vec::new() }
     }
 
@@ -110,15 +110,7 @@ impl Interrupt {
 
     /// An error if a signal has arrived.
     pub(super) fn check(&self) -> Result<(), FileError> {
-        self.caught().map_or(Ok(()), |signal| Err(FileError::Interrupted { signal }))
-    }
-
-    /// One that has caught `signal`.
-    #[cfg(test)]
-    pub(super) fn by(signal: Signal) -> Self {
-        let interrupt = Self::deaf();
-        interrupt.caught.store(usize::from(signal.number()), Ordering::SeqCst);
-        interrupt
+        self.caught().map_or(Ok(()), |_| Err(FileError::Interrupted))
     }
 }
 
@@ -135,7 +127,7 @@ impl Drop for Interrupt {
 
 /// Sees to it, once for each signal, that it acts by default when it is no longer held back: a handler once installed
 /// stays.
-fn prepare(signal: i32) -> Result<(), std::io::Error> {
+fn prepare(signal: i32) -> io::Result<()> {
     let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
     if !prepared.contains(&signal) {
         flag::register_conditional_default(signal, Arc::clone(&RELEASED))?;

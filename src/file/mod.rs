@@ -33,18 +33,19 @@ mod interrupt;
 mod pattern;
 mod protection;
 mod replace;
-mod stamp;
 mod standard;
+mod state;
 mod swap;
 mod target;
 mod temporary;
 
-pub use backup::Suffix;
-pub use error::{BadSuffix, CommitError, FileError, FileKind};
-pub use input::{Input, LIMIT, Original, Purpose, read};
+pub use backup::{BadSuffix, Suffix};
+pub use commit::CommitError;
+pub use error::{Action, FileError, FileKind, Obstacle, Protection};
+pub use input::{Input, Original, Purpose, read};
 pub use interrupt::{Interrupt, Signal};
 pub use pattern::{expand, expand_each};
-pub use replace::{Batch, Replaced, Staged, Warning, foresee};
+pub use replace::{Batch, Replaced, Staged, Warning, preflight};
 pub use standard::{Stdout, stdin_was_closed};
 
 #[cfg(test)]

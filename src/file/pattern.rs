@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use glob::Pattern;
 
-use super::error::FileError;
+use super::error::{Action, FileError};
 use super::input::{Input, missing};
 use super::temporary::is_temporary;
 
@@ -96,7 +96,7 @@ fn without_doubles(inputs: Vec<Input>, faults: &mut Vec<FileError>) -> Vec<Input
                     continue;
                 }
                 Err(source) => {
-                    faults.push(FileError::Look { path: path.clone(), source });
+                    faults.push(Action::Stat.failed(path)(source));
                     continue;
                 }
             },
@@ -178,7 +178,7 @@ impl Walk {
                 match path.symlink_metadata() {
                     Ok(_) => self.descend(&path, rest),
                     Err(error) if leads_nowhere(&error) => {}
-                    Err(source) => self.faults.push(FileError::Look { path, source }),
+                    Err(source) => self.faults.push(Action::Stat.failed(path)(source)),
                 }
             }
             Part::Directories => {
@@ -217,7 +217,7 @@ impl Walk {
             Ok(entries) => entries,
             Err(error) if leads_nowhere(&error) => Vec::new(),
             Err(source) => {
-                self.faults.push(FileError::Directory { path: place.to_owned(), source });
+                self.faults.push(Action::ReadDirectory.failed(place)(source));
                 Vec::new()
             }
         }

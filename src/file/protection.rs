@@ -11,8 +11,8 @@ use std::path::Path;
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr};
 use rustix::io::{Errno, Result as SysResult};
 
-use super::error::FileError;
-use super::stamp::Stamp;
+use super::error::{FileError, Protection};
+use super::state::FileState;
 
 /// Attributes that speak of the contents, not of who may use them: the kernel writes them anew, and the old ones would
 /// be wrong.
@@ -21,7 +21,7 @@ const OF_CONTENTS: [&[u8]; 2] = [b"security.evm", b"security.ima"];
 /// The longest list of names, and the longest value, that Linux has (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const XATTR_MAX: usize = 65536;
 
-/// Gives `new` the protection of the file at `old`, which was in the state `stamp`.
+/// Gives `new` the protection of the file at `old`, which was in the state `state`.
 ///
 /// `created` is the state of `new` as it was made; what it is then is returned. `path` is for messages.
 ///
@@ -29,27 +29,28 @@ const XATTR_MAX: usize = 65536;
 /// mode last, as it is what opens the file to others.
 pub(super) fn carry_over(
     old: &Path,
-    stamp: &Stamp,
+    state: &FileState,
     new: &File,
-    created: &Stamp,
+    created: &FileState,
     path: &Path,
-) -> Result<Stamp, FileError> {
-    let mode = stamp.permissions();
-    let mode_error = |source| FileError::Mode { path: path.to_owned(), mode, source };
-    let owner_error = |source| FileError::Owner { path: path.to_owned(), uid: stamp.uid, gid: stamp.gid, source };
+) -> Result<FileState, FileError> {
+    let mode = state.permissions();
+    let not_kept = |protection, source| FileError::Protection { path: path.to_owned(), protection, source };
+    let owner_error = |source| not_kept(Protection::Owner { uid: state.uid, gid: state.gid }, source);
+    let mode_error = |source| not_kept(Protection::Mode(mode), source);
 
-    if (created.uid, created.gid) != (stamp.uid, stamp.gid) {
+    if (created.uid, created.gid) != (state.uid, state.gid) {
         // A caller who may not change the owner may still pass the file to a group of theirs.
-        let uid = (created.uid != stamp.uid).then_some(stamp.uid);
-        let gid = (created.gid != stamp.gid).then_some(stamp.gid);
+        let uid = (created.uid != state.uid).then_some(state.uid);
+        let gid = (created.gid != state.gid).then_some(state.gid);
         fchown(new, uid, gid).map_err(owner_error)?;
     }
     attributes(old, new, path)?;
     new.set_permissions(Permissions::from_mode(mode)).map_err(mode_error)?;
 
     // Some file systems accept what they do not keep, and set-id bits are dropped in silence.
-    let now = Stamp::of(new).map_err(mode_error)?;
-    if (now.uid, now.gid) != (stamp.uid, stamp.gid) {
+    let now = FileState::of(new).map_err(mode_error)?;
+    if (now.uid, now.gid) != (state.uid, state.gid) {
         return Err(owner_error(io::Error::other("the file system did not keep it")));
     }
     if now.permissions() != mode {
@@ -60,9 +61,9 @@ pub(super) fn carry_over(
 
 /// Gives `new` all extended attributes of the file at `old`, and no others.
 fn attributes(old: &Path, new: &File, path: &Path) -> Result<(), FileError> {
-    let fault = |name: &[u8], errno: Errno| FileError::Attribute {
+    let fault = |name: &[u8], errno: Errno| FileError::Protection {
         path: path.to_owned(),
-        name: OsStr::from_bytes(name).to_owned(),
+        protection: Protection::Attribute(OsStr::from_bytes(name).to_owned()),
         source: errno.into(),
     };
     let wanted = listed(|buffer| llistxattr(old, buffer)).map_err(|errno| fault(b"*", errno))?;

@@ -8,12 +8,12 @@ use rustix::fs::FileType;
 
 use super::backup::{Backup, Suffix};
 use super::durability::Durability;
-use super::error::FileError;
+use super::error::{Action, FileError};
 use super::input::{Original, kind_of, missing};
 use super::interrupt::Interrupt;
 use super::protection;
-use super::stamp::Stamp;
-use super::target::{look, may_create_beside, may_rename_in_directory_of, may_replace, resolve};
+use super::state::FileState;
+use super::target::{may_create_beside, may_rename_in_directory_of, may_replace, resolve, state_of};
 use super::temporary::{self, Leftovers, Temporary};
 use crate::parallel::Threads;
 
@@ -42,9 +42,9 @@ pub struct Staged {
     pub(super) target: PathBuf,
     pub(super) temporary: Temporary,
     /// The state of the new file.
-    pub(super) new: Stamp,
+    pub(super) new: FileState,
     /// The state in which the target must still be; none where it must not be there.
-    pub(super) expected: Option<Stamp>,
+    pub(super) expected: Option<FileState>,
     pub(super) backup: Option<Backup>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -77,11 +77,6 @@ pub enum Warning {
 }
 
 impl Staged {
-    /// The file that it is for, as the user named it.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// What should be said about replacing it.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -105,12 +100,6 @@ impl<'a> Batch<'a> {
         Threads { most: jobs, share: WORTHWHILE }
     }
 
-    /// One that does not trust `syncfs`, as before Linux 5.8.
-    #[cfg(test)]
-    pub(super) fn one_by_one(interrupt: &'a Interrupt) -> Self {
-        Self { durability: Durability::one_by_one(), ..Self::new(interrupt) }
-    }
-
     /// The files of our own that could not be removed so far, each told once.
     pub fn take_leftovers(&self) -> Vec<Warning> {
         self.leftovers.take().into_iter().map(|(path, source)| Warning::NotRemoved { path, source }).collect()
@@ -125,8 +114,8 @@ impl<'a> Batch<'a> {
     /// Where the file must not, or cannot, be replaced with all of that kept. Nothing is left behind.
     pub fn stage(&self, original: &Original, new: &[u8], backup: Option<&Suffix>) -> Result<Staged, FileError> {
         self.interrupt.check()?;
-        let (path, target, stamp) = place_of(original)?;
-        self.stage_over(path, target, stamp, new, backup)
+        let (path, target, state) = place_of(original)?;
+        self.stage_over(path, target, state, new, backup)
     }
 
     /// Writes what is to be the contents of the file at `path`, whether or not there is one.
@@ -140,15 +129,15 @@ impl<'a> Batch<'a> {
     pub fn stage_output(&self, path: &Path, new: &[u8]) -> Result<Staged, FileError> {
         self.interrupt.check()?;
         let target = resolve(path)?;
-        match look(&target) {
-            Ok(stamp) => self.stage_over(path, target, stamp, new, None),
+        match state_of(&target) {
+            Ok(state) => self.stage_over(path, target, state, new, None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if target != path {
                     return Err(FileError::DanglingLink { path: path.to_owned(), missing: target });
                 }
                 self.stage_new(path, new)
             }
-            Err(source) => Err(FileError::Look { path: path.to_owned(), source }),
+            Err(source) => Err(Action::Stat.failed(path)(source)),
         }
     }
 
@@ -156,18 +145,18 @@ impl<'a> Batch<'a> {
         &self,
         path: &Path,
         target: PathBuf,
-        stamp: Stamp,
+        state: FileState,
         new: &[u8],
         backup: Option<&Suffix>,
     ) -> Result<Staged, FileError> {
-        let backup = plan(path, &target, &stamp, backup, &self.leftovers)?;
+        let backup = plan(path, &target, &state, backup, &self.leftovers)?;
         let mut warnings = Vec::new();
-        if stamp.permissions() & 0o222 == 0 {
+        if state.permissions() & 0o222 == 0 {
             warnings.push(Warning::WriteProtected { path: path.to_owned() });
         }
         // Its owner may read the new file no sooner than the old one, should that be unreadable even to its owner.
-        let (temporary, new) = self.write(path, &target, stamp.permissions() & 0o600, new, Some(&stamp))?;
-        Ok(Staged { path: path.to_owned(), target, temporary, new, expected: Some(stamp), backup, warnings })
+        let (temporary, new) = self.write(path, &target, state.permissions() & 0o600, new, Some(&state))?;
+        Ok(Staged { path: path.to_owned(), target, temporary, new, expected: Some(state), backup, warnings })
     }
 
     fn stage_new(&self, path: &Path, new: &[u8]) -> Result<Staged, FileError> {
@@ -194,61 +183,63 @@ impl<'a> Batch<'a> {
         target: &Path,
         mode: u32,
         new: &[u8],
-        like: Option<&Stamp>,
-    ) -> Result<(Temporary, Stamp), FileError> {
-        let unwritten = |source| FileError::Write { path: path.to_owned(), source };
+        like: Option<&FileState>,
+    ) -> Result<(Temporary, FileState), FileError> {
+        let unwritten = |source| Action::Write.failed(path)(source);
         // Thousands of files may be staged: none stays open.
         let (file, temporary) = temporary::create(target, mode, path, &self.leftovers)?;
-        let created = Stamp::of(&file).map_err(unwritten)?;
+        let created = FileState::of(&file).map_err(unwritten)?;
         self.durability.begin(created.dev, &file).map_err(unwritten)?;
         temporary::write(&file, new, path)?;
         let written = match like {
-            Some(stamp) => protection::carry_over(target, stamp, &file, &created, path)?,
-            None => Stamp::of(&file).map_err(unwritten)?,
+            Some(state) => protection::carry_over(target, state, &file, &created, path)?,
+            None => FileState::of(&file).map_err(unwritten)?,
         };
-        self.durability.written(&file).map_err(|source| FileError::Sync { path: path.to_owned(), source })?;
+        self.durability.written(&file).map_err(Action::Sync.failed(path))?;
         Ok((temporary, written))
     }
 }
 
 /// Says what would keep the file that `original` was read from from being replaced, without writing anything.
 ///
-/// What only writing shows, a full disk or an owner that cannot be kept, it does not foresee.
+/// What only writing shows, a full disk or an owner that cannot be kept, it does not preflight.
 ///
 /// # Errors
 /// Those of [`Batch::stage`], as far as they can be known before.
-pub fn foresee(original: &Original, backup: Option<&Suffix>) -> Result<(), FileError> {
-    let (path, target, stamp) = place_of(original)?;
-    plan(path, &target, &stamp, backup, &Leftovers::default())?;
+pub fn preflight(original: &Original, backup: Option<&Suffix>) -> Result<(), FileError> {
+    let (path, target, state) = place_of(original)?;
+    plan(path, &target, &state, backup, &Leftovers::default())?;
     may_create_beside(&target, path)
 }
 
 /// The file that was read: as the user named it, where it really is, and its state.
-fn place_of(original: &Original) -> Result<(&Path, PathBuf, Stamp), FileError> {
-    let Some(path) = original.input.path() else { return Err(FileError::StandardInput) };
+fn place_of(original: &Original) -> Result<(&Path, PathBuf, FileState), FileError> {
+    let Some(path) = original.input.path() else {
+        return Err(FileError::Descriptor { path: original.input.to_string().into() });
+    };
     let target = match original.found {
         Some(found) if !found.through_link => path.to_owned(),
         _ => resolve(path)?,
     };
     let Some(found) = original.found else { return Err(not_regular(path)) };
-    Ok((path, target, found.stamp))
+    Ok((path, target, found.state))
 }
 
 /// Refuses what must not be replaced, and plans the backup.
 fn plan(
     path: &Path,
     target: &Path,
-    stamp: &Stamp,
+    state: &FileState,
     backup: Option<&Suffix>,
     leftovers: &Leftovers,
 ) -> Result<Option<Backup>, FileError> {
-    if stamp.file_type() != FileType::RegularFile {
+    if state.file_type() != FileType::RegularFile {
         return Err(not_regular(path));
     }
-    let backup = backup.map(|suffix| Backup::plan(target, stamp, suffix, path, leftovers)).transpose()?;
+    let backup = backup.map(|suffix| Backup::plan(target, state, suffix, leftovers)).transpose()?;
     let allowed = if backup.as_ref().is_some_and(Backup::is_found) { 2 } else { 1 };
-    if stamp.links > allowed {
-        return Err(FileError::HardLinks { path: path.to_owned(), links: stamp.links });
+    if state.links > allowed {
+        return Err(FileError::HardLinks { path: path.to_owned(), links: state.links });
     }
     may_replace(target, path)?;
     Ok(backup)

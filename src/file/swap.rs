@@ -16,10 +16,10 @@ use rustix::io::Errno;
 
 use super::backup::Backup;
 use super::durability::Device;
-use super::error::FileError;
+use super::error::{Action, FileError};
 use super::replace::{Replaced, WORTHWHILE};
-use super::stamp::Stamp;
-use super::target::{directory_of, look};
+use super::state::FileState;
+use super::target::{directory_of, state_of};
 use super::temporary::Temporary;
 use crate::parallel::{self, Threads};
 
@@ -32,7 +32,7 @@ pub(super) struct Placed {
     pub path: PathBuf,
     pub target: PathBuf,
     /// The state of the new file.
-    pub new: Stamp,
+    pub new: FileState,
     pub backup: Option<Backup>,
     /// The old file, under the name that the new one had; none if there was no old one, or it is gone.
     pub old: Option<Temporary>,
@@ -51,14 +51,14 @@ impl Placed {
     /// Restores the old file, or says what stays instead.
     pub fn take_back(mut self) -> Result<(), Stays> {
         let Some(old) = self.old.take() else { return Err(Stays::New(self.keep().0, None)) };
-        let before = look(&old).ok();
+        let before = state_of(&old).ok();
         let restored = roll_back(&old, &self.target, &self.new);
         if matches!(restored, Ok(true)) {
             return Ok(());
         }
         // What somebody else has made of the new file may be all that there is beside the backup, so both stay.
         let (replaced, _) = self.keep();
-        let is_removed = |error: &io::Error| error.kind() == io::ErrorKind::NotFound && look(&old).ok() == before;
+        let is_removed = |error: &io::Error| error.kind() == io::ErrorKind::NotFound && state_of(&old).ok() == before;
         match restored {
             Err(error) if !is_removed(&error) => {
                 let fault = keep_aside(old, &replaced.path, error);
@@ -80,9 +80,9 @@ impl Placed {
 /// `path` is for messages.
 pub(super) fn over(
     temporary: Temporary,
-    new: &Stamp,
+    new: &FileState,
     target: &Path,
-    expected: &Stamp,
+    expected: &FileState,
     path: &Path,
 ) -> Result<Option<Temporary>, FileError> {
     let changed = || FileError::Changed { path: path.to_owned() };
@@ -92,7 +92,7 @@ pub(super) fn over(
         // Not every file system can do it, and not everyone who may rename may do it.
         Err(_) => return rename(temporary, target, path).map(|()| None),
     }
-    if look(&temporary).is_ok_and(|out| expected.same_but_for_names(&out)) {
+    if state_of(&temporary).is_ok_and(|out| expected.same_but_for_names(&out)) {
         return Ok(Some(temporary));
     }
     match roll_back(&temporary, target, new) {
@@ -108,13 +108,13 @@ pub(super) fn over(
 /// Somebody else may replace or change the target at any moment, and of two files the later one belongs there. So what
 /// comes out is compared with what was put in: if it is another, it is later than what has just taken its place, and goes
 /// back.
-fn roll_back(temporary: &Path, target: &Path, new: &Stamp) -> io::Result<bool> {
+fn roll_back(temporary: &Path, target: &Path, new: &FileState) -> io::Result<bool> {
     let mut put_in = *new;
     let mut is_restored = true;
     loop {
-        let goes_in = look(temporary)?;
+        let goes_in = state_of(temporary)?;
         exchange(temporary, target)?;
-        if look(temporary).is_ok_and(|out| put_in.same_but_for_names(&out)) {
+        if state_of(temporary).is_ok_and(|out| put_in.same_but_for_names(&out)) {
             return Ok(is_restored);
         }
         put_in = goes_in;
@@ -131,7 +131,7 @@ fn keep_aside(temporary: Temporary, path: &Path, source: io::Error) -> FileError
 pub(super) fn into_nothing(temporary: Temporary, target: &Path, path: &Path) -> Result<(), FileError> {
     temporary.rename_to_new(target).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => FileError::Appeared { path: path.to_owned() },
-        _ => FileError::Rename { path: path.to_owned(), source },
+        _ => Action::Rename.failed(path)(source),
     })
 }
 
@@ -152,7 +152,7 @@ fn exchange(temporary: &Path, target: &Path) -> Result<(), Errno> {
 }
 
 fn rename(temporary: Temporary, target: &Path, path: &Path) -> Result<(), FileError> {
-    temporary.rename_over(target).map_err(|source| FileError::Rename { path: path.to_owned(), source })
+    temporary.rename_over(target).map_err(Action::Rename.failed(path))
 }
 
 #[cfg(test)]
@@ -163,28 +163,28 @@ mod tests {
     use super::*;
 
     /// A new file and its state, a file to be replaced and its state.
-    fn pair(directory: &Path) -> (Temporary, Stamp, PathBuf, Stamp) {
+    fn pair(directory: &Path) -> (Temporary, FileState, PathBuf, FileState) {
         let target = directory.join("vm.xml");
         fs::write(&target, "old").unwrap();
         let (file, temporary) = temporary::create(&target, 0o600, &target, &Leftovers::default()).unwrap();
         temporary::write(&file, b"new", &target).unwrap();
-        let stamp = look(&target).unwrap();
-        (temporary, Stamp::of(&file).unwrap(), target, stamp)
+        let state = state_of(&target).unwrap();
+        (temporary, FileState::of(&file).unwrap(), target, state)
     }
 
     fn placed(directory: &Path) -> Placed {
-        let (temporary, new, target, stamp) = pair(directory);
-        let old = over(temporary, &new, &target, &stamp, &target).unwrap();
+        let (temporary, new, target, state) = pair(directory);
+        let old = over(temporary, &new, &target, &state, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"new");
         Placed { path: target.clone(), target, new, backup: None, old }
     }
 
     #[test]
-    fn a_change_after_the_last_look_is_put_back() {
+    fn a_change_after_the_check_unchanged_is_put_back() {
         let directory = tempfile::tempdir().unwrap();
-        let (temporary, new, target, stamp) = pair(directory.path());
+        let (temporary, new, target, state) = pair(directory.path());
         fs::write(&target, "theirs").unwrap();
-        let fault = over(temporary, &new, &target, &stamp, &target).unwrap_err();
+        let fault = over(temporary, &new, &target, &state, &target).unwrap_err();
         assert!(matches!(fault, FileError::Changed { .. }), "{fault}");
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -194,10 +194,10 @@ mod tests {
     fn what_is_placed_can_be_taken_back_as_the_very_file_that_it_was() {
         let directory = tempfile::tempdir().unwrap();
         let placed = placed(directory.path());
-        let (target, old) = (placed.target.clone(), look(placed.old.as_ref().unwrap()).unwrap());
+        let (target, old) = (placed.target.clone(), state_of(placed.old.as_ref().unwrap()).unwrap());
         placed.take_back().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
-        assert!(look(&target).unwrap().same_file(&old));
+        assert!(state_of(&target).unwrap().same_file(&old));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, accessat, lstat, statfs, statx};
 use rustix::io::Errno;
 
-use super::error::FileError;
-use super::stamp::Stamp;
+use super::error::{Action, FileError, Obstacle};
+use super::state::FileState;
 
 /// As many symbolic links as Linux itself follows (`MAXSYMLINKS`).
 const MAX_LINKS: usize = 40;
@@ -27,15 +27,15 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, FileError> {
             // EINVAL: it is no link.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => return Ok(place),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(place),
-            Err(source) => return Err(FileError::Look { path: path.to_owned(), source }),
+            Err(source) => return Err(Action::Stat.failed(path)(source)),
         };
         if is_descriptor(&place) {
             return Err(FileError::Descriptor { path: path.to_owned() });
         }
         // A relative link counts from its own directory; joining an absolute one gives just that.
-        place = directory_of(&place).join(link);
+        place = place.parent().unwrap_or(Path::new("")).join(link);
     }
-    Err(FileError::Look { path: path.to_owned(), source: Errno::LOOP.into() })
+    Err(Action::Stat.failed(path)(Errno::LOOP.into()))
 }
 
 fn is_descriptor(link: &Path) -> bool {
@@ -53,22 +53,24 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 }
 
 /// The state of what is at `target` now, the link itself if it is one.
-pub(super) fn look(target: &Path) -> io::Result<Stamp> {
+pub(super) fn state_of(target: &Path) -> io::Result<FileState> {
     Ok(lstat(target)?.into())
 }
 
 /// Refuses a file that its protection, or the kernel, would not let be rewritten, although a rename goes by the
 /// directory's permissions alone. `path` is for messages.
 pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
-    accessat(CWD, target, Access::WRITE_OK, AtFlags::EACCESS)
-        .map_err(|errno| FileError::NotWritable { path: path.to_owned(), source: errno.into() })?;
+    accessat(CWD, target, Access::WRITE_OK, AtFlags::EACCESS).map_err(|errno| match errno {
+        Errno::NOENT => FileError::Changed { path: path.to_owned() },
+        _ => FileError::NotWritable { path: path.to_owned(), source: errno.into() },
+    })?;
     // What would make the rename fail must fail now, before any other file is renamed.
     let attributes = attributes(target, AtFlags::SYMLINK_NOFOLLOW);
     if attributes.contains(StatxAttributes::APPEND) {
-        return Err(FileError::AppendOnly { path: path.to_owned() });
+        return Err(FileError::Irreplaceable { path: path.to_owned(), obstacle: Obstacle::AppendOnly });
     }
     if attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        return Err(FileError::MountPoint { path: path.to_owned() });
+        return Err(FileError::Irreplaceable { path: path.to_owned(), obstacle: Obstacle::MountPoint });
     }
     may_rename_in_directory_of(target)
 }
@@ -77,7 +79,7 @@ pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
 pub(super) fn may_rename_in_directory_of(target: &Path) -> Result<(), FileError> {
     let directory = directory_of(target);
     if attributes(directory, AtFlags::empty()).contains(StatxAttributes::APPEND) {
-        return Err(FileError::AppendOnly { path: directory.to_owned() });
+        return Err(FileError::Irreplaceable { path: directory.to_owned(), obstacle: Obstacle::AppendOnly });
     }
     Ok(())
 }
@@ -85,11 +87,8 @@ pub(super) fn may_rename_in_directory_of(target: &Path) -> Result<(), FileError>
 /// Refuses a directory that takes no new file beside `target`. `path` is for messages.
 pub(super) fn may_create_beside(target: &Path, path: &Path) -> Result<(), FileError> {
     let directory = directory_of(target);
-    accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| FileError::Create {
-        path: path.to_owned(),
-        directory: directory.to_owned(),
-        source: errno.into(),
-    })
+    accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+        .map_err(|errno| Action::CreateIn(directory.to_owned()).failed(path)(errno.into()))
 }
 
 /// What statx(2) says of `path`; nothing where the kernel or a sandbox does not know it.

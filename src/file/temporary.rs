@@ -13,7 +13,7 @@ use rustix::fs::{CWD, RenameFlags, renameat, renameat_with};
 use rustix::io::Errno;
 use tempfile::Builder;
 
-use super::error::FileError;
+use super::error::{Action, FileError};
 use super::target::directory_of;
 
 /// What follows the target's name in that of a temporary file, then six letters or digits, then [`SUFFIX`]:
@@ -122,7 +122,7 @@ pub(super) fn create(
         // Opened here, since the crate would add the temporary file's own name to an error.
         .make_in(directory, |place| OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(place))
         .and_then(|created| Ok(created.keep()?))
-        .map_err(|source| FileError::Create { path: path.to_owned(), directory: directory.to_owned(), source })?;
+        .map_err(Action::CreateIn(directory.to_owned()).failed(path))?;
     let (file, created) = created;
     // As the user would name it; the crate makes the path absolute.
     let path = created.file_name().map_or_else(|| created.clone(), |name| target.with_file_name(name));
@@ -141,7 +141,7 @@ fn prefix(target: &Path) -> OsString {
 
 /// Writes all of `contents`.
 pub(super) fn write(mut file: &File, contents: &[u8], path: &Path) -> Result<(), FileError> {
-    file.write_all(contents).map_err(|source| FileError::Write { path: path.to_owned(), source })
+    file.write_all(contents).map_err(Action::Write.failed(path))
 }
 
 #[cfg(test)]

@@ -141,8 +141,8 @@ fn file_help(error: &FileError) -> Option<String> {
         FileError::BackupExists { .. } => "move the old backup away, or give another suffix",
         FileError::Changed { .. } | FileError::Appeared { .. } => "look at it, and run the command again",
         FileError::KeptAside { .. } => "look at both files, and rename the one that is to stay",
-        FileError::Owner { .. } | FileError::Mode { .. } | FileError::Attribute { .. } => {
-            "the file is left alone rather than with looser protection; run as its owner, or as root"
+        FileError::Protection { .. } => {
+            "the file is unchanged, since its protection would be weaker; run as its owner, or as root"
         }
         _ => return None,
     };

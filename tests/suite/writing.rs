@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -36,26 +37,21 @@ fn the_file_after_the_option_is_not_taken_for_a_suffix() {
 
 #[test]
 fn mode_and_owner_are_kept() {
-    let scratch = Scratch::with("vm.xml", bare(1));
-    let path = scratch.path("vm.xml");
-    // Only root may give a file away.
-    let given = chown(&path, Some(1234), Some(2345)).is_ok();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_has("vm.xml").check();
-    let after = fs::metadata(path).unwrap();
-    assert_eq!(after.mode() & 0o7777, 0o640);
-    if given {
-        assert_eq!((after.uid(), after.gid()), (1234, 2345));
-    } else {
-        skipped("not root: the owner cannot be another");
+    for mode in [0o600, 0o640, 0o644, 0o664, 0o755, 0o4755, 0o2750, 0o1666] {
+        let scratch = Scratch::with("vm.xml", bare(1));
+        let path = scratch.path("vm.xml");
+        // Only root may give a file away.
+        let is_given = chown(&path, Some(1234), Some(2345)).is_ok();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_has("vm.xml").check();
+        let after = fs::metadata(path).unwrap();
+        assert_eq!(after.mode() & 0o7777, mode);
+        if is_given {
+            assert_eq!((after.uid(), after.gid()), (1234, 2345));
+        } else {
+            skipped("not root: the owner cannot be another");
+        }
     }
-}
-
-#[test]
-fn a_symlink_is_followed_and_stays_a_link() {
-    let scratch = Scratch::with("store/vm.xml", bare(1));
-    symlink("store/vm.xml", scratch.path("link.xml")).unwrap();
-    scratch.fill(["-i", "link.xml"]).leaves("store/vm.xml", filled(1)).stderr_has(".xml").check();
 }
 
 #[test]
@@ -66,13 +62,45 @@ fn a_file_with_other_hard_links_is_refused() {
     scratch.fill(["vm.xml"]).stdout(filled(1)).check();
 }
 
-#[test]
-fn what_is_no_regular_file_is_refused_in_place_without_hanging() {
+/// Makes a FIFO, a directory, a socket, and links to the FIFO and to nothing.
+fn with_special_files() -> (Scratch, UnixListener) {
     let scratch = Scratch::new();
     mknodat(CWD, scratch.path("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     fs::create_dir(scratch.path("directory")).unwrap();
-    for name in ["fifo", "directory", "/dev/null"] {
-        scratch.fill(["-i", name]).status(2).stderr_has(name).check();
+    symlink("fifo", scratch.path("link")).unwrap();
+    symlink("gone.xml", scratch.path("dangling")).unwrap();
+    let listener = UnixListener::bind(scratch.path("socket")).unwrap();
+    (scratch, listener)
+}
+
+#[test]
+fn only_a_regular_file_is_rewritten_in_place_and_nothing_is_waited_for() {
+    let (scratch, _listener) = with_special_files();
+    for (name, message) in [
+        ("fifo", "fifo is a FIFO, not a regular file"),
+        ("directory", "directory is a directory, not a regular file"),
+        ("link", "link is a FIFO, not a regular file"),
+        ("socket", "socket is a socket, not a regular file"),
+        ("/dev/null", "/dev/null is a character device, not a regular file"),
+        ("dangling", "dangling is a symbolic link to gone.xml, which does not exist"),
+    ] {
+        scratch.fill(["-i", name]).status(2).stderr_has(message).check();
+    }
+}
+
+#[test]
+fn output_goes_to_a_regular_file_only() {
+    let (scratch, _listener) = with_special_files();
+    for (name, message) in [
+        ("fifo", "fifo is a FIFO, not a regular file"),
+        ("directory", "directory is a directory, not a regular file"),
+        ("/dev/null", "/dev/null is a character device, not a regular file"),
+        ("/dev/stdout", "/dev/stdout is an open descriptor, not a file that could be replaced"),
+        ("/dev/fd/1", "/dev/fd/1 is an open descriptor, not a file that could be replaced"),
+        ("dangling", "dangling is a symbolic link to gone.xml, which does not exist"),
+        ("new/", "new/: no such file"),
+    ] {
+        scratch.fill(["-o", name]).stdin(bare(1)).status(2).stderr_has(message).check();
     }
 }
 
@@ -138,6 +166,21 @@ fn output_replaces_what_was_there_and_an_error_does_not() {
     let scratch = Scratch::with("out.xml", "old");
     scratch.fill(["-o", "out.xml"]).stdin(guest(ABSENT, &NONE)).status(2).stderr_has(ABSENT).check();
     scratch.fill(["-o", "out.xml"]).stdin(bare(1)).leaves("out.xml", filled(1)).stderr_any().check();
+}
+
+#[test]
+fn output_has_the_mode_of_a_new_file_or_of_the_one_that_it_replaces() {
+    let scratch = Scratch::with("usual", "");
+    scratch.file("real.xml", "old");
+    fs::set_permissions(scratch.path("real.xml"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("real.xml", scratch.path("link.xml")).unwrap();
+    let mode = |name: &str| fs::metadata(scratch.path(name)).unwrap().mode();
+    scratch.fill(["-o", "new.xml"]).stdin(bare(1)).leaves("new.xml", filled(1)).check();
+    assert_eq!(mode("new.xml"), mode("usual"));
+    scratch.fill(["-o", "link.xml"]).stdin(bare(1)).leaves("real.xml", filled(1)).check();
+    assert_eq!(mode("real.xml") & 0o7777, 0o640);
+    fs::hard_link(scratch.path("real.xml"), scratch.path("other.xml")).unwrap();
+    scratch.fill(["-o", "real.xml"]).stdin(bare(2)).status(2).stderr_has("real.xml has 2 hard links").check();
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(super) fn prepare(
     let mut warning = None;
     if let (Output::InPlace(suffix), true) = (&settings.output, changes) {
         if settings.dry_run {
-            file::foresee(&original, suffix.as_ref()).map_err(|error| vec![Diagnostic::of_file(&error)])?;
+            file::preflight(&original, suffix.as_ref()).map_err(|error| vec![Diagnostic::of_file(&error)])?;
         } else if document.is_generated {
             warning = Some(overwritten_by_libvirt(input, &document, rewrite));
         }

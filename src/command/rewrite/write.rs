@@ -30,7 +30,8 @@ pub(super) fn write(
     streams: &mut Streams<'_>,
 ) -> Result<Written, Failure> {
     // Not before: until now a signal leaves nothing behind, and standard input may be waited for.
-    let interrupt = Interrupt::listen().map_err(|error| Failure::of(Diagnostic::of_file(&error)))?;
+    let interrupt = Interrupt::listen()
+        .map_err(|error| Failure::of(Diagnostic::error(format!("cannot catch signals: {error}"))))?;
     let batch = Batch::new(&interrupt).with_jobs(settings.jobs);
     let is_in_place = matches!(settings.output, Output::InPlace(_));
     let products: Vec<_> = prepared.iter().filter_map(|document| document.product.as_deref()).collect();
@@ -41,7 +42,7 @@ pub(super) fn write(
         progress.step();
         staged
     });
-    let (staged, mut faults) = parallel::apart(results);
+    let (staged, mut faults) = parallel::partition_results(results);
 
     let mut replaced = Vec::new();
     if faults.is_empty() || settings.keep_going {
@@ -69,7 +70,7 @@ pub(super) fn write(
         progress.pause(|| replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite))));
     }
     // A signal is told by the exit status; what else went wrong is told all the same.
-    faults.retain(|fault| !matches!(fault, FileError::Interrupted { .. }));
+    faults.retain(|fault| !matches!(fault, FileError::Interrupted));
     let failed = faults.iter().filter(|fault| !matches!(fault, FileError::NotDurable { .. })).count();
     let faults = faults.iter().map(Diagnostic::of_file).collect();
     Ok(Written { replaced: replaced.len(), failed, faults, signal: interrupt.caught() })
@@ -91,7 +92,7 @@ fn commit(batch: &Batch<'_>, staged: Vec<Staged>, keep_going: bool) -> (Vec<Repl
     }
     match batch.commit(staged) {
         Ok(replaced) => (replaced, Vec::new()),
-        Err(CommitError { faults, replaced }) => (replaced, faults),
+        Err(CommitError { errors, replaced }) => (replaced, errors),
     }
 }
 

@@ -25,33 +25,10 @@ fn stage(batch: &Batch<'_>, paths: &[PathBuf], backup: Option<&Suffix>) -> Vec<S
 }
 
 #[test]
-fn all_are_replaced_in_their_order() {
+fn one_that_fails_changes_none_and_all_errors_are_returned() {
     let scratch = Scratch::new();
     let paths = files(&scratch);
-    let interrupt = Interrupt::deaf();
-    let batch = Batch::new(&interrupt);
-    let replaced = batch.commit(stage(&batch, &paths, None)).unwrap();
-    assert!(replaced.iter().map(|replaced| &replaced.path).eq(&paths));
-    assert_eq!(contents(&scratch), vec![NEW; COUNT]);
-}
-
-#[test]
-fn where_syncfs_hides_errors_each_file_is_synced_and_the_result_is_the_same() {
-    let scratch = Scratch::new();
-    let paths = files(&scratch);
-    let interrupt = Interrupt::deaf();
-    let batch = Batch::one_by_one(&interrupt);
-    batch.commit(stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()))).unwrap();
-    let found = contents(&scratch);
-    assert_eq!(found.len(), 2 * COUNT);
-    assert_eq!(found.iter().filter(|contents| *contents == NEW).count(), COUNT);
-}
-
-#[test]
-fn one_that_fails_changes_none_and_all_faults_are_told() {
-    let scratch = Scratch::new();
-    let paths = files(&scratch);
-    let interrupt = Interrupt::deaf();
+    let interrupt = Interrupt::disabled();
     let batch = Batch::new(&interrupt);
     let staged = stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()));
     std::thread::sleep(Duration::from_millis(20));
@@ -59,7 +36,7 @@ fn one_that_fails_changes_none_and_all_faults_are_told() {
     fs::write(&paths[31], OLD).unwrap();
     let error = batch.commit(staged).unwrap_err();
     assert_eq!(error.replaced, []);
-    assert!(matches!(&error.faults[..], [FileError::Changed { path: one }, FileError::Changed { path: two }]
+    assert!(matches!(&error.errors[..], [FileError::Changed { path: one }, FileError::Changed { path: two }]
         if *one == paths[7] && *two == paths[31]));
     assert_eq!(contents(&scratch), vec![OLD; COUNT], "no new file, no backup, no temporary file");
 }
@@ -68,13 +45,13 @@ fn one_that_fails_changes_none_and_all_faults_are_told() {
 fn a_backup_that_cannot_be_made_takes_the_others_back() {
     let scratch = Scratch::new();
     let paths = files(&scratch);
-    let interrupt = Interrupt::deaf();
+    let interrupt = Interrupt::disabled();
     let batch = Batch::new(&interrupt);
     let staged = stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()));
     let theirs = paths[COUNT - 1].with_extension("xml.bak");
     fs::write(&theirs, b"theirs").unwrap();
     let error = batch.commit(staged).unwrap_err();
-    assert!(matches!(&error.faults[..], [FileError::BackupExists { .. }]));
+    assert!(matches!(&error.errors[..], [FileError::BackupExists { .. }]));
     assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
     fs::remove_file(theirs).unwrap();
     assert_eq!(contents(&scratch), vec![OLD; COUNT]);
@@ -88,42 +65,12 @@ fn one_that_fails_only_when_others_are_in_their_place_puts_them_back() {
     let before = inodes(&paths);
     // The same file twice: the second time it has changed, and that could not be seen before.
     paths.push(paths[5].clone());
-    let interrupt = Interrupt::deaf();
+    let interrupt = Interrupt::disabled();
     let batch = Batch::new(&interrupt);
-    let fault = only_fault(batch.commit(stage(&batch, &paths, None)));
-    assert!(matches!(&fault, FileError::Changed { path } if *path == paths[5]), "{fault}");
+    let error = only_error(batch.commit(stage(&batch, &paths, None)));
+    assert!(matches!(&error, FileError::Changed { path } if *path == paths[5]), "{error}");
     assert_eq!(contents(&scratch), vec![OLD; COUNT]);
     assert_eq!(inodes(&paths[..COUNT]), before);
-}
-
-#[test]
-fn files_may_be_staged_by_several_threads() {
-    let scratch = Scratch::new();
-    let paths = files(&scratch);
-    let interrupt = Interrupt::deaf();
-    let batch = Batch::new(&interrupt);
-    let staged = std::thread::scope(|scope| {
-        let halves: Vec<_> = paths.chunks(COUNT / 2).map(|half| scope.spawn(|| stage(&batch, half, None))).collect();
-        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
-    });
-    assert_eq!(batch.commit(staged).unwrap().len(), COUNT);
-    assert_eq!(contents(&scratch), vec![NEW; COUNT]);
-}
-
-#[test]
-fn a_signal_before_the_first_rename_leaves_all_alone() {
-    let scratch = Scratch::new();
-    let paths = files(&scratch);
-    let quiet = Interrupt::deaf();
-    let staged = stage(&Batch::new(&quiet), &paths, None);
-    let interrupt = Interrupt::by(Signal::Terminate);
-    // It syncs one by one, as it was not this batch that wrote the files.
-    let batch = Batch::one_by_one(&interrupt);
-    let fault = only_fault(batch.commit(staged));
-    assert!(matches!(fault, FileError::Interrupted { signal: Signal::Terminate }), "{fault}");
-    let fault = batch.stage(&original(&paths[0]), NEW, None).unwrap_err();
-    assert!(matches!(fault, FileError::Interrupted { .. }), "{fault}");
-    assert_eq!(contents(&scratch), vec![OLD; COUNT]);
 }
 
 /// What this test does with signals it does to the process, so it has a process of its own.

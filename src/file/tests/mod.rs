@@ -1,4 +1,4 @@
-//! One test for each promise about a single file and about many, named after it.
+//! Unit tests of the promises about files that a user cannot see from outside.
 
 mod many;
 mod one;
@@ -18,7 +18,7 @@ use super::*;
 const OLD: &[u8] = b"<domain>old</domain>\n";
 const NEW: &[u8] = b"<domain>new, and longer</domain>\n";
 
-/// A directory of its own, with what tests ask again and again.
+/// A temporary directory.
 struct Scratch(TempDir);
 
 impl Scratch {
@@ -59,7 +59,7 @@ fn original(path: &Path) -> Original {
 
 /// Reads, stages and commits one file.
 fn replace(path: &Path, backup: Option<&str>) -> Result<Vec<Replaced>, CommitError> {
-    let interrupt = Interrupt::deaf();
+    let interrupt = Interrupt::disabled();
     let batch = Batch::new(&interrupt);
     let original = read(&Input::File(path.to_owned()), Purpose::Replacing)?;
     let suffix = backup.map(|suffix| Suffix::new(suffix).unwrap());
@@ -67,16 +67,12 @@ fn replace(path: &Path, backup: Option<&str>) -> Result<Vec<Replaced>, CommitErr
     batch.commit(vec![staged])
 }
 
-/// The only fault of a commit that failed and replaced nothing.
-fn only_fault(result: Result<Vec<Replaced>, CommitError>) -> FileError {
+/// The only error of a commit that failed and replaced nothing.
+fn only_error(result: Result<Vec<Replaced>, CommitError>) -> FileError {
     let mut error = result.unwrap_err();
     assert_eq!(error.replaced, [], "{error}");
-    assert_eq!(error.faults.len(), 1, "{error}");
-    error.faults.remove(0)
-}
-
-fn mode(path: &Path) -> u32 {
-    path.metadata().unwrap().permissions().mode() & 0o7777
+    assert_eq!(error.errors.len(), 1, "{error}");
+    error.errors.remove(0)
 }
 
 fn set_mode(path: &Path, mode: u32) {

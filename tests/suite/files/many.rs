@@ -200,7 +200,7 @@ fn a_directory_that_cannot_be_brought_to_disk_is_an_error_although_all_files_are
     for option in ["-i", "-ki"] {
         let scratch = guests(20);
         let run = leaves_all_filled(scratch.fill(["-q", option, "*.xml"]), 20).status(2);
-        let run = run.stderr_has("replaced, but the directory . could not be written to disk");
+        let run = run.stderr_has("replaced, but the directory . could not be synced to disk");
         let directory = scratch.dir();
         let inject = ["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "-P"];
         run.under(inject.map(OsStr::new).into_iter().chain([directory.as_os_str()])).check();

@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Stat, fstat};
 /// The kernel's clock for these times ticks every few milliseconds on most file systems (finer since Linux 6.13); a
 /// write of the same length in the very tick in which the file was read is the one change that goes unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileState {
     pub dev: u64,
     pub ino: u64,
     pub size: u64,
@@ -25,7 +25,7 @@ pub(super) struct Stamp {
     pub links: u64,
 }
 
-impl Stamp {
+impl FileState {
     /// The state of an open file.
     pub fn of(file: &File) -> io::Result<Self> {
         Ok(fstat(file)?.into())
@@ -55,7 +55,7 @@ impl Stamp {
 
 /// Not by way of `std`, which asks with statx(2) for more than is wanted here: that takes half as long again, and several of
 /// these are taken of each file.
-impl From<Stat> for Stamp {
+impl From<Stat> for FileState {
     #[allow(clippy::unnecessary_cast, reason = "the types differ between processors")]
     fn from(found: Stat) -> Self {
         Self {
@@ -78,20 +78,31 @@ mod tests {
 
     #[test]
     fn any_change_is_seen_and_only_names_may_change_where_names_are_ours() {
-        let one =
-            Stamp { dev: 1, ino: 2, size: 3, mtime: (4, 5), ctime: (6, 7), mode: 0o100_644, uid: 8, gid: 9, links: 1 };
-        for named in [Stamp { ctime: (6, 8), ..one }, Stamp { ctime: (7, 7), ..one }, Stamp { links: 2, ..one }] {
+        let one = FileState {
+            dev: 1,
+            ino: 2,
+            size: 3,
+            mtime: (4, 5),
+            ctime: (6, 7),
+            mode: 0o100_644,
+            uid: 8,
+            gid: 9,
+            links: 1,
+        };
+        for named in
+            [FileState { ctime: (6, 8), ..one }, FileState { ctime: (7, 7), ..one }, FileState { links: 2, ..one }]
+        {
             assert!(named != one && one.same_but_for_names(&named), "{named:?}");
         }
         for changed in [
-            Stamp { dev: 2, ..one },
-            Stamp { ino: 3, ..one },
-            Stamp { size: 4, ..one },
-            Stamp { mtime: (4, 6), ..one },
-            Stamp { mtime: (5, 5), ..one },
-            Stamp { mode: 0o100_600, ..one },
-            Stamp { uid: 9, ..one },
-            Stamp { gid: 8, ..one },
+            FileState { dev: 2, ..one },
+            FileState { ino: 3, ..one },
+            FileState { size: 4, ..one },
+            FileState { mtime: (4, 6), ..one },
+            FileState { mtime: (5, 5), ..one },
+            FileState { mode: 0o100_600, ..one },
+            FileState { uid: 9, ..one },
+            FileState { gid: 8, ..one },
         ] {
             assert!(changed != one && !one.same_but_for_names(&changed), "{changed:?}");
         }
@@ -102,13 +113,13 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
         let file = tempfile::tempfile().unwrap();
         file.set_len(3).unwrap();
-        let (stamp, found) = (Stamp::of(&file).unwrap(), file.metadata().unwrap());
-        assert_eq!((stamp.dev, stamp.ino, stamp.size), (found.dev(), found.ino(), 3));
+        let (state, found) = (FileState::of(&file).unwrap(), file.metadata().unwrap());
+        assert_eq!((state.dev, state.ino, state.size), (found.dev(), found.ino(), 3));
         assert_eq!(
-            (stamp.mtime, stamp.ctime),
+            (state.mtime, state.ctime),
             ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()))
         );
-        assert_eq!((stamp.mode, stamp.uid, stamp.gid), (found.mode(), found.uid(), found.gid()));
-        assert_eq!((stamp.links, stamp.file_type()), (found.nlink(), FileType::RegularFile));
+        assert_eq!((state.mode, state.uid, state.gid), (found.mode(), found.uid(), found.gid()));
+        assert_eq!((state.links, state.file_type()), (found.nlink(), FileType::RegularFile));
     }
 }
