@@ -1,122 +1,156 @@
-//! How far a long run is, on a terminal.
+//! A progress bar for long runs, on a terminal.
+//!
+//! A few lines instead of a crate: the usual one needs `pow`, and loading libm takes a thirtieth of a short run.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+/// A shorter run shows no bar.
+const DELAY: Duration = Duration::from_millis(500);
 
-/// A run that lasts no longer shows nothing.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How often the bar is drawn.
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often it is drawn.
-const EVERY: Duration = Duration::from_millis(100);
+/// How many characters are between the brackets.
+const WIDTH: usize = 30;
 
-const STYLE: &str = "{msg} [{bar:30}] {pos}/{len}";
+/// Returns to the start of the line and erases it.
+const ERASE: &str = "\r\x1b[2K";
 
-/// A bar that one thread draws, and only that one: those that work count, and need not wait for a terminal.
+/// What cuts a line off at the edge of the terminal (DECAWM), since a bar that wraps could not be erased, and what ends it.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
+/// A bar that a thread of its own draws, so that the workers only count and never wait for a terminal.
 ///
-/// Dropped, it is gone from the screen.
+/// Dropping it erases it.
 pub(super) struct Progress {
     shared: Arc<Shared>,
-    /// Nothing where there is nothing to draw on.
+    /// Nothing if the bar is not shown.
     drawing: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 #[derive(Default)]
 struct Shared {
     done: AtomicUsize,
-    screen: Mutex<Screen>,
+    bar: Mutex<Bar>,
 }
 
 #[derive(Default)]
-struct Screen {
+struct Bar {
     what: &'static str,
     count: usize,
-    bar: Option<ProgressBar>,
+    is_drawn: bool,
 }
 
 impl Progress {
-    /// Begins to count; draws where `visible`, once it has lasted.
+    /// Starts to count; draws if `visible`, after a while.
     pub fn new(visible: bool) -> Self {
         let shared = Arc::<Shared>::default();
         let draw = |ended| {
             let shared = Arc::clone(&shared);
-            thread::Builder::new().spawn(move || shared.draw(&ended))
+            thread::Builder::new().spawn(move || shared.draw_until(&ended))
         };
         let (end, ended) = channel();
-        // Without that thread there is no bar, and nothing else is lacking.
+        // Without that thread only the bar is missing.
         let drawing = visible.then(|| draw(ended).ok()).flatten().map(|thread| (end, thread));
         Self { shared, drawing }
     }
 
-    /// Begins the next part of the work: `count` times `what`.
+    /// Starts the next part of the work: `count` steps of `what`.
     pub fn begin(&self, what: &'static str, count: usize) {
-        self.shared.screen().count = count;
+        let mut bar = self.shared.bar();
+        (bar.what, bar.count) = (what, count);
         self.shared.done.store(0, Ordering::Relaxed);
-        self.say(what);
     }
 
-    /// Says what is done now, where it cannot be counted.
+    /// Changes what is shown beside the bar.
     pub fn say(&self, what: &'static str) {
-        let mut screen = self.shared.screen();
-        screen.what = what;
-        if let Some(bar) = &screen.bar {
-            bar.set_message(what);
-        }
+        self.shared.bar().what = what;
     }
 
-    /// One more is done.
+    /// Counts a step.
     pub fn step(&self) {
         self.shared.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Writes messages, with the bar out of the way.
+    /// Writes messages while the bar is erased.
     pub fn pause<R>(&self, write: impl FnOnce() -> R) -> R {
-        let screen = self.shared.screen();
-        match &screen.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        let mut bar = self.shared.bar();
+        bar.erase();
+        write()
     }
 }
 
 impl Shared {
-    fn screen(&self) -> MutexGuard<'_, Screen> {
-        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bar(&self) -> MutexGuard<'_, Bar> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Draws until the other end of `ended` is dropped.
-    fn draw(&self, ended: &Receiver<()>) {
-        let mut wait = PATIENCE;
+    fn draw_until(&self, ended: &Receiver<()>) {
+        let mut wait = DELAY;
         while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-            wait = EVERY;
-            let mut screen = self.screen();
-            let (what, count) = (screen.what, screen.count);
-            let bar = screen.bar.get_or_insert_with(|| {
-                let style = ProgressStyle::with_template(STYLE).unwrap_or_else(|_| ProgressStyle::default_bar());
-                let bar = ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::stderr());
-                bar.with_style(style.progress_chars("=> ")).with_message(what)
-            });
-            bar.update(|state| {
-                state.set_len(count as u64);
-                state.set_pos(self.done.load(Ordering::Relaxed) as u64);
-            });
+            wait = INTERVAL;
+            self.bar().draw(self.done.load(Ordering::Relaxed));
         }
-        if let Some(bar) = &self.screen().bar {
-            bar.finish_and_clear();
+        self.bar().erase();
+    }
+}
+
+impl Bar {
+    fn draw(&mut self, done: usize) {
+        self.is_drawn = true;
+        show(&format!("{ERASE}{NO_WRAP}{}{WRAP}", line(self.what, done, self.count)));
+    }
+
+    fn erase(&mut self) {
+        if std::mem::take(&mut self.is_drawn) {
+            show(ERASE);
         }
     }
+}
+
+/// `reading [==========>         ] 37/100`.
+fn line(what: &str, done: usize, count: usize) -> String {
+    let filled = (done * WIDTH).checked_div(count).map_or(WIDTH, |filled| filled.min(WIDTH));
+    let head = if filled < WIDTH { ">" } else { "" };
+    let bar = format!("{}{head}", "=".repeat(filled));
+    format!("{what} [{bar:WIDTH$}] {done}/{count}")
+}
+
+fn show(text: &str) {
+    // Errors are ignored: nothing but the bar is lost.
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((end, thread)) = self.drawing.take() {
             drop(end);
-            // What it panicked with, if it did, is on the screen.
+            // A panic of the thread has been reported already.
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_grows_from_empty_to_full() {
+        for (done, count, wanted) in [
+            (0, 3, "reading [>                             ] 0/3"),
+            (1, 3, "reading [==========>                   ] 1/3"),
+            (3, 3, "reading [==============================] 3/3"),
+            (0, 0, "reading [==============================] 0/0"),
+        ] {
+            assert_eq!(line("reading", done, count), wanted);
         }
     }
 }
