@@ -1,29 +1,29 @@
-//! The same for each of many, by several threads, with the results in their order.
+//! An ordered parallel map.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
-/// How many threads are to be set to work.
+/// How many threads to use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Threads {
-    /// At most; none is as many as there are processors.
+    /// The maximum; `None` means one per processor.
     pub most: Option<NonZeroUsize>,
-    /// How many items are worth a thread.
+    /// How many items justify a thread.
     pub share: NonZeroUsize,
 }
 
 impl Threads {
-    /// At most `most`, for items of which each is worth a thread.
+    /// At most `most` threads, for items that are each worth a thread.
     pub fn for_each(most: Option<NonZeroUsize>) -> Self {
         Self { most, share: NonZeroUsize::MIN }
     }
 
-    /// How many so many items are worth.
+    /// How many threads to use for `count` items.
     fn for_items(self, count: usize) -> usize {
         match count / self.share {
-            // To count the processors takes as long as a document does, so one document does without.
+            // Counting the processors takes as long as a document does, so it is not done for one document.
             0 | 1 => 1,
             worth => {
                 let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -33,9 +33,9 @@ impl Threads {
     }
 }
 
-/// What `work` makes of each of `items`, in their order, whoever is done first.
+/// Applies `work` to each of `items` and returns the results in the same order.
 ///
-/// Where they are not worth two threads, they are worked on here and now.
+/// Starts no threads if the items are not worth two.
 pub(crate) fn map<I: Send, R: Send + Sync>(
     items: impl IntoIterator<Item = I, IntoIter: ExactSizeIterator>,
     threads: Threads,
@@ -50,7 +50,7 @@ pub(crate) fn map<I: Send, R: Send + Sync>(
     let places: Vec<_> = items.map(|item| (Mutex::new(Some(item)), OnceLock::new())).collect();
     let take = || {
         while let Some((item, result)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // Each number is taken once, so the item is still there, and no result yet.
+            // Each index is taken once, so the item is there and has no result yet.
             let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(item) = item {
                 let _ = result.set(work(item));
@@ -58,11 +58,11 @@ pub(crate) fn map<I: Send, R: Send + Sync>(
         }
     };
     thread::scope(|scope| {
-        // The caller only waits. If it worked too, Linux would have it share a processor with one of the others, until some
-        // milliseconds later it sees that another is idle.
+        // The caller only waits. If it worked too, Linux would let it share a processor with a worker for some milliseconds
+        // before moving one to an idle processor.
         let workers: Vec<_> =
             (0..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, take).ok()).collect();
-        // Threads that cannot be had are done without.
+        // If no thread can be started, the caller does the work.
         if workers.is_empty() {
             take();
         }
@@ -73,7 +73,7 @@ pub(crate) fn map<I: Send, R: Send + Sync>(
     places.into_iter().filter_map(|(_, result)| result.into_inner()).collect()
 }
 
-/// What succeeded and what failed, each in its order.
+/// Separates results into successes and failures, each in the same order.
 pub(crate) fn partition_results<T, E>(results: impl IntoIterator<Item = Result<T, E>>) -> (Vec<T>, Vec<E>) {
     let results = results.into_iter();
     let mut done = Vec::with_capacity(results.size_hint().0);
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_come_in_the_order_of_the_items_whoever_is_done_first() {
+    fn results_are_in_the_order_of_the_items() {
         let items: Vec<u64> = (0..50).collect();
         for jobs in [0, 1, 2, 7, 50, 1000] {
             let work = |item: &u64| {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn little_work_is_no_thread_s() {
+    fn little_work_starts_no_threads() {
         let threads = |most, share| Threads { most: NonZeroUsize::new(most), share: NonZeroUsize::new(share).unwrap() };
         for (most, share, count, wanted) in [
             (8, 1, 0, 1),
@@ -119,7 +119,7 @@ mod tests {
             (8, 32, 63, 1),
             (8, 32, 64, 2),
             (8, 32, 1000, 8),
-            // None is as many as there are processors.
+            // None means one per processor.
             (0, 32, 63, 1),
         ] {
             assert_eq!(
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// Where panics unwind; in a release they end the program at once.
+    /// In a release build a panic aborts instead of unwinding.
     #[test]
     fn a_panic_is_not_lost() {
         let result = std::panic::catch_unwind(|| {

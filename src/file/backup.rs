@@ -1,10 +1,9 @@
-//! The old file under a second name, before the new one takes its place.
+//! Backups of files that are replaced.
 //!
-//! A backup that exists already is never overwritten. GNU's `sed -i`, `cp -b` and `patch -b` all overwrite a simple
-//! backup, and there it is known to hurt: the second run replaces the only copy of the original by the result of the
-//! first. GNU's own remedy, numbered backups, needs a choice that the suffix alone does not make. So the file is left
-//! alone and the error names the backup. Repeating a run is not hindered by that: a file that needs no change is not
-//! backed up.
+//! An existing backup is never overwritten. GNU's `sed -i`, `cp -b` and `patch -b` overwrite a simple backup, and so the
+//! second run replaces the only copy of the original with the result of the first. Numbered backups, GNU's remedy, would
+//! need another option. So an existing backup is an error. A run can still be repeated, since a file that needs no change
+//! is not backed up.
 
 use std::ffi::OsString;
 use std::fs::{self, FileTimes};
@@ -22,12 +21,12 @@ use super::state::FileState;
 use super::target::state_of;
 use super::temporary::{self, Leftovers};
 
-/// What is appended to a file's name to name its backup: `.bak`.
+/// The suffix that turns a file's name into that of its backup, such as `.bak`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suffix(OsString);
 
 impl Suffix {
-    /// Takes a suffix that names another file in the same directory.
+    /// Checks that the suffix names another file in the same directory.
     ///
     /// # Errors
     /// If it is empty or contains a slash.
@@ -39,7 +38,7 @@ impl Suffix {
         Ok(Self(suffix))
     }
 
-    /// The backup of `target`, beside it.
+    /// The path of the backup of `target`.
     pub(super) fn beside(&self, target: &Path) -> PathBuf {
         let mut name = target.as_os_str().to_owned();
         name.push(&self.0);
@@ -52,7 +51,7 @@ impl Suffix {
 #[error("the backup suffix is empty or contains a slash")]
 pub struct BadSuffix;
 
-/// A backup that is planned or made. Until it is [kept](Self::keep), dropping it removes what was made.
+/// A backup that is planned or made. Dropping it removes it, unless it was [kept](Self::keep).
 #[derive(Debug)]
 pub(super) struct Backup {
     path: PathBuf,
@@ -63,15 +62,14 @@ pub(super) struct Backup {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Planned,
-    /// It stood there before: another name of the very file that is to be replaced, from a run that was killed at the
-    /// wrong moment.
+    /// It exists as another name of the file that is to be replaced, from a run that was killed before the rename.
     Found,
     Made,
     Kept,
 }
 
 impl Backup {
-    /// Plans the backup of `target`, whose state is `state`; `path` is for messages.
+    /// Plans the backup of `target`, which is in the state `state`.
     pub fn plan(target: &Path, state: &FileState, suffix: &Suffix, leftovers: &Leftovers) -> Result<Self, FileError> {
         let backup = suffix.beside(target);
         let state = match state_of(&backup) {
@@ -83,16 +81,16 @@ impl Backup {
         Ok(Self { path: backup, state, leftovers: leftovers.clone() })
     }
 
-    /// Whether the file has one more name than it should, since its backup is one.
+    /// Whether the backup is another name of the file, made by an earlier run.
     pub fn is_found(&self) -> bool {
         self.state == State::Found
     }
 
-    /// Makes the backup of `target`, and takes down in `state` what that changes of it.
+    /// Makes the backup of `target`, and updates `state`, which that changes.
     ///
-    /// A second name is the best of copies: complete from the start, protected as it was, with its times, and it keeps
-    /// what a program that has the file open writes to it later. Where there are no hard links (FAT), or the kernel
-    /// forbids them, it is a copy.
+    /// A hard link is better than a copy: it is complete at once, has the same protection and times, and receives what a
+    /// program that has the file open writes later. If the file system (FAT) or the kernel refuses hard links, the file is
+    /// copied. `path` is for messages.
     pub fn make(&mut self, target: &Path, state: &mut FileState, path: &Path) -> Result<(), FileError> {
         if self.state != State::Planned {
             return Ok(());
@@ -112,25 +110,25 @@ impl Backup {
         }
     }
 
-    /// Copies `target` to the backup, with its protection and its times, and brings the copy to disk.
+    /// Copies `target` to the backup, with its protection and times, and syncs the copy.
     fn copy(&mut self, target: &Path, state: &FileState, path: &Path) -> Result<(), FileError> {
-        let fault = |source| Action::BackUp.failed(&self.path)(source);
-        let mut old = open_with(target, OFlags::NOFOLLOW).map_err(fault)?;
+        let failed = |source| Action::BackUp.failed(&self.path)(source);
+        let mut old = open_with(target, OFlags::NOFOLLOW).map_err(failed)?;
         let (mut file, temporary) = temporary::create(&self.path, state.permissions() & 0o600, path, &self.leftovers)?;
-        io::copy(&mut old, &mut file).map_err(fault)?;
-        let created = FileState::of(&file).map_err(fault)?;
+        io::copy(&mut old, &mut file).map_err(failed)?;
+        let created = FileState::of(&file).map_err(failed)?;
         protection::carry_over(target, state, &file, &created, path)?;
         let times = old
             .metadata()
             .and_then(|found| Ok(FileTimes::new().set_accessed(found.accessed()?).set_modified(found.modified()?)));
-        times.and_then(|times| file.set_times(times)).map_err(fault)?;
-        file.sync_all().map_err(fault)?;
-        temporary.rename_to_new(&self.path).map_err(fault)?;
+        times.and_then(|times| file.set_times(times)).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        temporary.rename_to_new(&self.path).map_err(failed)?;
         self.state = State::Made;
         Ok(())
     }
 
-    /// Keeps it, as the file has been replaced, and says where it is.
+    /// Keeps the backup, and returns its path.
     pub fn keep(mut self) -> PathBuf {
         self.state = State::Kept;
         std::mem::take(&mut self.path)
@@ -152,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_there_are_no_hard_links_the_backup_is_a_copy_with_the_same_protection_and_times() {
+    fn a_copied_backup_has_the_same_protection_and_times() {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("vm.xml");
         fs::write(&target, "old").unwrap();

@@ -1,4 +1,4 @@
-//! Putting new files in their place, once all of them are written.
+//! Renames new files over their targets, once all of them are written.
 
 use std::io;
 use std::path::Path;
@@ -36,18 +36,17 @@ fn summary(errors: &[FileError], replaced: &[Replaced]) -> String {
 }
 
 impl Batch<'_> {
-    /// Replaces all the files of `staged`, and returns them in that order.
+    /// Replaces all files of `staged`, and returns them in the same order.
     ///
-    /// Everything is brought to disk; it is seen that no file was changed since it was read; the backups are made and
-    /// brought to disk; then, and only then, each new file takes its place, and the directories are brought to disk.
-    /// If one cannot, all that did are put back, save what somebody has changed since. A signal that arrives before the
-    /// first of them gives it all up; one that arrives later lets it come to its end, which takes no time.
-    /// [`Interrupt::caught`](super::Interrupt::caught) tells of both.
+    /// Syncs the new files, checks that no target has changed since it was read, makes and syncs the backups, then renames,
+    /// and syncs the directories. On failure rolls back every rename, except for files that somebody else has modified in
+    /// the meantime. A signal before the first rename aborts the batch; one that arrives later does not interrupt it.
+    /// [`Interrupt::caught`](super::Interrupt::caught) reports both.
     ///
     /// # Errors
-    /// With every fault that was found. Nothing is replaced then, except as [`CommitError::replaced`] says.
+    /// Every error that was found. Nothing is replaced then, except for [`CommitError::replaced`].
     pub fn commit(&self, mut staged: Vec<Staged>) -> Result<Vec<Replaced>, CommitError> {
-        self.bring_to_disk(&staged)?;
+        self.sync_contents(&staged)?;
         self.interrupt.check()?;
         all(parallel::map(&staged, self.threads, Staged::check_unchanged))?;
         let backed_up: Vec<_> = staged.iter_mut().filter(|staged| staged.backup.is_some()).collect();
@@ -55,41 +54,39 @@ impl Batch<'_> {
         self.sync_backups(&staged)?;
         self.interrupt.check()?;
 
-        let (placed, faults) = self.place(staged);
-        if !faults.is_empty() {
-            return Err(self.take_back(placed, faults));
+        let (placed, errors) = self.place(staged);
+        if !errors.is_empty() {
+            return Err(self.roll_back(placed, errors));
         }
         let synced = self.sync_directories(placed.iter().map(|placed| (placed.new.dev, &*placed.target)));
         let replaced = self.keep(placed);
         match synced {
             Ok(()) => Ok(replaced),
-            Err(fault) => Err(CommitError { errors: vec![fault], replaced }),
+            Err(error) => Err(CommitError { errors: vec![error], replaced }),
         }
     }
 
-    /// Replaces each file of `staged` that can be, whatever becomes of the others; and says what is wrong with those that
-    /// cannot.
+    /// Replaces each file of `staged` independently of the others, and returns the errors of those that failed.
     ///
-    /// For each of them the order of things is that of [`commit`](Self::commit). A signal that arrives before the first
-    /// takes its place gives up all.
+    /// The order of the steps is that of [`commit`](Self::commit). A signal before the first rename aborts the batch.
     pub fn commit_each(&self, staged: Vec<Staged>) -> (Vec<Replaced>, Vec<FileError>) {
-        let mut faults = Vec::new();
-        let staged = self.those_that(staged, &mut faults, |all| self.bring_to_disk(all));
-        let staged = self.each_that(staged, &mut faults, |staged| staged.check_unchanged());
-        let staged = self.each_that(staged, &mut faults, Staged::make_backup);
-        let staged = self.those_that(staged, &mut faults, |all| self.sync_backups(all));
+        let mut errors = Vec::new();
+        let staged = self.all_that(staged, &mut errors, |all| self.sync_contents(all));
+        let staged = self.each_that(staged, &mut errors, |staged| staged.check_unchanged());
+        let staged = self.each_that(staged, &mut errors, Staged::make_backup);
+        let staged = self.all_that(staged, &mut errors, |all| self.sync_backups(all));
         if let Err(interrupted) = self.interrupt.check() {
-            faults.push(interrupted);
-            return (Vec::new(), faults);
+            errors.push(interrupted);
+            return (Vec::new(), errors);
         }
         let (placed, unplaced) = partition_results(parallel::map(staged, self.threads, Staged::place));
-        faults.extend(unplaced);
+        errors.extend(unplaced);
         let synced = self.sync_directories(placed.iter().map(|placed| (placed.new.dev, &*placed.target)));
-        faults.extend(synced.err());
-        (self.keep(placed), faults)
+        errors.extend(synced.err());
+        (self.keep(placed), errors)
     }
 
-    /// Puts each new file in its place, but begins with no other once one has failed.
+    /// Renames each new file; after a failure starts with no other.
     fn place(&self, staged: Vec<Staged>) -> (Vec<Placed>, Vec<FileError>) {
         let has_failed = AtomicBool::new(false);
         let results = parallel::map(staged, self.threads, |staged| {
@@ -100,33 +97,33 @@ impl Batch<'_> {
         partition_results(results.into_iter().flatten())
     }
 
-    /// Puts back what was placed before, or beside, what is wrong by `faults`.
-    fn take_back(&self, placed: Vec<Placed>, mut faults: Vec<FileError>) -> CommitError {
+    /// Rolls back what was placed before the failure, or at the same time.
+    fn roll_back(&self, placed: Vec<Placed>, mut errors: Vec<FileError>) -> CommitError {
         let targets: Vec<_> = placed.iter().map(|placed| (placed.new.dev, placed.target.clone())).collect();
         let mut replaced = Vec::new();
-        for stays in placed.into_iter().map(Placed::take_back).filter_map(Result::err) {
+        for stays in placed.into_iter().map(Placed::roll_back).filter_map(Result::err) {
             match stays {
-                Stays::New(file, fault) => {
+                Stays::New(file, error) => {
                     replaced.push(file);
-                    faults.extend(fault);
+                    errors.extend(error);
                 }
-                Stays::Theirs(fault) => faults.push(fault),
+                Stays::Theirs(error) => errors.push(error),
             }
         }
         let synced = self.sync_directories(targets.iter().map(|(device, target)| (*device, &**target)));
-        faults.extend(synced.err());
-        CommitError { errors: faults, replaced }
+        errors.extend(synced.err());
+        CommitError { errors, replaced }
     }
 
-    /// Leaves all that was placed where it is, and frees what was there before.
+    /// Keeps the new files, and removes the old ones.
     fn keep(&self, placed: Vec<Placed>) -> Vec<Replaced> {
         let (replaced, old): (Vec<_>, Vec<_>) = placed.into_iter().map(Placed::keep).unzip();
         swap::free(old.into_iter().flatten().collect(), self.threads.most);
         replaced
     }
 
-    /// Brings the new files to disk, and of those that are backed up the old ones.
-    fn bring_to_disk(&self, staged: &[Staged]) -> Result<(), FileError> {
+    /// Syncs the new files, and the old ones that are backed up.
+    fn sync_contents(&self, staged: &[Staged]) -> Result<(), FileError> {
         let new =
             staged.iter().filter(|_| self.durability.is_pending()).map(|staged| (staged.new.dev, &*staged.temporary));
         let old =
@@ -134,7 +131,7 @@ impl Batch<'_> {
         self.durability.finish(new.chain(old)).map_err(|(path, source)| not_synced(staged, path, source))
     }
 
-    /// Brings the names of the backups to disk.
+    /// Syncs the directories that hold the backups.
     fn sync_backups(&self, staged: &[Staged]) -> Result<(), FileError> {
         let backed_up = staged.iter().filter(|staged| staged.backup.is_some());
         let directories = swap::directories(backed_up.map(|staged| (staged.new.dev, &*staged.target)));
@@ -145,29 +142,29 @@ impl Batch<'_> {
     fn each_that(
         &self,
         staged: Vec<Staged>,
-        faults: &mut Vec<FileError>,
+        errors: &mut Vec<FileError>,
         work: impl Fn(&mut Staged) -> Result<(), FileError> + Sync,
     ) -> Vec<Staged> {
         let tried = parallel::map(staged, self.threads, |mut staged| work(&mut staged).map(|()| staged));
         let (staged, more) = partition_results(tried);
-        faults.extend(more);
+        errors.extend(more);
         staged
     }
 
-    /// Those with which `work` succeeds, tried all at once, which is cheap, and one by one only where that fails.
-    fn those_that(
+    /// Returns those for which `work` succeeds. Tries all at once, which is cheap, and one by one only if that fails.
+    fn all_that(
         &self,
         staged: Vec<Staged>,
-        faults: &mut Vec<FileError>,
+        errors: &mut Vec<FileError>,
         work: impl Fn(&[Staged]) -> Result<(), FileError> + Sync,
     ) -> Vec<Staged> {
         match work(&staged) {
             Ok(()) => staged,
-            Err(_) => self.each_that(staged, faults, |staged| work(slice::from_ref(staged))),
+            Err(_) => self.each_that(staged, errors, |staged| work(slice::from_ref(staged))),
         }
     }
 
-    /// Brings the directories of `targets` to disk.
+    /// Syncs the directories of `targets`.
     fn sync_directories<'p>(&self, targets: impl Iterator<Item = (Device, &'p Path)>) -> Result<(), FileError> {
         self.durability
             .finish(swap::directories(targets))
@@ -176,7 +173,7 @@ impl Batch<'_> {
 }
 
 impl Staged {
-    /// Sees whether the target is still what was read.
+    /// Checks that the target has not changed since it was read.
     fn check_unchanged(&self) -> Result<(), FileError> {
         match (state_of(&self.target), &self.expected) {
             (Ok(now), Some(expected)) if now == *expected => Ok(()),
@@ -196,7 +193,7 @@ impl Staged {
         }
     }
 
-    /// Puts the new file in its place.
+    /// Renames the new file to its target.
     fn place(self) -> Result<Placed, FileError> {
         self.check_unchanged()?;
         let Self { path, target, temporary, new, expected, backup, .. } = self;
@@ -208,26 +205,26 @@ impl Staged {
     }
 }
 
-/// Goes on only where nothing failed.
+/// Fails if any of them failed.
 fn all(results: Vec<Result<(), FileError>>) -> Result<(), CommitError> {
-    let (_, faults) = partition_results(results);
-    if faults.is_empty() { Ok(()) } else { Err(CommitError { errors: faults, replaced: Vec::new() }) }
+    let (_, errors) = partition_results(results);
+    if errors.is_empty() { Ok(()) } else { Err(CommitError { errors, replaced: Vec::new() }) }
 }
 
-/// The error for `path`, a temporary file or a target, that could not be brought to disk, in the user's own terms.
+/// The error for `path`, a temporary file or a target that could not be synced, with the path that the user knows.
 fn not_synced(staged: &[Staged], path: &Path, source: io::Error) -> FileError {
     let owner = staged.iter().find(|staged| &*staged.temporary == path || staged.target == path);
     let named = owner.map_or(path, |staged| &staged.path).to_owned();
-    // Only the file itself can have been removed by someone who knows nothing of us.
+    // The target can have been removed by somebody else.
     if source.kind() == io::ErrorKind::NotFound && owner.is_some_and(|staged| staged.target == path) {
         return FileError::Changed { path: named };
     }
     Action::Sync.failed(named)(source)
 }
 
-/// A fault that stopped a batch before anything was replaced.
+/// An error before anything was replaced.
 impl From<FileError> for CommitError {
-    fn from(fault: FileError) -> Self {
-        Self { errors: vec![fault], replaced: Vec::new() }
+    fn from(error: FileError) -> Self {
+        Self { errors: vec![error], replaced: Vec::new() }
     }
 }

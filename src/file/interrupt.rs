@@ -26,7 +26,7 @@ pub enum Signal {
 impl Signal {
     const ALL: [Self; 3] = [Self::Hangup, Self::Interrupt, Self::Terminate];
 
-    /// Its number, 1 to 15.
+    /// The number of the signal, 1 to 15.
     pub fn number(self) -> u8 {
         match self {
             Self::Hangup => 1,
@@ -35,7 +35,7 @@ impl Signal {
         }
     }
 
-    /// The exit status by which a shell knows that a program stopped for it: 128 and its number.
+    /// The exit status with which a shell reports a program that the signal ended: 128 + its number.
     pub fn exit_status(self) -> u8 {
         128 + self.number()
     }
@@ -59,25 +59,24 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Holds SIGHUP, SIGINT and SIGTERM back while files are written, so that the work in hand is finished or undone.
+/// Catches SIGHUP, SIGINT and SIGTERM while files are written, so that the work is either finished or undone.
 ///
-/// While it lives, a signal is taken down instead of ending the process; dropped, each acts again as it does by
-/// default. One that was ignored when the process began, as SIGHUP is under `nohup`, stays ignored.
+/// While this lives, a signal is recorded instead of ending the process. Dropping it restores the default actions. A signal
+/// that was ignored from the start, as SIGHUP is under `nohup`, stays ignored.
 #[derive(Debug)]
 pub struct Interrupt {
     caught: Arc<AtomicUsize>,
     listening: Vec<SigId>,
 }
 
-/// Whether the signals act as by default. The process has its handlers once, so this exists once.
+/// Whether the default actions apply. Signal handlers belong to the process, so this is a static.
 static RELEASED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// The signals that act by default while [`RELEASED`] is set, once they were listened for.
+/// The signals whose default action depends on [`RELEASED`].
 static PREPARED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
 impl Interrupt {
-    /// Begins to listen. There should be one at a time: when one is dropped, signals act by default whatever others
-    /// there are.
+    /// Starts to catch signals. Only one should exist at a time: dropping one restores the default actions for all.
     ///
     /// # Errors
     /// If the operating system does not let a signal be caught.
@@ -90,25 +89,25 @@ impl Interrupt {
                 .and_then(|()| flag::register_usize(signal.raw(), Arc::clone(&interrupt.caught), value))?;
             interrupt.listening.push(listening);
         }
-        // Over the limit of RLIMIT_FSIZE a write fails with EFBIG only if this signal does not kill us first. Should it
-        // not be possible to catch it, the write phase is as good as anybody else's.
+        // A write over RLIMIT_FSIZE fails with EFBIG only if this signal does not end the process first. Without the
+        // handler that is what happens, as in other programs.
         interrupt.listening.extend(flag::register(SIGXFSZ, Arc::default()));
         RELEASED.store(false, Ordering::SeqCst);
         Ok(interrupt)
     }
 
-    /// One that no signal reaches, for programs that see to signals themselves.
+    /// Catches nothing, for programs that handle signals themselves.
     pub fn disabled() -> Self {
         Self { caught: Arc::default(), listening: Vec::new() }
     }
 
-    /// The signal that arrived last, if any did.
+    /// The last signal that arrived.
     pub fn caught(&self) -> Option<Signal> {
         let number = self.caught.load(Ordering::SeqCst);
         Signal::ALL.into_iter().find(|signal| usize::from(signal.number()) == number)
     }
 
-    /// An error if a signal has arrived.
+    /// Fails if a signal has arrived.
     pub(super) fn check(&self) -> Result<(), FileError> {
         self.caught().map_or(Ok(()), |_| Err(FileError::Interrupted))
     }
@@ -125,8 +124,8 @@ impl Drop for Interrupt {
     }
 }
 
-/// Sees to it, once for each signal, that it acts by default when it is no longer held back: a handler once installed
-/// stays.
+/// Registers, once for each signal, its default action for the time when it is not caught: the handler itself stays
+/// installed.
 fn prepare(signal: i32) -> io::Result<()> {
     let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
     if !prepared.contains(&signal) {
@@ -136,8 +135,7 @@ fn prepare(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// The signals that are ignored: `SigIgn` of proc(5)'s `/proc/self/status`, bit 0 for signal 1. None where there is no
-/// `/proc`.
+/// The ignored signals as in `SigIgn` of `/proc/self/status`: bit 0 is signal 1. None without `/proc`.
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

@@ -1,17 +1,17 @@
-//! Files: which are meant, what they hold, and replacing them as the most careful editor would.
+//! Finds files, reads them, and replaces them atomically.
 //!
-//! The flow is [`expand`] (arguments to files), [`read`] (a file to its bytes), [`Batch::stage`] (the new bytes written
-//! beside the file that they are for) and [`Batch::commit`] (everything synced, then put in its place). Until `commit`
-//! renames, no file is touched, and whatever is dropped before that takes its temporary file with it.
+//! The steps are [`expand`] (arguments to files), [`read`] (a file to its bytes), [`Batch::stage`] (writes a temporary file
+//! beside the target) and [`Batch::commit`] (syncs everything, then renames). No file changes before `commit` renames, and
+//! dropping what is staged removes its temporary file.
 //!
-//! Nothing here knows what the bytes mean, and nothing outside opens a file for writing. What the caller has to know of
+//! Nothing here knows what the bytes mean, and nothing outside opens a file for writing. What a caller has to know about
 //! the operating system is in [`FileError`], [`Warning`] and [`Signal`].
 //!
 //! ```no_run
 //! use virt_mdev::file::{self, Batch, Interrupt, Purpose};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let inputs = file::expand(&["*.xml"]).map_err(|mut faults| faults.remove(0))?;
+//! let inputs = file::expand(&["*.xml"]).map_err(|mut errors| errors.remove(0))?;
 //! let interrupt = Interrupt::listen()?;
 //! let batch = Batch::new(&interrupt);
 //! let mut staged = Vec::new();

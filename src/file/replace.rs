@@ -1,4 +1,4 @@
-//! Replacing files: all of them written first, then each put in its place.
+//! Writes the new contents of files beside them, to be committed together.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -17,13 +17,13 @@ use super::target::{may_create_beside, may_rename_in_directory_of, may_replace, 
 use super::temporary::{self, Leftovers, Temporary};
 use crate::parallel::Threads;
 
-/// So many files of which little is left to do, only to be looked at, renamed or removed, are worth a thread.
+/// How many files to stat, rename or remove are worth a thread.
 pub(super) const WORTHWHILE: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
-/// Files that are replaced together: all, or as far as it can be known before, none.
+/// Files that are replaced together: all or none.
 ///
-/// [`stage`](Self::stage) may be called from several threads at once. Whatever is staged but not committed is removed
-/// when it is dropped.
+/// [`stage`](Self::stage) may be called from several threads at once. Files that are staged but not committed are removed
+/// when dropped.
 #[derive(Debug)]
 pub struct Batch<'a> {
     pub(super) interrupt: &'a Interrupt,
@@ -32,18 +32,18 @@ pub struct Batch<'a> {
     leftovers: Leftovers,
 }
 
-/// A new file that lies beside the one that it will replace.
+/// A temporary file beside the one that it will replace.
 #[derive(Debug)]
 #[must_use = "dropping it discards the new contents"]
 pub struct Staged {
-    /// As the user named it.
+    /// The path that the user gave.
     pub(super) path: PathBuf,
-    /// Where it really is.
+    /// The path with symbolic links followed.
     pub(super) target: PathBuf,
     pub(super) temporary: Temporary,
     /// The state of the new file.
     pub(super) new: FileState,
-    /// The state in which the target must still be; none where it must not be there.
+    /// The state in which the target must be at the commit; none if it must not exist.
     pub(super) expected: Option<FileState>,
     pub(super) backup: Option<Backup>,
     pub(super) warnings: Vec<Warning>,
@@ -52,19 +52,19 @@ pub struct Staged {
 /// A file that has been replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replaced {
-    /// As the user named it.
+    /// The path that the user gave.
     pub path: PathBuf,
-    /// The backup of what it was.
+    /// The backup of the old file.
     pub backup: Option<PathBuf>,
 }
 
-/// What does not hinder replacing a file, but should be said.
+/// Something that the user should know, but that is not an error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Warning {
-    /// Nobody is allowed to write the file by its mode (0444); the caller, root, is nevertheless.
+    /// The mode (0444) allows nobody to write the file; root may anyway.
     WriteProtected {
-        /// As the user named it.
+        /// The path that the user gave.
         path: PathBuf,
     },
     /// A file of our own, temporary or a backup, could not be removed.
@@ -77,21 +77,21 @@ pub enum Warning {
 }
 
 impl Staged {
-    /// What should be said about replacing it.
+    /// What the user should know about it.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 }
 
 impl<'a> Batch<'a> {
-    /// An empty batch, which is given up when a signal arrives.
+    /// An empty batch, which a signal aborts.
     ///
-    /// It takes an [`Interrupt`] so that there is no temporary file that a signal would leave behind.
+    /// It takes an [`Interrupt`] so that a signal leaves no temporary file behind.
     pub fn new(interrupt: &'a Interrupt) -> Self {
         Self { interrupt, durability: Durability::new(), threads: Self::threads(None), leftovers: Leftovers::default() }
     }
 
-    /// One that puts at most `jobs` files in their place at once; none is as many as there are processors.
+    /// Uses at most `jobs` threads; `None` means one per processor.
     pub fn with_jobs(self, jobs: Option<NonZeroUsize>) -> Self {
         Self { threads: Self::threads(jobs), ..self }
     }
@@ -100,31 +100,30 @@ impl<'a> Batch<'a> {
         Threads { most: jobs, share: WORTHWHILE }
     }
 
-    /// The files of our own that could not be removed so far, each told once.
+    /// Returns the files of our own that could not be removed since the last call.
     pub fn take_leftovers(&self) -> Vec<Warning> {
         self.leftovers.take().into_iter().map(|(path, source)| Warning::NotRemoved { path, source }).collect()
     }
 
-    /// Writes the new contents of the file that `original` was read from, beside it: with its owner, mode, ACLs and
-    /// extended attributes, and at no moment readable by anyone who could not read the file itself.
+    /// Writes a temporary file with the new contents beside the file that `original` was read from.
     ///
-    /// A symbolic link is followed, and stays.
+    /// It has the owner, mode, ACLs and extended attributes of the old file, and is never readable by anyone who could not
+    /// read that. A symbolic link is followed and stays.
     ///
     /// # Errors
-    /// Where the file must not, or cannot, be replaced with all of that kept. Nothing is left behind.
+    /// If the file cannot be replaced with all of that kept. No temporary file remains.
     pub fn stage(&self, original: &Original, new: &[u8], backup: Option<&Suffix>) -> Result<Staged, FileError> {
         self.interrupt.check()?;
-        let (path, target, state) = place_of(original)?;
+        let (path, target, state) = locate(original)?;
         self.stage_over(path, target, state, new, backup)
     }
 
-    /// Writes what is to be the contents of the file at `path`, whether or not there is one.
+    /// Writes a temporary file for `path`, which need not exist.
     ///
-    /// One that is there is replaced as by [`stage`](Self::stage), without a backup; else a new one gets the mode that
-    /// any new file gets.
+    /// An existing file is replaced as by [`stage`](Self::stage), without a backup. A new file gets the usual mode.
     ///
     /// # Errors
-    /// As for [`stage`](Self::stage). What is no regular file is refused, `/dev/stdout` and `/dev/null` too: root would
+    /// As for [`stage`](Self::stage). Anything but a regular file is refused, `/dev/stdout` and `/dev/null` too: root would
     /// replace the device.
     pub fn stage_output(&self, path: &Path, new: &[u8]) -> Result<Staged, FileError> {
         self.interrupt.check()?;
@@ -154,7 +153,7 @@ impl<'a> Batch<'a> {
         if state.permissions() & 0o222 == 0 {
             warnings.push(Warning::WriteProtected { path: path.to_owned() });
         }
-        // Its owner may read the new file no sooner than the old one, should that be unreadable even to its owner.
+        // Not even the owner may read the temporary file if the old file is unreadable to its owner.
         let (temporary, new) = self.write(path, &target, state.permissions() & 0o600, new, Some(&state))?;
         Ok(Staged { path: path.to_owned(), target, temporary, new, expected: Some(state), backup, warnings })
     }
@@ -176,7 +175,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Writes a temporary file beside `target`, protected like it if it is in the state `like`.
+    /// Writes a temporary file beside `target`, with the protection of `target` if that exists, in the state `like`.
     fn write(
         &self,
         path: &Path,
@@ -186,7 +185,7 @@ impl<'a> Batch<'a> {
         like: Option<&FileState>,
     ) -> Result<(Temporary, FileState), FileError> {
         let unwritten = |source| Action::Write.failed(path)(source);
-        // Thousands of files may be staged: none stays open.
+        // The file is closed at the end: thousands may be staged.
         let (file, temporary) = temporary::create(target, mode, path, &self.leftovers)?;
         let created = FileState::of(&file).map_err(unwritten)?;
         self.durability.begin(created.dev, &file).map_err(unwritten)?;
@@ -200,20 +199,20 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Says what would keep the file that `original` was read from from being replaced, without writing anything.
+/// Checks whether the file that `original` was read from can be replaced, without writing anything.
 ///
-/// What only writing shows, a full disk or an owner that cannot be kept, it does not preflight.
+/// It does not find what only writing shows, such as a full disk or an owner that cannot be kept.
 ///
 /// # Errors
-/// Those of [`Batch::stage`], as far as they can be known before.
+/// Those of [`Batch::stage`], as far as they can be known.
 pub fn preflight(original: &Original, backup: Option<&Suffix>) -> Result<(), FileError> {
-    let (path, target, state) = place_of(original)?;
+    let (path, target, state) = locate(original)?;
     plan(path, &target, &state, backup, &Leftovers::default())?;
     may_create_beside(&target, path)
 }
 
-/// The file that was read: as the user named it, where it really is, and its state.
-fn place_of(original: &Original) -> Result<(&Path, PathBuf, FileState), FileError> {
+/// Returns the path that the user gave, the path with symbolic links followed, and the state of the file.
+fn locate(original: &Original) -> Result<(&Path, PathBuf, FileState), FileError> {
     let Some(path) = original.input.path() else {
         return Err(FileError::Descriptor { path: original.input.to_string().into() });
     };
@@ -225,7 +224,7 @@ fn place_of(original: &Original) -> Result<(&Path, PathBuf, FileState), FileErro
     Ok((path, target, found.state))
 }
 
-/// Refuses what must not be replaced, and plans the backup.
+/// Refuses a file that must not be replaced, and plans the backup.
 fn plan(
     path: &Path,
     target: &Path,

@@ -1,8 +1,8 @@
-//! Standard input and output: whether they were closed from the start, and output that is whole or not there.
+//! Standard input and output: detects closed descriptors, and undoes output that cannot be written completely.
 //!
-//! Rust's runtime opens `/dev/null` in place of a standard descriptor that is closed (`virt-mdev fill >&-`), so output
-//! would be lost without an error. Access modes do not tell the two apart: Python's `subprocess.DEVNULL` is opened for
-//! reading and writing, too. So a constructor looks before the runtime does.
+//! Rust's runtime opens `/dev/null` in place of a closed standard descriptor (`virt-mdev fill >&-`), and the output would
+//! be lost without an error. The access mode does not tell: Python's `subprocess.DEVNULL` is opened for reading and writing,
+//! too. So a constructor checks the descriptors before the runtime starts.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -17,9 +17,9 @@ static STDIN_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 ctor::declarative::ctor! {
-    /// Runs before `main` and before Rust's runtime, so it makes system calls and nothing else.
+    /// Runs before Rust's runtime, so it only makes system calls.
     #[ctor(unsafe)]
-    fn look_for_closed_descriptors() {
+    fn check_standard_descriptors() {
         STDIN_WAS_CLOSED.store(is_closed(stdin()), Ordering::Relaxed);
         STDOUT_WAS_CLOSED.store(is_closed(stdout()), Ordering::Relaxed);
     }
@@ -29,22 +29,22 @@ fn is_closed(descriptor: rustix::fd::BorrowedFd<'_>) -> bool {
     rustix::io::fcntl_getfd(descriptor) == Err(Errno::BADF)
 }
 
-/// Whether the process began with its standard input closed (`<&-`). It reads as empty then.
+/// Whether standard input was closed when the process started (`<&-`). Reading it gives no bytes and no error.
 pub fn stdin_was_closed() -> bool {
     STDIN_WAS_CLOSED.load(Ordering::Relaxed)
 }
 
 /// Standard output, unbuffered.
 ///
-/// Where it is a regular file, a write that fails is undone, so that the file never holds a part of a document. A
-/// standard output that was closed from the start is an error.
+/// If it is a regular file and a write fails, everything that was written is undone, so that the file never holds a part of
+/// a document. Writing to a standard output that was closed from the start is an error.
 #[derive(Debug, Default)]
 pub struct Stdout {
     /// Nothing until the first write.
     regular: Option<Option<Before>>,
 }
 
-/// What a regular file was like before the first write, and what has been written since.
+/// The state of a regular file before the first write, and how much has been written since.
 #[derive(Clone, Copy, Debug)]
 struct Before {
     size: u64,
@@ -85,14 +85,13 @@ impl Write for Stdout {
 }
 
 impl Before {
-    /// Nothing unless standard output is a regular file.
+    /// Returns nothing unless standard output is a regular file.
     fn of_stdout() -> Option<Self> {
         let found = fstat(stdout()).ok()?;
         if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
             return None;
         }
-        // Without a handler this signal ends the process at the limit of RLIMIT_FSIZE, after a part has been written.
-        // Where it cannot be caught, nothing else is different.
+        // Without a handler this signal ends the process when a write exceeds RLIMIT_FSIZE, after a part has been written.
         let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
         Some(Self {
             size: u64::try_from(found.st_size).ok()?,
@@ -102,13 +101,13 @@ impl Before {
         })
     }
 
-    /// Where the file ends if nobody else has written to it.
+    /// The size of the file if nobody else has written to it.
     fn expected_size(&self) -> u64 {
         let start = if self.appends { self.size } else { self.offset };
         if self.written == 0 { self.size } else { self.size.max(start + self.written) }
     }
 
-    /// Takes what was written away again, and returns the error to report for `errno`.
+    /// Restores size and offset, and returns the error to report for `errno`.
     fn undo(&mut self, errno: Errno) -> io::Error {
         let undone = self.truncate();
         self.written = 0;
@@ -122,7 +121,7 @@ impl Before {
 
     fn truncate(&self) -> io::Result<()> {
         if self.written > 0 {
-            // What others have appended in the meantime would be lost.
+            // Truncating would remove what somebody else has appended.
             if u64::try_from(fstat(stdout())?.st_size) != Ok(self.expected_size()) {
                 return Err(io::Error::other("someone else has written to it"));
             }

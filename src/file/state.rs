@@ -1,15 +1,15 @@
-//! By what a file is known again.
+//! The state of a file, to find out later whether it has changed.
 
 use std::fs::File;
 use std::io;
 
 use rustix::fs::{FileType, Stat, fstat};
 
-/// The state of a file at one moment: if it is the same later, nobody replaced, wrote or re-protected the file in
-/// between.
+/// The state of a file at one moment. If it is the same later, nobody has replaced or written the file, or changed its
+/// protection.
 ///
-/// The kernel's clock for these times ticks every few milliseconds on most file systems (finer since Linux 6.13); a
-/// write of the same length in the very tick in which the file was read is the one change that goes unseen.
+/// The kernel's clock for these times ticks every few milliseconds on most file systems (finer since Linux 6.13). A write
+/// of the same length in the tick in which the file was read is not detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileState {
     pub dev: u64,
@@ -17,7 +17,7 @@ pub(super) struct FileState {
     pub size: u64,
     /// Seconds and nanoseconds.
     pub mtime: (i64, i64),
-    /// Seconds and nanoseconds. Moves with the mode, the owner, the links and the extended attributes too.
+    /// Seconds and nanoseconds. Changes of mode, owner, links and extended attributes update it, too.
     pub ctime: (i64, i64),
     pub mode: u32,
     pub uid: u32,
@@ -31,30 +31,28 @@ impl FileState {
         Ok(fstat(file)?.into())
     }
 
-    /// The mode as `chmod` takes it: permissions, set-id and sticky bits.
+    /// Permissions, set-id and sticky bits, as `chmod` takes them.
     pub fn permissions(&self) -> u32 {
         self.mode & 0o7777
     }
 
-    /// Whether it is a regular file, a directory or something else.
+    /// The type: regular file, directory and so on.
     pub fn file_type(&self) -> FileType {
         FileType::from_raw_mode(self.mode)
     }
 
-    /// Whether both are of one file, in whatever state.
+    /// Whether both are states of the same inode.
     pub fn same_file(&self, other: &Self) -> bool {
         (self.dev, self.ino) == (other.dev, other.ino)
     }
 
-    /// Whether `later` is this file with this content and protection, after we ourselves gave it another name, or one
-    /// more; that moves its ctime.
+    /// Whether `later` is the same state after we renamed or linked the file ourselves, which updates its ctime.
     pub fn same_but_for_names(&self, later: &Self) -> bool {
         *self == Self { ctime: self.ctime, links: self.links, ..*later }
     }
 }
 
-/// Not by way of `std`, which asks with statx(2) for more than is wanted here: that takes half as long again, and several of
-/// these are taken of each file.
+/// Not from `std`, whose statx(2) asks for more than is needed and takes half as long again.
 impl From<Stat> for FileState {
     #[allow(clippy::unnecessary_cast, reason = "the types differ between processors")]
     fn from(found: Stat) -> Self {
@@ -77,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_change_is_seen_and_only_names_may_change_where_names_are_ours() {
+    fn every_change_is_detected_but_renames_of_our_own_may_be_ignored() {
         let one = FileState {
             dev: 1,
             ino: 2,
@@ -109,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_that_of_the_file() {
+    fn it_matches_the_metadata_that_std_reports() {
         use std::os::unix::fs::MetadataExt;
         let file = tempfile::tempfile().unwrap();
         file.set_len(3).unwrap();

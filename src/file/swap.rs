@@ -1,10 +1,10 @@
-//! The moment at which the new file is in its place and the old one is not.
+//! Exchanges the new file with the old one.
 //!
-//! Where the file system can, the two change places (`RENAME_EXCHANGE` of rename(2)) instead of the one being renamed
-//! over the other. It is as atomic, and better in three ways: what came out can be seen to be what was read, so that
-//! not even a change between the last look and the rename is lost, unless it is one of extended attributes alone; the
-//! files of a batch can be put back if another fails; and freeing the old files, which is nine tenths of what renaming
-//! over them costs on ext4, waits until all is done and is shared among threads.
+//! If the file system supports it, the two are exchanged (`RENAME_EXCHANGE` of rename(2)) instead of one being renamed
+//! over the other. That is just as atomic and has three advantages: the old file can be compared with what was read, so
+//! that even a change just before the exchange is not lost, except one of extended attributes only; the files of a batch
+//! can be rolled back if another fails; and freeing the old files, which is 90 % of the cost of renaming over them on
+//! ext4, is left to the end and shared among threads.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,10 +23,10 @@ use super::target::{directory_of, state_of};
 use super::temporary::Temporary;
 use crate::parallel::{self, Threads};
 
-/// How many threads free old files at once where nobody has said it; they wait for the disk more than they compute.
+/// How many threads remove old files by default. They wait for the disk more than they compute.
 const THREADS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// A new file in its place, which may still be taken back.
+/// A new file at its target, which can still be rolled back.
 #[derive(Debug)]
 pub(super) struct Placed {
     pub path: PathBuf,
@@ -34,7 +34,7 @@ pub(super) struct Placed {
     /// The state of the new file.
     pub new: FileState,
     pub backup: Option<Backup>,
-    /// The old file, under the name that the new one had; none if there was no old one, or it is gone.
+    /// The old file under the temporary name; none if there was none, or if it was renamed over.
     pub old: Option<Temporary>,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum Stays {
 
 impl Placed {
     /// Restores the old file, or says what stays instead.
-    pub fn take_back(mut self) -> Result<(), Stays> {
+    pub fn roll_back(mut self) -> Result<(), Stays> {
         let Some(old) = self.old.take() else { return Err(Stays::New(self.keep().0, None)) };
         let before = state_of(&old).ok();
         let restored = roll_back(&old, &self.target, &self.new);
@@ -61,21 +61,21 @@ impl Placed {
         let is_removed = |error: &io::Error| error.kind() == io::ErrorKind::NotFound && state_of(&old).ok() == before;
         match restored {
             Err(error) if !is_removed(&error) => {
-                let fault = keep_aside(old, &replaced.path, error);
-                Err(Stays::New(replaced, Some(fault)))
+                let error = keep_aside(old, &replaced.path, error);
+                Err(Stays::New(replaced, Some(error)))
             }
             _ => Err(Stays::Theirs(FileError::Changed { path: replaced.path })),
         }
     }
 
-    /// Leaves the new file where it is, and the backup; what is left is the old file, to be [freed](free).
+    /// Keeps the new file and the backup, and returns the old file, to be [freed](free).
     pub fn keep(self) -> (Replaced, Option<Temporary>) {
         (Replaced { path: self.path, backup: self.backup.map(Backup::keep) }, self.old)
     }
 }
 
-/// Puts the new file at `temporary`, which is in the state `new`, in the place of `target`, which must be in the state
-/// `expected`, and returns the old one.
+/// Replaces `target`, which must be in the state `expected`, with the file at `temporary`, which is in the state `new`.
+/// Returns the old file, if it can still be restored.
 ///
 /// `path` is for messages.
 pub(super) fn over(
@@ -89,7 +89,7 @@ pub(super) fn over(
     match exchange(&temporary, target) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Err(changed()),
-        // Not every file system can do it, and not everyone who may rename may do it.
+        // Not every file system supports it, and not everyone who may rename may exchange.
         Err(_) => return rename(temporary, target, path).map(|()| None),
     }
     if state_of(&temporary).is_ok_and(|out| expected.same_but_for_names(&out)) {
@@ -127,7 +127,7 @@ fn keep_aside(temporary: Temporary, path: &Path, source: io::Error) -> FileError
     FileError::KeptAside { path: path.to_owned(), kept: temporary.keep(), source }
 }
 
-/// Puts the new file at `temporary` where there must not be a file yet.
+/// Renames `temporary` to `target`, which must not exist.
 pub(super) fn into_nothing(temporary: Temporary, target: &Path, path: &Path) -> Result<(), FileError> {
     temporary.rename_to_new(target).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => FileError::Appeared { path: path.to_owned() },
@@ -135,12 +135,12 @@ pub(super) fn into_nothing(temporary: Temporary, target: &Path, path: &Path) -> 
     })
 }
 
-/// Removes old files that have been replaced, `jobs` at once if that was asked for.
+/// Removes old files, at most `jobs` at once.
 pub(super) fn free(old: Vec<Temporary>, jobs: Option<NonZeroUsize>) {
     parallel::map(old, Threads { most: jobs.or(Some(THREADS)), share: WORTHWHILE }, drop);
 }
 
-/// The directories that hold them, each once.
+/// The directories of `targets`, without duplicates.
 pub(super) fn directories<'a>(
     targets: impl Iterator<Item = (Device, &'a Path)>,
 ) -> impl Iterator<Item = (Device, &'a Path)> {
@@ -180,29 +180,29 @@ mod tests {
     }
 
     #[test]
-    fn a_change_after_the_check_unchanged_is_put_back() {
+    fn a_change_just_before_the_exchange_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let (temporary, new, target, state) = pair(directory.path());
         fs::write(&target, "theirs").unwrap();
-        let fault = over(temporary, &new, &target, &state, &target).unwrap_err();
-        assert!(matches!(fault, FileError::Changed { .. }), "{fault}");
+        let error = over(temporary, &new, &target, &state, &target).unwrap_err();
+        assert!(matches!(error, FileError::Changed { .. }), "{error}");
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn what_is_placed_can_be_taken_back_as_the_very_file_that_it_was() {
+    fn a_rollback_restores_the_same_inode() {
         let directory = tempfile::tempdir().unwrap();
         let placed = placed(directory.path());
         let (target, old) = (placed.target.clone(), state_of(placed.old.as_ref().unwrap()).unwrap());
-        placed.take_back().unwrap();
+        placed.roll_back().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
         assert!(state_of(&target).unwrap().same_file(&old));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn what_somebody_makes_of_a_new_file_stays_when_it_is_to_be_taken_back() {
+    fn a_rollback_keeps_what_somebody_else_has_made_of_the_new_file() {
         let change: [&dyn Fn(&Path); 4] = [
             &|target| fs::write(target, "theirs").unwrap(),
             // As long as the new one was.
@@ -221,7 +221,7 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(20));
             change(&target);
             let theirs = fs::read(&target).ok();
-            let stays = placed.take_back().unwrap_err();
+            let stays = placed.roll_back().unwrap_err();
             assert!(matches!(&stays, Stays::Theirs(FileError::Changed { path }) if *path == target), "{stays:?}");
             assert_eq!(fs::read(&target).ok(), theirs);
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), usize::from(theirs.is_some()));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_system_that_cannot_exchange_renames() {
+    fn without_exchange_the_file_is_renamed() {
         let directory = tempfile::tempdir().unwrap();
         let (temporary, _, target, _) = pair(directory.path());
         rename(temporary, &target, &target).unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn old_files_are_freed_however_many_there_are() {
+    fn all_old_files_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         for count in [0, 1, 2 * WORTHWHILE.get(), THREADS.get() * WORTHWHILE.get() + 7] {
             let target = directory.path().join("x");

@@ -1,4 +1,4 @@
-//! The file beside the target that holds its new contents until it is renamed.
+//! Temporary files beside the target, which hold the new contents until they are renamed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -16,8 +16,8 @@ use tempfile::Builder;
 use super::error::{Action, FileError};
 use super::target::directory_of;
 
-/// What follows the target's name in that of a temporary file, then six letters or digits, then [`SUFFIX`]:
-/// `.vm.xml.virt-mdev-Xy12zZ.tmp`.
+/// A temporary file is called `.vm.xml.virt-mdev-Xy12zZ.tmp`: a dot, the target's name, this mark, six random letters or
+/// digits, and [`SUFFIX`].
 const MARK: &str = ".virt-mdev-";
 const RANDOM: usize = 6;
 const SUFFIX: &str = ".tmp";
@@ -25,7 +25,7 @@ const SUFFIX: &str = ".tmp";
 /// The longest file name of Linux (`NAME_MAX`).
 const NAME_MAX: usize = 255;
 
-/// Whether a file of this name was left behind by a run that was killed.
+/// Whether this is the name of a temporary file, which a killed run may have left behind.
 pub(super) fn is_temporary(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let marked = name
@@ -119,17 +119,17 @@ pub(super) fn create(
         .prefix(&prefix(target))
         .suffix(SUFFIX)
         .rand_bytes(RANDOM)
-        // Opened here, since the crate would add the temporary file's own name to an error.
+        // Opened here because the crate would add the name of the temporary file to the error.
         .make_in(directory, |place| OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(place))
         .and_then(|created| Ok(created.keep()?))
         .map_err(Action::CreateIn(directory.to_owned()).failed(path))?;
     let (file, created) = created;
-    // As the user would name it; the crate makes the path absolute.
+    // The crate makes the path absolute; messages show it as the user would write it.
     let path = created.file_name().map_or_else(|| created.clone(), |name| target.with_file_name(name));
     Ok((file, Temporary { path, is_ours: true, leftovers: leftovers.clone() }))
 }
 
-/// A name that is nearly too long keeps its beginning.
+/// The name of a temporary file up to the random part. A name that would be too long is cut.
 fn prefix(target: &Path) -> OsString {
     let name = target.file_name().unwrap_or_default().as_bytes();
     let room = NAME_MAX - 1 - MARK.len() - RANDOM - SUFFIX.len();
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_temporary_file_is_known_by_its_name_however_long_the_target_s_is() {
+    fn a_temporary_file_is_recognized_even_if_the_name_of_the_target_is_long() {
         let directory = tempfile::tempdir().unwrap();
         for length in [1, 200, 255] {
             let target = directory.path().join("n".repeat(length));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_only_resembles_one_is_somebody_s_file() {
+    fn similar_names_are_not_taken_for_temporary_files() {
         for name in
             ["vm.xml", "vm.xml.virt-mdev-abcdef.tmp", ".vm.xml.virt-mdev-abc.tmp", ".virt-mdev-.tmp", ".vm.xml.tmp"]
         {
