@@ -194,7 +194,7 @@ fn what_cannot_be_compared_is_an_error_and_all_of_it_is_told() {
     compare(&scratch, &wrong, &wrong).status(2).stderr_has("a.xml:").stderr_has("b.xml:").check();
     for arguments in [&["a.xml"][..], &["a.xml", "b.xml", "a.xml"], &["a.xml", "none.xml"], &["a.xml", "*.xml"]] {
         let run = scratch.virt_mdev(["compare"]);
-        arguments.iter().fold(run, |run, argument| run.arg(argument)).status(2).stderr_has("").check();
+        arguments.iter().fold(run, |run, argument| run.arg(argument)).status(2).stderr_any().check();
     }
 }
 

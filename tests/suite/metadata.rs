@@ -61,7 +61,7 @@ fn strip_has_fill_s_rules_about_its_arguments() {
     for arguments in
         ["vm.xml other.xml", "-i", "-i -", "-i -o out.xml vm.xml", "--diff -i vm.xml", "none.xml", "*.none"]
     {
-        scratch.virt_mdev(["strip"]).args(arguments).stdin(after(1)).status(2).stderr_has("").check();
+        scratch.virt_mdev(["strip"]).args(arguments).stdin(after(1)).status(2).stderr_any().check();
     }
     scratch.virt_mdev(["strip", "--from", "nowhere", "vm.xml"]).status(2).stderr_has("metadata").check();
     scratch.virt_mdev(["strip"]).stdin("").status(2).stderr_has("empty").check();
@@ -150,7 +150,7 @@ fn the_bare_element_contradicts_every_other_place_of_output() {
         run.status(2).stderr_has("--metadata-only").check();
     }
     scratch.file("other.xml", bare(2));
-    scratch.fill(["--metadata-only", "vm.xml", "other.xml"]).status(2).stderr_has("").check();
+    scratch.fill(["--metadata-only", "vm.xml", "other.xml"]).status(2).stderr_any().check();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! In place, into a file, as a diff, not at all: how results are written.
+//! How results are written: in place, to a file, as a diff, or not at all.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -40,7 +40,7 @@ fn mode_and_owner_are_kept() {
     for mode in [0o600, 0o640, 0o644, 0o664, 0o755, 0o4755, 0o2750, 0o1666] {
         let scratch = Scratch::with("vm.xml", bare(1));
         let path = scratch.path("vm.xml");
-        // Only root may give a file away.
+        // Only root may change the owner.
         let is_given = chown(&path, Some(1234), Some(2345)).is_ok();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_has("vm.xml").check();
@@ -62,7 +62,7 @@ fn a_file_with_other_hard_links_is_refused() {
     scratch.fill(["vm.xml"]).stdout(filled(1)).check();
 }
 
-/// Makes a FIFO, a directory, a socket, and links to the FIFO and to nothing.
+/// Creates a FIFO, a directory, a socket, a link to the FIFO and a dangling link.
 fn with_special_files() -> (Scratch, UnixListener) {
     let scratch = Scratch::new();
     mknodat(CWD, scratch.path("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
@@ -105,7 +105,7 @@ fn output_goes_to_a_regular_file_only() {
 }
 
 #[test]
-fn a_directory_is_refused_with_the_way_to_name_what_is_in_it() {
+fn a_directory_is_refused_with_a_hint_to_name_its_files() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path("guests")).unwrap();
     for options in [&[][..], &["-i"], &["-n"]] {
@@ -156,13 +156,13 @@ fn output_writes_the_file_and_leaves_the_input() {
 }
 
 #[test]
-fn output_is_written_also_when_nothing_changed() {
+fn output_is_written_even_if_nothing_changed() {
     let scratch = Scratch::with("vm.xml", filled(1));
     scratch.fill(["-o", "out.xml", "vm.xml"]).leaves("out.xml", filled(1)).stderr_any().check();
 }
 
 #[test]
-fn output_replaces_what_was_there_and_an_error_does_not() {
+fn output_replaces_an_existing_file_but_not_after_an_error() {
     let scratch = Scratch::with("out.xml", "old");
     scratch.fill(["-o", "out.xml"]).stdin(guest(ABSENT, &NONE)).status(2).stderr_has(ABSENT).check();
     scratch.fill(["-o", "out.xml"]).stdin(bare(1)).leaves("out.xml", filled(1)).stderr_any().check();
@@ -190,13 +190,13 @@ fn output_may_be_the_input() {
 }
 
 #[test]
-fn output_into_a_directory_that_is_not_there_is_an_error_that_names_it() {
+fn output_into_a_missing_directory_is_an_error_that_names_it() {
     let said = "cannot create a temporary file in absent for absent/out.xml: No such file or directory (os error 2)\n";
     Scratch::new().fill(["-o", "absent/out.xml"]).stdin(bare(1)).status(2).stderr_has(said).check();
 }
 
 #[test]
-fn the_diff_has_the_three_lines_and_their_surroundings() {
+fn the_diff_has_the_three_lines_and_their_context() {
     let [vendor, product, mdev_type] = elements(1);
     let finished = Scratch::with("vm.xml", bare(1)).fill(["--diff", "vm.xml"]).stdout_has("vm.xml").check();
     let text = String::from_utf8(finished.stdout).unwrap();
@@ -206,26 +206,26 @@ fn the_diff_has_the_three_lines_and_their_surroundings() {
 }
 
 #[test]
-fn the_diff_of_nothing_is_nothing() {
+fn the_diff_without_a_change_is_empty() {
     Scratch::with("vm.xml", filled(1)).fill(["--diff", "vm.xml"]).check();
     Scratch::with("vm.xml", filled(1)).fill(["--diff", "-n", "vm.xml"]).check();
 }
 
 #[test]
-fn the_diff_of_a_difference_is_status_1_only_with_dry_run() {
+fn a_diff_is_status_1_only_with_dry_run() {
     Scratch::with("vm.xml", bare(1)).fill(["--diff", "vm.xml"]).stdout_has("+").check();
     Scratch::with("vm.xml", bare(1)).fill(["--diff", "-n", "vm.xml"]).status(1).stdout_has("@@").check();
     Scratch::new().fill(["--diff", "-n"]).stdin(bare(1)).status(1).stdout_has("@@").check();
 }
 
 #[test]
-fn patch_makes_of_the_diff_what_fill_makes() {
+fn patch_turns_the_diff_into_what_fill_writes() {
     if !have("patch") {
         return;
     }
     let without_newline = |text: String| text.trim_end().to_owned();
     let crlf = |text: String| text.replace('\n', "\r\n");
-    // The last line itself changes, and has no newline before nor after.
+    // The last line changes and has no newline, before and after.
     let on_one_line = |lines: String| {
         format!("<hostdev type='mdev' model='vfio-pci'><source><address uuid='{}'/>{lines}</source></hostdev>", uuid(1))
     };
@@ -234,7 +234,7 @@ fn patch_makes_of_the_diff_what_fill_makes() {
         (without_newline(bare(1)), without_newline(filled(1))),
         (crlf(bare(1)), crlf(filled(1))),
         (on_one_line(String::new()), on_one_line(elements(1).concat())),
-        // A CR at the end is no end of a line either.
+        // A CR at the end is not a line ending.
         (without_newline(bare(1)) + "\r", without_newline(filled(1)) + "\r"),
         (on_one_line(String::new()) + "\r", on_one_line(elements(1).concat()) + "\r"),
         (domain(""), domain("")),
@@ -248,7 +248,7 @@ fn patch_makes_of_the_diff_what_fill_makes() {
 }
 
 #[test]
-fn patch_takes_the_diff_of_several_files_by_the_names_in_it() {
+fn patch_applies_the_diff_of_several_files() {
     if !have("patch") {
         return;
     }
@@ -280,12 +280,12 @@ fn a_dry_run_writes_nothing_in_place_either() {
 }
 
 #[test]
-fn a_dry_run_of_what_is_wrong_is_status_2() {
+fn a_dry_run_of_a_bad_document_is_status_2() {
     Scratch::with("vm.xml", guest(ABSENT, &NONE)).fill(["-n", "vm.xml"]).status(2).stderr_has(ABSENT).check();
 }
 
 #[test]
-fn in_place_warns_where_libvirt_will_write_over_the_file() {
+fn in_place_warns_if_libvirt_will_overwrite_the_file() {
     let comment = "<!--\nWARNING: THIS IS AN AUTO-GENERATED FILE. CHANGES TO IT ARE LIKELY TO BE\n\
 OVERWRITTEN AND LOST. \
                    Changes to this xml configuration should be made using:\n  virsh edit vm\nor other \

@@ -1,4 +1,4 @@
-//! Replacing many files, and being interrupted at it.
+//! Replacing many files, and signals.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn one_that_fails_changes_none_and_all_errors_are_returned() {
 }
 
 #[test]
-fn a_backup_that_cannot_be_made_takes_the_others_back() {
+fn if_a_backup_cannot_be_made_the_others_are_removed() {
     let scratch = Scratch::new();
     let paths = files(&scratch);
     let interrupt = Interrupt::disabled();
@@ -58,12 +58,12 @@ fn a_backup_that_cannot_be_made_takes_the_others_back() {
 }
 
 #[test]
-fn one_that_fails_only_when_others_are_in_their_place_puts_them_back() {
+fn if_a_file_cannot_be_replaced_the_others_are_rolled_back() {
     let scratch = Scratch::new();
     let mut paths = files(&scratch);
     let inodes = |paths: &[PathBuf]| paths.iter().map(|path| path.metadata().unwrap().ino()).collect::<Vec<_>>();
     let before = inodes(&paths);
-    // The same file twice: the second time it has changed, and that could not be seen before.
+    // The same file twice: the second time it has changed, which cannot be detected earlier.
     paths.push(paths[5].clone());
     let interrupt = Interrupt::disabled();
     let batch = Batch::new(&interrupt);
@@ -73,10 +73,10 @@ fn one_that_fails_only_when_others_are_in_their_place_puts_them_back() {
     assert_eq!(inodes(&paths[..COUNT]), before);
 }
 
-/// What this test does with signals it does to the process, so it has a process of its own.
+/// Signals affect the whole process, so this test runs in a process of its own.
 #[test]
-fn signals_are_caught_while_files_are_written_and_act_as_ever_before_and_after() {
-    const TEST: &str = "file::tests::many::signals_are_caught_while_files_are_written_and_act_as_ever_before_and_after";
+fn signals_are_caught_only_while_files_are_written() {
+    const TEST: &str = "file::tests::many::signals_are_caught_only_while_files_are_written";
     const CHILD: &str = "VIRT_MDEV_TEST_SIGNALS";
     // The tests themselves may run under nohup.
     const DEFAULT: [&str; 1] = ["--default-signal=HUP,INT,TERM"];

@@ -83,7 +83,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Says that a test could not be made here; not by `eprintln!`, which is not shown of a test that passes.
+/// Reports that a test could not run here. Does not use `eprintln!`, whose output is hidden if the test passes.
 fn skipped(why: &str) {
     let test = std::thread::current();
     let line = format!("skipped {}: {why}\n", test.name().unwrap_or_default());
@@ -92,21 +92,14 @@ fn skipped(why: &str) {
 
 const NOBODY: u32 = 65534;
 
-/// Whether the test should go on here, as somebody who is not root. For root it runs the test once more as nobody.
+/// Whether the test should continue in this process, which is not root's. As root runs the test again as nobody.
 fn as_nobody(test: &str) -> bool {
-    as_nobody_with(test, Path::new(""))
-}
-
-/// By this environment variable a test that runs as nobody gets a path that root has prepared.
-const PREPARED: &str = "VIRT_MDEV_TEST_PREPARED";
-
-fn as_nobody_with(test: &str, prepared: &Path) -> bool {
     if !is_root() {
         return true;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", &format!("file::tests::{test}")]).uid(NOBODY).gid(NOBODY);
-    match again.env("TMPDIR", "/tmp").env(PREPARED, prepared).output() {
+    match again.env("TMPDIR", "/tmp").output() {
         Ok(output) => {
             let stdout = String::from_utf8_lossy(&output.stdout);
             assert!(stdout.contains("1 passed"), "{stdout}{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! Which files are meant, and reading them.
+//! Patterns, and reading files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -27,7 +27,7 @@ fn faults(scratch: &Scratch, arguments: &[&str]) -> Vec<FileError> {
 }
 
 #[test]
-fn a_pattern_matches_what_a_shell_s_would_sorted_by_name() {
+fn a_pattern_matches_like_in_a_shell_and_is_sorted_by_name() {
     let scratch = Scratch::new();
     for name in ["b.xml", "a.xml", "c.txt", "sub/d.xml", "sub/deep/e.xml", "other/d.xml"] {
         scratch.file(name);
@@ -58,7 +58,7 @@ fn a_wildcard_does_not_match_names_that_begin_with_a_dot() {
 }
 
 #[test]
-fn temporary_files_of_a_killed_run_are_never_picked_up() {
+fn patterns_do_not_match_temporary_files() {
     let scratch = Scratch::new();
     scratch.file("vm.xml");
     scratch.file(".vm.xml.virt-mdev-aB3xYz.tmp");
@@ -69,7 +69,7 @@ fn temporary_files_of_a_killed_run_are_never_picked_up() {
 }
 
 #[test]
-fn a_path_that_exists_is_literal_whatever_it_looks_like() {
+fn a_path_that_exists_is_not_a_pattern() {
     let scratch = Scratch::new();
     for name in ["vm[1].xml", "vm1.xml", "dir[ab]/x.xml", "dira/x.xml", "*"] {
         scratch.file(name);
@@ -77,13 +77,13 @@ fn a_path_that_exists_is_literal_whatever_it_looks_like() {
     assert_eq!(found(&scratch, &["vm[1].xml"]), ["vm[1].xml"]);
     assert_eq!(found(&scratch, &["dir[ab]/*.xml"]), ["dir[ab]/x.xml"]);
     assert_eq!(found(&scratch, &["*"]), ["*"]);
-    // One that leads nowhere exists: as the link that it is.
+    // A dangling link exists.
     symlink("gone", scratch.path("l[1]")).unwrap();
     assert_eq!(found(&scratch, &["l[1]"]), ["l[1]"]);
 }
 
 #[test]
-fn what_means_no_file_is_an_error_of_its_own_for_each() {
+fn each_argument_without_a_file_is_an_error() {
     let scratch = Scratch::new();
     scratch.file("vm.xml");
     let faults = faults(&scratch, &["*.txt", "gone.xml", "gone/*.xml", "a[", "vm.xml", "vm.xml/*"]);
@@ -107,8 +107,8 @@ fn what_means_no_file_is_an_error_of_its_own_for_each() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_searched_is_an_error_and_not_an_empty_one() {
-    if !as_nobody("reading::a_directory_that_cannot_be_searched_is_an_error_and_not_an_empty_one") {
+fn an_unreadable_directory_is_an_error_and_not_empty() {
+    if !as_nobody("reading::an_unreadable_directory_is_an_error_and_not_empty") {
         return;
     }
     let scratch = Scratch::new();
@@ -124,7 +124,7 @@ fn a_directory_that_cannot_be_searched_is_an_error_and_not_an_empty_one() {
 }
 
 #[test]
-fn names_that_are_not_utf_8_are_matched_like_others() {
+fn names_that_are_not_utf_8_are_matched() {
     let scratch = Scratch::new();
     scratch.file("b.xml");
     let name = OsStr::from_bytes(b"caf\xe9.xml");
@@ -142,7 +142,7 @@ fn names_that_are_not_utf_8_are_matched_like_others() {
 }
 
 #[test]
-fn the_same_file_by_two_names_is_done_once_by_the_first() {
+fn a_file_with_two_names_is_listed_once_by_the_first() {
     let scratch = Scratch::new();
     scratch.file("dir/vm.xml");
     symlink("dir/vm.xml", scratch.path("link.xml")).unwrap();
@@ -153,7 +153,7 @@ fn the_same_file_by_two_names_is_done_once_by_the_first() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_an_error_among_others_too() {
+fn a_dangling_link_among_other_files_is_an_error() {
     let scratch = Scratch::new();
     scratch.file("vm.xml");
     symlink("gone", scratch.path("link.xml")).unwrap();
@@ -162,7 +162,7 @@ fn a_link_that_leads_nowhere_is_an_error_among_others_too() {
 }
 
 #[test]
-fn more_than_the_limit_is_an_error_and_no_more_is_read() {
+fn a_file_over_the_limit_is_an_error() {
     let scratch = Scratch::new();
     let path = scratch.path("vm.xml");
     let whole = vec![b'x'; MAX_BYTES];
@@ -177,14 +177,14 @@ fn more_than_the_limit_is_an_error_and_no_more_is_read() {
 }
 
 #[test]
-fn a_directory_is_an_error_for_reading_too() {
+fn reading_a_directory_is_an_error() {
     let scratch = Scratch::new();
     let fault = read(&Input::File(scratch.0.path().to_owned()), Purpose::Reading).unwrap_err();
     assert!(matches!(fault, FileError::NotRegular { kind: FileKind::Directory, .. }), "{fault}");
 }
 
 #[test]
-fn a_pipe_may_be_read_however_late_its_writer_comes() {
+fn a_fifo_is_read_even_if_the_writer_is_late() {
     let scratch = Scratch::new();
     let path = scratch.path("fifo");
     mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
@@ -204,7 +204,7 @@ fn a_pipe_may_be_read_however_late_its_writer_comes() {
 }
 
 #[test]
-fn process_substitution_may_be_read_even_when_its_writer_has_gone() {
+fn a_pipe_is_read_even_if_the_writer_is_gone() {
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     File::from(writer).write_all(OLD).unwrap();
     use std::os::fd::AsRawFd;

@@ -1,4 +1,5 @@
-//! A full disk, no permission, a kill at any moment: after each, every file is old or new, whole, and nothing else lies about.
+//! Failures from outside: a full disk, missing permissions, signals. Afterwards every file is whole, either old or new, and
+//! no temporary file remains.
 
 use std::collections::hash_map::RandomState;
 use std::fs;
@@ -17,7 +18,7 @@ use crate::support::{BINARY, Scratch};
 const NOBODY: u32 = 65534;
 
 #[test]
-fn over_the_limit_of_a_file_s_size_nothing_is_changed() {
+fn nothing_changes_over_the_file_size_limit() {
     if !have("prlimit") {
         return;
     }
@@ -30,7 +31,7 @@ fn over_the_limit_of_a_file_s_size_nothing_is_changed() {
 }
 
 #[test]
-fn a_full_disk_changes_nothing_and_leaves_no_temporary_file() {
+fn nothing_changes_on_a_full_disk_and_no_temporary_file_remains() {
     if !root_can("mount a small disk") || !have("unshare") {
         return;
     }
@@ -38,7 +39,7 @@ fn a_full_disk_changes_nothing_and_leaves_no_temporary_file() {
     for number in 0..10 {
         scratch.file(format!("vm{number}.xml"), bare(1));
     }
-    // 16 pages: ten files fit, and not ten more.
+    // 16 pages have room for ten files, but not for twenty.
     let script = r#"mkdir ../full && mount -t tmpfs -o size=64k tmpfs ../full || exit 99
         cp vm*.xml ../full && cd ../full && "$@"; echo "status $?"
         ls -A | wc -l; for file in vm*; do cmp "$file" "../scratch/$file"; done"#;
@@ -52,7 +53,7 @@ fn a_full_disk_changes_nothing_and_leaves_no_temporary_file() {
 }
 
 #[test]
-fn a_directory_without_permission_to_write_is_left_as_it_is() {
+fn an_unwritable_directory_is_an_error_and_unchanged() {
     if !root_can("be nobody") {
         return;
     }
@@ -62,13 +63,13 @@ fn a_directory_without_permission_to_write_is_left_as_it_is() {
     let host = host_of_one();
     let run = scratch.fill_on(&host, ["-i", "vm.xml"]).by_nobody();
     run.status(2).stderr_has("cannot create a temporary file").stderr_has("vm.xml").check();
-    // A dry run foresees it.
+    // A dry run reports it, too.
     let run = scratch.virt_mdev(["fill", "-n", "-i", "vm.xml", "--sysfs"]).arg(scratch.path("../sys")).by_nobody();
     run.status(2).stderr_has("cannot create a temporary file").check();
 }
 
 #[test]
-fn a_file_without_permission_to_read_is_an_error_that_names_it() {
+fn an_unreadable_file_is_an_error_that_names_it() {
     if !root_can("be nobody") {
         return;
     }
@@ -79,7 +80,7 @@ fn a_file_without_permission_to_read_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_read_only_file_system_changes_nothing() {
+fn nothing_changes_on_a_read_only_file_system() {
     if !root_can("mount") || !have("unshare") {
         return;
     }
@@ -115,11 +116,11 @@ fn a_file_of_our_own_that_cannot_be_removed_is_named_in_a_warning() {
     }
 }
 
-/// A file or directory to which can only be appended, while this lives.
+/// Makes a file or directory append-only while this lives.
 struct AppendOnly(PathBuf);
 
 impl AppendOnly {
-    /// Nothing where that is not possible here, which it says.
+    /// Returns nothing, and reports a skipped test, if that is not possible here.
     fn new(path: PathBuf) -> Option<Self> {
         if !root_can("make files append-only") || !have("chattr") {
             return None;
@@ -151,7 +152,7 @@ fn an_append_only_file_or_directory_is_refused_before_anything_is_written() {
             scratch.fill(options.iter().chain(&files)).status(2).stderr_has(&message).check();
         }
         if named == "guests" {
-            // Neither is a new file made there, which could not be removed again.
+            // A temporary file could not be removed there.
             scratch.fill(["-o", "guests/new.xml"]).stdin(bare(1)).status(2).stderr_has(&message).check();
         }
     }
@@ -179,19 +180,19 @@ fn a_mount_point_is_refused_before_anything_is_written() {
 
 const FILES: usize = 500;
 
-/// How a run ended that was sent a signal.
-struct Struck {
+/// The result of a run that was sent a signal.
+struct Outcome {
     status: i32,
     new: usize,
     temporaries: usize,
 }
 
-/// 500 guests, and runs on them that are sent a signal.
+/// 500 guests, for runs that are sent a signal.
 struct Target {
     scratch: Scratch,
     old: String,
     new: String,
-    /// How long a run takes that nobody disturbs.
+    /// How long a run takes without a signal.
     undisturbed: Duration,
 }
 
@@ -221,38 +222,38 @@ impl Target {
         run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// Starts a run and sends it `signal` at a random moment. Every file must be old or new afterwards, and whole;
-    /// what else lies about must be known for a temporary file of one of them.
-    fn strike(&self, signal: &str) -> Struck {
+    /// Starts a run and sends it `signal` at a random moment. Checks that every file is whole and old or new, and that any
+    /// other file has the name of a temporary one.
+    fn signal(&self, signal: &str) -> Outcome {
         self.reset();
         let mut child = self.start();
         let moment = RandomState::new().build_hasher().finish() % 1100;
         std::thread::sleep(self.undisturbed * u32::try_from(moment).unwrap() / 1000);
-        // The shell's own, since a machine may lack the program.
+        // The shell's builtin, since the program may not be installed.
         let kill = ["-c", "kill -s \"$0\" \"$1\"", signal, &child.id().to_string()];
         let sent = Command::new("sh").args(kill).stderr(Stdio::null()).status();
         assert!(sent.is_ok());
         let status = child.wait().unwrap();
         let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap();
 
-        let mut struck = Struck { status, new: 0, temporaries: 0 };
+        let mut outcome = Outcome { status, new: 0, temporaries: 0 };
         let mut found = 0;
         for entry in fs::read_dir(self.scratch.dir()).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             let target = name.trim_start_matches('.').split_inclusive(".xml").next().unwrap();
             if is_temporary_of(target, name) {
-                struck.temporaries += 1;
+                outcome.temporaries += 1;
                 fs::remove_file(path).unwrap();
                 continue;
             }
             let content = fs::read_to_string(&path).unwrap();
             assert!(content == self.old || content == self.new, "{name} at {moment}: {content:?}");
-            struck.new += usize::from(content == self.new);
+            outcome.new += usize::from(content == self.new);
             found += 1;
         }
         assert_eq!(found, FILES, "at {moment}");
-        struck
+        outcome
     }
 }
 
@@ -261,25 +262,25 @@ fn moments() -> usize {
 }
 
 #[test]
-fn killed_at_any_moment_every_file_is_old_or_new_and_whole() {
+fn after_sigkill_every_file_is_whole_and_old_or_new() {
     let target = Target::new();
     for _ in 0..moments() {
-        let struck = target.strike("KILL");
-        assert!([0, 137].contains(&struck.status), "{}", struck.status);
-        assert!(struck.status == 137 || (struck.new, struck.temporaries) == (FILES, 0));
+        let outcome = target.signal("KILL");
+        assert!([0, 137].contains(&outcome.status), "{}", outcome.status);
+        assert!(outcome.status == 137 || (outcome.new, outcome.temporaries) == (FILES, 0));
     }
 }
 
 #[test]
-fn ended_by_a_signal_at_any_moment_all_files_are_old_or_all_are_new_and_nothing_lies_about() {
+fn after_a_signal_all_files_are_old_or_all_are_new_and_no_temporary_file_remains() {
     for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
         let target = Target::new();
         for _ in 0..moments().div_ceil(3) {
-            let struck = target.strike(signal);
-            assert!([0, 128 + number].contains(&struck.status), "{signal}: {}", struck.status);
-            assert!([0, FILES].contains(&struck.new), "{signal}: {} of {FILES} are new", struck.new);
-            assert_eq!(struck.temporaries, 0, "{signal}");
-            assert!(struck.status != 0 || struck.new == FILES, "{signal}");
+            let outcome = target.signal(signal);
+            assert!([0, 128 + number].contains(&outcome.status), "{signal}: {}", outcome.status);
+            assert!([0, FILES].contains(&outcome.new), "{signal}: {} of {FILES} are new", outcome.new);
+            assert_eq!(outcome.temporaries, 0, "{signal}");
+            assert!(outcome.status != 0 || outcome.new == FILES, "{signal}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Many files: each test is named after a line of the promise.
+//! The promises about many files.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::support::{BINARY, Run, Scratch};
 
 const NONE: [&str; 0] = [];
 
-/// Guests with a device, one after the other the devices 1 to 5.
+/// Guests with one device each, the devices 1 to 5 in turn.
 fn guests(count: usize) -> Scratch {
     let scratch = Scratch::new();
     for number in 0..count {
@@ -31,7 +31,7 @@ fn leaves_all_filled(mut run: Run<'_>, count: usize) -> Run<'_> {
     run
 }
 
-/// What may be wrong with a document or its file, each in a file of its own, named in the order of the names.
+/// Adds four bad files: an absent device, a malformed document, a file with two hard links, and a FIFO.
 fn with_four_bad_ones(scratch: &Scratch) {
     scratch.file("vm001.xml", guest(ABSENT, &NONE));
     scratch.file("vm003.xml", "<domain>");
@@ -42,7 +42,7 @@ fn with_four_bad_ones(scratch: &Scratch) {
 }
 
 #[test]
-fn one_that_fails_changes_none_and_all_faults_are_shown() {
+fn a_bad_document_leaves_all_files_unchanged_and_all_errors_are_shown() {
     let scratch = guests(9);
     with_four_bad_ones(&scratch);
     let run = scratch.fill(["-i", "*.xml"]).status(2);
@@ -51,7 +51,7 @@ fn one_that_fails_changes_none_and_all_faults_are_shown() {
 }
 
 #[test]
-fn one_that_cannot_be_written_changes_none_and_all_faults_are_shown() {
+fn a_file_that_cannot_be_written_leaves_all_unchanged_and_all_errors_are_shown() {
     let scratch = guests(5);
     for name in ["vm001.xml", "vm003.xml"] {
         fs::hard_link(scratch.path(name), scratch.path(name).with_extension("other")).unwrap();
@@ -62,7 +62,7 @@ fn one_that_cannot_be_written_changes_none_and_all_faults_are_shown() {
 }
 
 #[test]
-fn with_keep_going_each_file_is_for_itself_and_the_status_is_2() {
+fn with_keep_going_the_good_files_are_written_and_the_status_is_2() {
     for option in ["-k", "--keep-going"] {
         let scratch = guests(9);
         with_four_bad_ones(&scratch);
@@ -78,7 +78,7 @@ fn with_keep_going_each_file_is_for_itself_and_the_status_is_2() {
 }
 
 #[test]
-fn with_keep_going_one_that_is_changed_meanwhile_hinders_no_other() {
+fn with_keep_going_a_concurrent_change_affects_only_its_file() {
     for (keeps_going, status) in [(false, 2), (true, 2)] {
         let scratch = Scratch::new();
         for name in ["a.xml", "b.xml", "c.xml"] {
@@ -88,7 +88,7 @@ fn with_keep_going_one_that_is_changed_meanwhile_hinders_no_other() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 host.answer_after(|| {
-                    // With one job the first is read, and asked for, before the others.
+                    // With one job the first file is read, and its device looked up, before the others.
                     fs::set_permissions(scratch.path("a.xml"), fs::Permissions::from_mode(0o600)).unwrap();
                 })
             });
@@ -104,7 +104,7 @@ fn with_keep_going_one_that_is_changed_meanwhile_hinders_no_other() {
 }
 
 #[test]
-fn keep_going_shows_the_diff_of_those_that_can_be_filled() {
+fn with_keep_going_the_diff_of_the_good_files_is_shown() {
     let scratch = guests(3);
     scratch.file("vm001.xml", "<domain>");
     scratch.fill(["--diff", "*.xml"]).status(2).stderr_has("vm001.xml:1:").check();
@@ -115,7 +115,7 @@ fn keep_going_shows_the_diff_of_those_that_can_be_filled() {
 }
 
 #[test]
-fn the_output_is_the_same_in_the_same_order_whatever_the_timing() {
+fn output_and_its_order_do_not_depend_on_the_number_of_jobs() {
     let outcome = |jobs: &str| {
         let scratch = guests(60);
         for number in [7, 23, 41] {
@@ -140,7 +140,7 @@ fn the_output_is_the_same_in_the_same_order_whatever_the_timing() {
 }
 
 #[test]
-fn no_job_is_no_number_of_jobs() {
+fn an_invalid_number_of_jobs_is_an_error() {
     for jobs in ["0", "-1", "many", ""] {
         Scratch::with("vm.xml", bare(1))
             .fill([&format!("--jobs={jobs}"), "-i", "vm.xml"])
@@ -159,7 +159,7 @@ fn sysfs_is_read_once_for_the_whole_run() {
     let run = leaves_all_filled(scratch.fill(["-i", "-j4", "*.xml"]), 40).stderr_any();
     let log = traced(run, &scratch, &["-e", "trace=openat,readlinkat"]);
     let count = |piece: &str| log.lines().filter(|line| line.contains(piece) && !line.contains("resumed")).count();
-    // Five devices on three cards.
+    // Five devices on three parents.
     assert_eq!(count("\"vendor\""), 3, "{log}");
     assert_eq!(count("\"mdev_type\""), 5, "{log}");
 }
@@ -182,7 +182,7 @@ fn every_new_file_is_written_and_synced_before_the_first_is_renamed() {
         let written: Vec<_> = all(".tmp>").into_iter().filter(|number| lines[*number].contains("write(")).collect();
         assert_eq!((written.len(), renames.len(), synced.len()), (20, 20, 1), "{log}");
         assert!(written.iter().all(|write| *write < synced[0]) && synced[0] < renames[0], "{log}");
-        // The directory once, and only then are the old files given up.
+        // The directory is synced once, and only then are the old files removed.
         let directory = all("/scratch>) ");
         let directory: Vec<_> = directory.into_iter().filter(|number| lines[*number].contains("fsync(")).collect();
         let unlinked = all("unlink(\"");
@@ -193,7 +193,7 @@ fn every_new_file_is_written_and_synced_before_the_first_is_renamed() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_brought_to_disk_is_an_error_although_all_files_are_replaced() {
+fn a_directory_that_cannot_be_synced_is_an_error_although_all_files_are_replaced() {
     if !have_strace() {
         return;
     }
@@ -285,7 +285,7 @@ fn very_many_new_files_go_to_disk_while_they_are_written_and_at_the_end_all_the_
 }
 
 #[test]
-fn the_summary_line_counts_what_became_of_the_files() {
+fn the_summary_counts_the_files_by_outcome() {
     let scratch = guests(3);
     scratch.file("complete.xml", filled(1));
     scratch.file("without.xml", domain(""));
@@ -299,7 +299,7 @@ fn the_summary_line_counts_what_became_of_the_files() {
 }
 
 #[test]
-fn there_is_no_summary_of_one_file_nor_with_quiet_nor_where_nothing_is_written() {
+fn there_is_no_summary_for_one_file_with_quiet_or_if_nothing_is_written() {
     let run = |options: &[&str]| guests(2).fill(options).stdout_any().stderr_any().stderr_lacks("files:").faults().0;
     for options in [&["-i", "vm000.xml"][..], &["-q", "-i", "*.xml"], &["-n", "*.xml"], &["--diff", "*.xml"]] {
         let faults = run(options);
@@ -309,7 +309,7 @@ fn there_is_no_summary_of_one_file_nor_with_quiet_nor_where_nothing_is_written()
 }
 
 #[test]
-fn several_inputs_are_not_waited_for() {
+fn a_fifo_among_several_inputs_is_an_error() {
     let scratch = guests(2);
     mknodat(CWD, scratch.path("vm001.xml.fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     for option in ["--diff", "-n", "-i"] {
@@ -317,7 +317,7 @@ fn several_inputs_are_not_waited_for() {
     }
 }
 
-/// What a terminal is shown of a run that lasts `pause` longer than it should.
+/// What a terminal shows of a run that waits for `pause`.
 fn on_a_terminal(options: &str, pause: Duration) -> String {
     let scratch = Scratch::new();
     for name in ["a.xml", "b.xml"] {
@@ -340,7 +340,7 @@ fn a_progress_bar_is_shown_on_a_terminal_once_the_run_lasts_longer_than_half_a_s
     }
     let shown = on_a_terminal("-i", Duration::from_millis(1200));
     assert!(shown.contains("reading [") && shown.contains("/2"), "{shown:?}");
-    // It gives way to the messages, and is gone in the end.
+    // It is erased for messages and at the end.
     for message in
         ["a.xml: filled", "b.xml: filled", "2 files: 2 filled, 0 already complete, 0 without mdevs, 0 failed"]
     {
@@ -355,7 +355,7 @@ fn a_progress_bar_is_shown_on_a_terminal_once_the_run_lasts_longer_than_half_a_s
 }
 
 #[test]
-fn there_is_no_progress_bar_where_standard_error_is_no_terminal() {
+fn there_is_no_progress_bar_if_standard_error_is_not_a_terminal() {
     let scratch = Scratch::with("a.xml", bare(1));
     scratch.file("b.xml", bare(1));
     let (host, sys) = SlowHost::new(&scratch);

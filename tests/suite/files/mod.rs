@@ -19,10 +19,10 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use crate::support::guests::uuid;
 use crate::support::{Run, Scratch};
 
-/// Runs a program with signals that act by default: these tests may run under nohup, which ignores one.
+/// Runs a program with default actions for signals: the tests may run under nohup, which ignores SIGHUP.
 const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal=HUP,INT,TERM"];
 
-/// Runs under strace with `options`, and returns the system calls of all threads that it wrote down.
+/// Runs under strace with `options`, and returns its log of the system calls of all threads.
 fn traced(run: Run<'_>, scratch: &Scratch, options: &[&str]) -> String {
     let log = scratch.path("../strace.log");
     let strace = ["strace", "-f"].iter().chain(options).chain(&["-o"]).map(OsStr::new);
@@ -30,26 +30,26 @@ fn traced(run: Run<'_>, scratch: &Scratch, options: &[&str]) -> String {
     fs::read_to_string(log).unwrap()
 }
 
-/// What a program says, which must succeed.
-fn said(program: &str, arguments: &[&str], path: &Path) -> String {
+/// The standard output of a program, which must succeed.
+fn output_of(program: &str, arguments: &[&str], path: &Path) -> String {
     let output = Command::new(program).args(arguments).arg(path).output().unwrap();
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The host with the device 1 of host-a, in the scratch directory.
+/// The description of a host with device 1 of host-a.
 fn host_of_one() -> String {
     let parent = "parent pci 0000:00:02.0 vendor=0x1234 device=0x11e8\n    type i915-V5_4 api=vfio-pci\n";
     format!("{parent}mdev {} 0000:00:02.0 i915-V5_4\n", uuid(1))
 }
 
-/// A host that answers when it is told to. Until then a run that asks it waits, with the asking document read.
+/// A host that answers when told to. Until then a run waits, after it has read the document.
 struct SlowHost {
     vendor: PathBuf,
 }
 
 impl SlowHost {
-    /// Makes the host of `scratch` slow, and says where it is.
+    /// Makes the host in `scratch`, and returns its path.
     fn new(scratch: &Scratch) -> (Self, PathBuf) {
         let sys = scratch.host(&host_of_one());
         let vendor = sys.join("devices/pci0000:00/0000:00:02.0/vendor");
@@ -58,16 +58,16 @@ impl SlowHost {
         (Self { vendor }, sys)
     }
 
-    /// Waits until it is asked, does `meanwhile`, and answers.
+    /// Waits until a run looks up the device, does `meanwhile`, and answers.
     fn answer_after(&self, meanwhile: impl FnOnce()) {
         let flags = OFlags::NONBLOCK.bits() as i32;
         let open = || File::options().write(true).custom_flags(flags).open(&self.vendor).ok();
         let started = Instant::now();
-        // A FIFO without a reader cannot be opened in this way.
+        // Opening a FIFO like this fails until it has a reader.
         let mut asked = loop {
             match open() {
                 Some(asked) => break asked,
-                None => assert!(started.elapsed() < Duration::from_secs(5), "nobody has asked"),
+                None => assert!(started.elapsed() < Duration::from_secs(5), "no run has looked up the device"),
             }
             std::thread::sleep(Duration::from_millis(1));
         };
@@ -76,7 +76,7 @@ impl SlowHost {
     }
 }
 
-/// Whether a run that was killed may have left a file of this name beside `target`.
+/// Whether a killed run may have left a file of this name beside `target`.
 fn is_temporary_of(target: &str, name: &str) -> bool {
     let rest = name.strip_prefix(&format!(".{target}.virt-mdev-")).and_then(|rest| rest.strip_suffix(".tmp"));
     rest.is_some_and(|random| random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))

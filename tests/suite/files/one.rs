@@ -1,4 +1,4 @@
-//! One file: each test is named after a line of the promise.
+//! The promises about one file.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{SlowHost, host_of_one, said, traced};
+use super::{SlowHost, host_of_one, output_of, traced};
 use crate::support::Scratch;
 use crate::support::guests::{bare, filled};
 use crate::support::here::{have, have_strace, is_root, root_can, skipped};
@@ -22,19 +22,19 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Where each of `patterns` is first found in the log, in their order; all must be there.
+/// Checks that `patterns` match in the log, each after the one before.
 fn assert_order(log: &str, patterns: &[&str]) {
     let mut from = 0;
     for pattern in patterns {
         let regex = regex::Regex::new(&format!("(?m){pattern}")).unwrap();
         match regex.find_at(log, from) {
             Some(found) => from = found.end(),
-            None => panic!("no {pattern} behind byte {from} of\n{log}"),
+            None => panic!("no {pattern} after byte {from} of\n{log}"),
         }
     }
 }
 
-/// What strace is to write down of one file's replacement, with the paths of descriptors.
+/// The strace options for the replacement of one file, with the paths of descriptors.
 const CALLS: [&str; 3] = [
     "-y",
     "-e",
@@ -76,7 +76,7 @@ fn a_backup_is_complete_and_synced_before_the_rename() {
 }
 
 #[test]
-fn a_backup_that_has_to_be_a_copy_is_synced_before_it_gets_its_name() {
+fn a_copied_backup_is_synced_before_it_gets_its_name() {
     if !have_strace() {
         return;
     }
@@ -94,7 +94,7 @@ fn a_backup_that_has_to_be_a_copy_is_synced_before_it_gets_its_name() {
     assert_order(&log, &order);
 }
 
-/// Changing the owner drops set-id bits, and the mode is what opens the file to others.
+/// Changing the owner drops set-id bits, and the mode gives others access.
 #[test]
 fn the_owner_is_changed_before_the_attributes_and_the_mode_after_them() {
     if !root_can("give files away") || !have_strace() || !have("setfattr") {
@@ -104,17 +104,17 @@ fn the_owner_is_changed_before_the_attributes_and_the_mode_after_them() {
     let path = scratch.path("vm.xml");
     chown(&path, Some(1234), Some(2345)).unwrap();
     set_mode(&path, 0o6755);
-    said("setfattr", &["-n", "user.note", "-v", "kept"], &path);
+    output_of("setfattr", &["-n", "user.note", "-v", "kept"], &path);
     let run = scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any();
     let log = traced(run, &scratch, &["-y", "-e", "trace=fchown,fsetxattr,fchmod,renameat2"]);
     assert_order(&log, &[r"fchown\(\d+<.*\.tmp>", r"fsetxattr\(\d+<.*\.tmp>", r"fchmod\(\d+<.*\.tmp>", r"renameat2\("]);
-    // Not before either: others may read the new file then.
+    // And not before, since others may read the new file from then on.
     assert_eq!(log.matches("fchmod(").count(), 1, "{log}");
     let found = fs::metadata(&path).unwrap();
     assert_eq!((found.uid(), found.gid(), mode(&path)), (1234, 2345, 0o6755));
 }
 
-/// The kernel would find that it does not belong to the new contents, and refuse to open the file.
+/// It would not match the new contents, and the kernel would refuse to open the file.
 #[test]
 fn a_signature_of_the_old_contents_is_not_kept() {
     if !root_can("sign files") || !have("setfattr") || !have("getfattr") {
@@ -127,9 +127,9 @@ fn a_signature_of_the_old_contents_is_not_kept() {
     if !set.status().unwrap().success() {
         return skipped("security.ima cannot be set here");
     }
-    said("setfattr", &["-n", "user.note", "-v", "kept"], &path);
+    output_of("setfattr", &["-n", "user.note", "-v", "kept"], &path);
     scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any().check();
-    let left = said("getfattr", &["-m", "-", "--absolute-names"], &path);
+    let left = output_of("getfattr", &["-m", "-", "--absolute-names"], &path);
     assert!(left.contains("user.note") && !left.contains("security.ima"), "{left}");
 }
 
@@ -158,10 +158,10 @@ fn acls_are_kept() {
     }
     let scratch = Scratch::with("vm.xml", bare(1));
     let path = scratch.path("vm.xml");
-    // The directory hands an ACL of its own to new files, which the old file has not.
-    said("setfacl", &["-m", "u:4321:r,g:4322:rw,m::rw"], &path);
-    said("setfacl", &["-d", "-m", "u:4323:rwx"], &scratch.dir());
-    let acl = || said("getfacl", &["-n", "--absolute-names"], &path);
+    // The directory has a default ACL for new files, which the old file does not have.
+    output_of("setfacl", &["-m", "u:4321:r,g:4322:rw,m::rw"], &path);
+    output_of("setfacl", &["-d", "-m", "u:4323:rwx"], &scratch.dir());
+    let acl = || output_of("getfacl", &["-n", "--absolute-names"], &path);
     let before = acl();
     assert!(before.contains("user:4321:r--") && !before.contains("4323"), "{before}");
     scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any().check();
@@ -175,22 +175,22 @@ fn extended_attributes_and_labels_are_kept() {
     }
     let scratch = Scratch::with("vm.xml", bare(1));
     let path = scratch.path("vm.xml");
-    said("setfattr", &["-n", "user.note", "-v", "kept"], &path);
-    said("setfattr", &["-n", "user.long", "-v", &"x".repeat(1000)], &path);
+    output_of("setfattr", &["-n", "user.note", "-v", "kept"], &path);
+    output_of("setfattr", &["-n", "user.long", "-v", &"x".repeat(1000)], &path);
     if is_root() {
-        said("setfattr", &["-n", "security.selinux", "-v", "system_u:object_r:virt_etc_rw_t:s0"], &path);
-        said("setfattr", &["-n", "trusted.note", "-v", "kept"], &path);
+        output_of("setfattr", &["-n", "security.selinux", "-v", "system_u:object_r:virt_etc_rw_t:s0"], &path);
+        output_of("setfattr", &["-n", "trusted.note", "-v", "kept"], &path);
     } else {
         skipped("only root sets labels; user attributes only");
     }
-    let attributes = || said("getfattr", &["-d", "-m", "-", "--absolute-names"], &path);
+    let attributes = || output_of("getfattr", &["-d", "-m", "-", "--absolute-names"], &path);
     let before = attributes();
     scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any().check();
     assert_eq!(attributes(), before);
 }
 
 #[test]
-fn what_cannot_be_carried_over_is_an_error_that_leaves_the_file_alone() {
+fn an_owner_that_cannot_be_kept_is_an_error_and_the_file_is_unchanged() {
     if !root_can("make a file of root's that nobody may write") {
         return;
     }
@@ -204,7 +204,7 @@ fn what_cannot_be_carried_over_is_an_error_that_leaves_the_file_alone() {
 }
 
 #[test]
-fn a_symlink_is_followed_however_it_leads_there_and_stays() {
+fn a_symlink_is_followed_and_stays() {
     let scratch = Scratch::with("store/vm.xml", bare(1));
     fs::create_dir_all(scratch.path("enabled/deep")).unwrap();
     symlink("../../store/vm.xml", scratch.path("enabled/deep/relative.xml")).unwrap();
@@ -250,7 +250,7 @@ fn a_file_that_the_caller_may_not_write_is_refused_although_its_directory_is_wri
 }
 
 #[test]
-fn root_is_told_with_a_warning_that_the_file_is_write_protected() {
+fn root_gets_a_warning_if_the_file_is_write_protected() {
     if !root_can("write what nobody may") {
         return;
     }
@@ -293,7 +293,7 @@ fn a_file_that_someone_else_changes_after_it_was_read_keeps_their_change() {
             });
             let run = scratch.virt_mdev(["fill", "-i", "vm.xml", "--sysfs"]).arg(sys).status(2);
             let (faults, finished) = run.stderr_has("vm.xml was changed by someone else").faults();
-            // What they wrote is a change that the run did not announce.
+            // The other program's change is not one that the run announces.
             let is_theirs = |fault: &str| fault.starts_with("vm.xml line ") || fault == "vm.xml: missing";
             let faults: Vec<_> = faults.iter().filter(|fault| !is_theirs(fault)).collect();
             assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
@@ -303,7 +303,8 @@ fn a_file_that_someone_else_changes_after_it_was_read_keeps_their_change() {
     }
 }
 
-/// Three others rename their files over the target: before the first exchange, before that is undone, and before that is.
+/// Three other programs rename files over the target: before the exchange, before it is rolled back, and before the result
+/// of that is.
 #[test]
 fn of_three_writers_that_rename_into_the_exchanges_the_last_one_wins() {
     if !have_strace() {
@@ -324,7 +325,7 @@ fn of_three_writers_that_rename_into_the_exchanges_the_last_one_wins() {
         }
     };
     let is_there = |content: &str| fs::read_to_string(&path).unwrap() == content;
-    // The longest way from the new file, which is written by then, to the exchange that waits.
+    // How long after its creation the new file is complete, and the run waits before the exchange.
     const WRITTEN: Duration = Duration::from_millis(150);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -336,7 +337,7 @@ fn of_three_writers_that_rename_into_the_exchanges_the_last_one_wins() {
             wait_until(&|| is_there("first"));
             rename_over("third");
         });
-        // Each exchange waits before and after it.
+        // strace waits before and after each exchange.
         let inject = "inject=renameat2:delay_enter=400000:delay_exit=200000";
         let run = scratch.fill(["-i", "vm.xml"]).under(["strace", "-o", "/dev/null", "-e", inject]);
         run.status(2).stderr_has("vm.xml was changed by someone else").leaves("vm.xml", "third").check();
@@ -366,12 +367,12 @@ fn the_backup_of_a_run_that_was_killed_before_its_rename_is_used() {
 }
 
 #[test]
-fn a_signal_while_a_file_is_written_leaves_it_alone_and_one_at_the_rename_lets_it_be_finished() {
+fn a_signal_before_the_rename_leaves_the_file_unchanged_and_a_later_one_lets_the_run_finish() {
     if !have_strace() {
         return;
     }
     for (name, number) in [("SIGHUP", 1), ("SIGINT", 2), ("SIGTERM", 15)] {
-        // A backup is made by linkat, behind the first sync.
+        // A backup is made by linkat, after the first sync.
         for (option, call, is_finished) in [
             ("-i", "fchmod", false),
             ("-i", "fsync", false),
@@ -393,7 +394,7 @@ fn a_signal_while_a_file_is_written_leaves_it_alone_and_one_at_the_rename_lets_i
 }
 
 #[test]
-fn what_else_goes_wrong_is_told_though_a_signal_came() {
+fn other_errors_are_reported_after_a_signal_too() {
     if !have_strace() {
         return;
     }
@@ -406,13 +407,13 @@ fn what_else_goes_wrong_is_told_though_a_signal_came() {
 }
 
 #[test]
-fn temporaries_of_a_killed_run_are_never_picked_up() {
+fn patterns_do_not_match_temporary_files() {
     let scratch = Scratch::with("vm.xml", bare(1));
     scratch.file(".vm.xml.virt-mdev-aB3dE9.tmp", bare(2));
     for pattern in ["*", ".*", "*.xml", "**"] {
         scratch.file("vm.xml", bare(1));
         let run = scratch.fill(["-i", pattern]);
-        // A pattern that matches nothing else is an error, and changes nothing either.
+        // A pattern that matches nothing else is an error, and changes nothing.
         if pattern == ".*" {
             run.status(2).stderr_has("no file matches").check();
         } else if pattern == "**" {
@@ -424,7 +425,7 @@ fn temporaries_of_a_killed_run_are_never_picked_up() {
 }
 
 #[test]
-fn a_dry_run_in_place_foresees_what_would_be_refused() {
+fn a_dry_run_in_place_reports_what_would_be_refused() {
     let scratch = Scratch::with("vm.xml", bare(1));
     fs::hard_link(scratch.path("vm.xml"), scratch.path("other")).unwrap();
     scratch.fill(["-n", "-i", "vm.xml"]).status(2).stderr_has("hard links").check();

@@ -9,7 +9,7 @@ use crate::support::guests::{bare, filled, host_a};
 use crate::support::here::{have, have_strace, root_can, skipped};
 use crate::support::{Run, Scratch};
 
-/// Runs it by a shell, in whose script `"$@"` is the run.
+/// Runs it in a shell script that starts it with `"$@"`.
 fn in_shell<'a>(run: Run<'a>, script: &str) -> Run<'a> {
     run.under(["sh", "-c", script, "sh"])
 }
@@ -23,7 +23,7 @@ fn output_over_the_file_size_limit_is_undone() {
     for (script, left) in [
         (r#"prlimit --fsize=100 "$@" >out"#, ""),
         (r#"printf 'before\n' >out; prlimit --fsize=100 "$@" >>out"#, before),
-        // The shell's own output is before the program's, and nothing follows it.
+        // The output of the shell before and after it stays.
         (r#"{ printf 'before\n'; prlimit --fsize=100 "$@"; s=$?; printf after; exit $s; } >out"#, "before\nafter"),
     ] {
         let scratch = Scratch::with("vm.xml", bare(1));
@@ -60,7 +60,7 @@ fn what_someone_else_appends_in_the_meantime_is_not_taken_away() {
             while fs::metadata(&out).unwrap().len() == 0 {
                 thread::sleep(Duration::from_millis(1));
             }
-            // Two diffs are written at once, and the third is held up.
+            // Two diffs are written immediately, and strace delays the third.
             thread::sleep(Duration::from_millis(100));
             File::options().append(true).open(&out).unwrap().write_all(b"theirs\n").unwrap();
         });
@@ -70,7 +70,7 @@ fn what_someone_else_appends_in_the_meantime_is_not_taken_away() {
         let run = run.stderr_has("No space left on device");
         let run = run.stderr_has("a part of the output remains in the file: someone else has written to it");
         let (faults, finished) = run.faults();
-        // That the file has changed is looked at below.
+        // The contents of the file are checked below.
         assert!(faults.iter().all(|fault| fault.starts_with("out ")), "{faults:?}: {}", finished.stderr_text());
     });
     let left = String::from_utf8(scratch.read("out")).unwrap();
@@ -83,7 +83,7 @@ fn output_on_a_full_disk_is_undone() {
         return;
     }
     let scratch = Scratch::new();
-    // More than the disk has room for, in more than one write of a page.
+    // More than fits on the disk, so that a part is written first.
     let padding = format!("<!--{}-->\n", "x".repeat(60_000));
     scratch.file("vm.xml", bare(1) + &padding);
     let script = r#"mkdir ../full && mount -t tmpfs -o size=32k tmpfs ../full || exit 99
@@ -125,12 +125,12 @@ fn a_closed_standard_output_is_an_error_for_every_command_that_prints() {
 }
 
 #[test]
-fn a_closed_standard_output_is_no_error_where_nothing_is_printed() {
+fn a_closed_standard_output_does_not_matter_if_nothing_is_printed() {
     let scratch = Scratch::with("vm.xml", bare(1));
     in_shell(scratch.fill(["-q", "-i", "vm.xml"]), r#"exec "$@" >&-"#).leaves("vm.xml", filled(1)).check();
 }
 
-/// Python's `subprocess.DEVNULL` is `/dev/null` opened so, and it is what Rust opens in place of a closed descriptor.
+/// Rust opens `/dev/null` like this in place of a closed descriptor, and so does Python for `subprocess.DEVNULL`.
 #[test]
 fn dev_null_open_for_reading_and_writing_is_not_a_closed_descriptor() {
     let scratch = Scratch::with("vm.xml", bare(1));

@@ -1,8 +1,8 @@
-//! Compares bytes and says where they part.
+//! Compares bytes and reports the first difference.
 
-/// Nothing where both are equal, else the first line in which they differ, with what stands on either side.
+/// Returns nothing if both are equal, otherwise the first line that differs, in both versions.
 ///
-/// Lines are shown as Rust would write them, so that a CR, a tab or a missing newline at the end can be seen.
+/// Lines are escaped as in Rust, so that a CR, a tab or a missing newline is visible.
 pub fn first_difference(want: &[u8], got: &[u8]) -> Option<String> {
     if want == got {
         return None;

@@ -1,4 +1,4 @@
-//! What a directory holds, before and after.
+//! The contents of a directory, before and after.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use super::first_difference;
 
-/// One name of a directory.
+/// A directory entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// A regular file and its bytes.
+    /// A regular file with its contents.
     File(Vec<u8>),
-    /// A symbolic link, as it says its target.
+    /// A symbolic link with its target.
     Link(PathBuf),
     /// A directory.
     Directory,
-    /// A FIFO, a socket, a device; never opened.
+    /// A FIFO, socket or device, which is never opened.
     Special,
 }
 
@@ -48,7 +48,7 @@ impl Entry {
 pub struct Files(BTreeMap<PathBuf, Entry>);
 
 impl Files {
-    /// All that is below `top`; links are not followed.
+    /// Reads everything below `top`, without following links.
     pub fn of(top: &Path) -> Self {
         let mut files = Self::default();
         let mut pending = vec![top.to_owned()];
@@ -65,7 +65,7 @@ impl Files {
         files
     }
 
-    /// Changes what is expected of one path; `None`: nothing is there.
+    /// Changes the expected entry of a path; `None` means that it does not exist.
     pub fn expect(&mut self, path: PathBuf, entry: Option<Entry>) {
         match entry {
             Some(entry) => self.0.insert(path, entry),
@@ -73,7 +73,7 @@ impl Files {
         };
     }
 
-    /// How `got` differs from this, a line a path.
+    /// The differences between this and `got`, one line per path.
     pub fn differences(&self, got: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         for (path, want) in &self.0 {

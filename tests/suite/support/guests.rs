@@ -1,11 +1,11 @@
-//! Small documents, and what they become on host-a of `testdata/hosts`.
+//! Small documents, and what `fill` makes of them on host-a of `testdata/hosts`.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::{Run, Scratch, testdata};
 
-/// What the devices 1 to 5 of host-a are: of a card on the root bus, one behind a root port, one behind a bridge.
+/// The identities of the devices 1 to 5 of host-a. Their parents are on the root bus, below a root port and below a bridge.
 const IDENTITIES: [[&str; 3]; 5] = [
     ["0x1234", "0x11e8", "i915-V5_4"],
     ["0x1234", "0x11e8", "i915-V5_8"],
@@ -14,17 +14,17 @@ const IDENTITIES: [[&str; 3]; 5] = [
     ["0x1b36", "0x0005", "i915-V5_4"],
 ];
 
-/// A device of host-a of type vfio-ap, on a parent that is no PCI device.
+/// A device of host-a of type vfio-ap, whose parent is not a PCI device.
 pub const AP: usize = 7;
-/// A device of host-a of type vfio-pci, on a parent that is no PCI device.
+/// A device of host-a of type vfio-pci, whose parent is not a PCI device.
 pub const NO_PCI: usize = 9;
-/// A UUID that host-a has not.
+/// A UUID that host-a does not have.
 pub const ABSENT: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
 
 /// The host with the devices 1 to 5, [`AP`] and [`NO_PCI`].
 pub fn host_a() -> PathBuf {
     let sys = testdata("hosts/linux-6.1/host-a/sys");
-    assert!(sys.join("bus").is_dir(), "{} is not there", sys.display());
+    assert!(sys.join("bus").is_dir(), "{} does not exist", sys.display());
     sys
 }
 
@@ -43,7 +43,7 @@ pub fn elements(device: usize) -> [String; 3] {
     ]
 }
 
-/// A hostdev as libvirt writes it, with lines behind the address.
+/// A hostdev as libvirt writes it, with lines after the address.
 pub fn hostdev(uuid: &str, lines: &[impl AsRef<str>]) -> String {
     let lines: String = lines.iter().map(|line| format!("        {}\n", line.as_ref())).collect();
     format!(
@@ -57,12 +57,12 @@ pub fn domain(devices: &str) -> String {
     format!("<domain type='kvm'>\n  <name>vm</name>\n  <devices>\n{devices}  </devices>\n</domain>\n")
 }
 
-/// What a device of host-a is, 1 to 5: vendor, product and type.
+/// The identity of a device of host-a, 1 to 5: vendor, product and type.
 pub fn identity(device: usize) -> [&'static str; 3] {
     IDENTITIES[device - 1]
 }
 
-/// A record as it stands in the metadata.
+/// A record in the metadata.
 pub fn record(uuid: &str, [vendor, product, mdev_type]: [&str; 3]) -> String {
     format!(
         "      <mdev:hostdev uuid='{uuid}'>\n        <mdev:vendorid>{vendor}</mdev:vendorid>\n        \
@@ -80,7 +80,7 @@ pub fn recorded(records: &str, devices: &str) -> String {
     domain(devices).replace("</name>\n", &metadata)
 }
 
-/// The same domain, with its only record and its only hostdev at this slot of the guest.
+/// A domain with its only record and its only hostdev at this slot of the guest.
 pub fn at(domain: &str, slot: u8) -> String {
     let address = format!("      <address type='pci' slot='{slot:#04x}'/>\n    </hostdev>");
     domain.replacen("<mdev:hostdev ", &format!("<mdev:hostdev guest='0000:00:{slot:02x}.0' "), 1).replacen(
@@ -90,22 +90,22 @@ pub fn at(domain: &str, slot: u8) -> String {
     )
 }
 
-/// A domain with one device, and what is recorded of it.
+/// A domain with one device and its record.
 pub fn guest_recorded(uuid: &str, identity: [&str; 3]) -> String {
     recorded(&record(uuid, identity), &hostdev(uuid, &[""; 0]))
 }
 
-/// A domain with one hostdev, with lines behind its address.
+/// A domain with one hostdev, with lines after its address.
 pub fn guest(uuid: &str, lines: &[impl AsRef<str>]) -> String {
     domain(&hostdev(uuid, lines))
 }
 
-/// A domain with one device of host-a, as it is before.
+/// A domain with one device of host-a, before `fill`.
 pub fn bare(device: usize) -> String {
     guest(&uuid(device), &[""; 0])
 }
 
-/// A domain with one device of host-a, as it is afterwards.
+/// A domain with one device of host-a, after `fill`.
 pub fn filled(device: usize) -> String {
     guest(&uuid(device), &elements(device))
 }

@@ -1,4 +1,5 @@
-//! What this machine has. A test that needs more than Rust, make and a C compiler asks here, and says that it was skipped.
+//! What this machine has. A test that needs more than Rust, make and a C compiler checks it here, and reports that it was
+//! skipped.
 
 use std::fs;
 use std::io::{self, Write};
@@ -6,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::thread;
 
-/// Where this is set, as in `.ci/run`, a program that a test needs must be there, and tests of chance take their time.
+/// If this is set, as in `.ci/run`, programs that a test needs must be installed, and random tests run longer.
 const THOROUGH: &str = "VIRT_MDEV_TEST_THOROUGH";
 
 pub fn is_thorough() -> bool {
@@ -17,7 +18,7 @@ pub fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Whether the test can run here; says so where it cannot.
+/// Whether the user is root; otherwise reports a skipped test.
 pub fn root_can(what: &str) -> bool {
     if !is_root() {
         skipped(&format!("only root can {what}"));
@@ -25,7 +26,7 @@ pub fn root_can(what: &str) -> bool {
     is_root()
 }
 
-/// Whether a program that is needed runs here; says so where it does not.
+/// Whether a program is installed; otherwise reports a skipped test.
 pub fn have(program: &str) -> bool {
     let mut probe = Command::new(program);
     let found = probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
@@ -36,12 +37,12 @@ pub fn have(program: &str) -> bool {
     found
 }
 
-/// Whether system calls can be watched here.
+/// Whether strace works here.
 pub fn have_strace() -> bool {
     have_working("strace", &["-o", "/dev/null", "true"], "strace may not watch")
 }
 
-/// Whether `script` can make a terminal here.
+/// Whether `script` can make a terminal.
 pub fn have_terminals() -> bool {
     have_working("script", &["-qec", "true", "/dev/null"], "no terminal can be made")
 }
@@ -59,9 +60,9 @@ fn have_working(program: &str, arguments: &[&str], otherwise: &str) -> bool {
     works
 }
 
-/// Says that a test, or a part of it, could not be made here.
+/// Reports that a test, or a part of it, could not run here.
 ///
-/// Not by `eprintln!`: what that prints of a test that passes is not shown.
+/// Does not use `eprintln!`, whose output is hidden if the test passes.
 pub fn skipped(why: &str) {
     let test = thread::current();
     let line = format!("skipped {}: {why}\n", test.name().unwrap_or_default());

@@ -1,6 +1,6 @@
-//! A scratch directory, and a run of a program in it that is judged whole: status, both outputs, files.
+//! Runs a program in a scratch directory and checks everything: status, both outputs, files.
 //!
-//! Whatever a test does not speak of must not happen: standard error stays empty, no file changes, none appears.
+//! What a test does not mention must not happen: standard error is empty, no file changes, and none appears.
 
 mod compare;
 mod files;
@@ -32,7 +32,7 @@ pub fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
 }
 
-/// All paths of `testdata` that match, sorted; there must be some.
+/// All paths of `testdata` that match, sorted; at least one.
 pub fn testdata_matching(pattern: &str) -> Vec<PathBuf> {
     let top = glob::Pattern::escape(testdata("").to_str().unwrap());
     let paths: Vec<PathBuf> = glob::glob(&format!("{top}{pattern}")).unwrap().map(Result::unwrap).collect();
@@ -40,37 +40,37 @@ pub fn testdata_matching(pattern: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// A directory to run in, and beside it the tree that stands for /sys, where a test describes one of its own.
+/// A directory to run in, and beside it a /sys if a test describes one.
 pub struct Scratch {
     top: TempDir,
 }
 
 impl Scratch {
-    /// An empty one.
+    /// An empty directory.
     pub fn new() -> Self {
         let scratch = Self { top: tempfile::tempdir().unwrap() };
         fs::create_dir(scratch.dir()).unwrap();
         scratch
     }
 
-    /// One that has a file already.
+    /// A directory with one file.
     pub fn with(name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Self {
         let scratch = Self::new();
         scratch.file(name, content);
         scratch
     }
 
-    /// Where the program runs.
+    /// The directory that the program runs in.
     pub fn dir(&self) -> PathBuf {
         self.top.path().join("scratch")
     }
 
-    /// The path of a name in it.
+    /// The path of a file in it.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir().join(name)
     }
 
-    /// Writes a file, which the program may change.
+    /// Writes a file.
     pub fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -78,13 +78,13 @@ impl Scratch {
         path
     }
 
-    /// What a file holds.
+    /// The contents of a file.
     pub fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
         let path = self.path(name);
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// Makes the host that `description` describes, and says where it is. A scratch has one host at most.
+    /// Makes the /sys that `description` describes, and returns its path. There is at most one.
     pub fn host(&self, description: &str) -> PathBuf {
         let sys = self.top.path().join("sys");
         sysfs_tree::build(description, &sys);
@@ -119,14 +119,14 @@ impl Scratch {
     }
 }
 
-/// What is asked of standard output.
+/// What is expected of standard output.
 enum Stdout {
     Exactly(Vec<u8>),
     Holds(Vec<String>),
     Anything,
 }
 
-/// What is asked of standard error: empty, unless something is.
+/// What is expected of standard error: nothing, by default.
 #[derive(Default)]
 struct Stderr {
     holds: Vec<String>,
@@ -135,7 +135,7 @@ struct Stderr {
     may_speak: bool,
 }
 
-/// A run to come and what it must do. Unless told otherwise it has to succeed and to leave no trace.
+/// A run and what is expected of it. By default it must succeed, print nothing and change nothing.
 #[must_use = "nothing runs before check"]
 pub struct Run<'a> {
     scratch: &'a Scratch,
@@ -153,18 +153,18 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// One argument more.
+    /// Adds an argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
-    /// More arguments, split as in a shell.
+    /// Adds arguments, split as in a shell.
     pub fn args(self, words: &str) -> Self {
         shell_words::split(words).unwrap().into_iter().fold(self, Run::arg)
     }
 
-    /// The same, run by another program that takes it as its last arguments.
+    /// Runs it by another program, which gets it as its last arguments.
     pub fn under(mut self, wrapper: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         let mut words = wrapper.into_iter().map(|word| word.as_ref().to_owned());
         let wrapper = words.next().expect("a program");
@@ -174,11 +174,11 @@ impl Run<'_> {
         self
     }
 
-    /// The same as nobody, who may come into the scratch directory; only root can ask for it.
+    /// Runs it as nobody. Only root can do that.
     pub fn by_nobody(mut self) -> Self {
         let top = self.scratch.top.path();
         fs::set_permissions(top, fs::Permissions::from_mode(0o755)).unwrap();
-        // The build directory may be closed to nobody.
+        // The build directory may be inaccessible to nobody.
         let binary = top.join("virt-mdev");
         if !binary.exists() {
             fs::hard_link(BINARY, &binary).or_else(|_| fs::copy(BINARY, &binary).map(|_| ())).unwrap();
@@ -187,49 +187,49 @@ impl Run<'_> {
         self.under(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"])
     }
 
-    /// Sets a variable; the environment has none but PATH.
+    /// Sets an environment variable. By default only PATH is set.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
-    /// What it reads from standard input.
+    /// Sets standard input.
     pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.stdin = bytes.as_ref().to_owned();
         self
     }
 
-    /// Its standard input never ends.
+    /// Leaves standard input open after the last byte.
     pub fn stdin_stays_open(mut self) -> Self {
         self.writer = Writer::Stays;
         self
     }
 
-    /// Whoever reads its standard output has gone before the first byte.
+    /// Closes the reading end of standard output before the program starts.
     pub fn reader_gone(mut self) -> Self {
         self.reader = Reader::Gone;
         self
     }
 
-    /// Another time than a run has otherwise.
+    /// Changes the time limit.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// The exit status.
+    /// Expects an exit status.
     pub fn status(mut self, status: i32) -> Self {
         self.status = status;
         self
     }
 
-    /// Standard output, to the byte.
+    /// Expects exactly this on standard output.
     pub fn stdout(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.stdout = Stdout::Exactly(bytes.as_ref().to_owned());
         self
     }
 
-    /// A piece of standard output; what else it says is open.
+    /// Expects standard output to contain `piece`.
     pub fn stdout_has(mut self, piece: &str) -> Self {
         match &mut self.stdout {
             Stdout::Holds(pieces) => pieces.push(piece.to_owned()),
@@ -238,43 +238,43 @@ impl Run<'_> {
         self
     }
 
-    /// Standard output is not looked at here.
+    /// Accepts any standard output.
     pub fn stdout_any(mut self) -> Self {
         self.stdout = Stdout::Anything;
         self
     }
 
-    /// A piece of standard error; what else it says is open.
+    /// Expects standard error to contain `piece`.
     pub fn stderr_has(mut self, piece: impl Into<String>) -> Self {
         self.stderr.holds.push(piece.into());
         self
     }
 
-    /// What standard error must not hold; apart from that it is open.
+    /// Expects standard error not to contain `piece`; anything else is accepted.
     pub fn stderr_lacks(mut self, piece: impl Into<String>) -> Self {
         self.stderr.lacks.push(piece.into());
         self
     }
 
-    /// A regular expression that matches somewhere in standard error.
+    /// Expects the regular expression `pattern` to match somewhere in standard error.
     pub fn stderr_matches(mut self, pattern: &str) -> Self {
         self.stderr.matches.push(pattern.to_owned());
         self
     }
 
-    /// Standard error is not looked at here.
+    /// Accepts any standard error.
     pub fn stderr_any(mut self) -> Self {
         self.stderr.may_speak = true;
         self
     }
 
-    /// What a file, new or changed, holds afterwards.
+    /// Expects a file, new or changed, to have these contents afterwards.
     pub fn leaves(mut self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Self {
         self.changes.push((name.as_ref().to_owned(), Some(Entry::File(content.as_ref().to_owned()))));
         self
     }
 
-    /// Runs it and says all that is not as it should be; empty where it is.
+    /// Runs it and returns every expectation that was not met.
     pub fn faults(self) -> (Vec<String>, Finished) {
         let before = Files::of(&self.scratch.dir());
         let finished = process::run(
@@ -311,7 +311,7 @@ impl Run<'_> {
         (faults, finished)
     }
 
-    /// Runs it, and panics with all that is not as it should be.
+    /// Runs it, and panics if an expectation was not met.
     #[track_caller]
     pub fn check(self) -> Finished {
         let command: Vec<String> =
@@ -353,7 +353,7 @@ fn missing(stream: &str, text: &str, pieces: &[String]) -> Vec<String> {
     absent.map(|piece| format!("{stream} does not hold {piece:?}")).collect()
 }
 
-/// The support itself, on /bin/sh instead of the program.
+/// Tests of this module, with /bin/sh as the program.
 mod tests {
     use super::*;
 
@@ -366,12 +366,12 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_does_nothing_is_the_one_expected_where_nothing_is_said() {
+    fn by_default_a_run_is_expected_to_do_nothing() {
         assert_eq!(faults(shell(&Scratch::with("a", "1"), ":")), "");
     }
 
     #[test]
-    fn each_trace_that_was_not_announced_is_a_fault() {
+    fn every_unexpected_effect_is_reported() {
         for (script, fault) in [
             ("exit 3", "status: want 0, got Some(3)"),
             ("echo hello", "stdout line 1: want the end, got \"hello\\n\""),
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_announced_and_did_not_happen_is_a_fault() {
+    fn every_missing_effect_is_reported() {
         let scratch = Scratch::with("a", "1");
         let run = shell(&scratch, ":").status(1).stdout("x").stderr_has("no").leaves("b", "2");
         let expected = "status: want 1, got Some(0); stdout line 1: want \"x\", got the end; \
@@ -399,14 +399,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_announced_and_did_happen_is_none() {
+    fn expected_effects_are_not_reported() {
         let scratch = Scratch::with("a", "1");
         let run = shell(&scratch, "cat; echo 2 >a; echo why >&2; exit 1");
         assert_eq!(faults(run.stdin("x\r\n").stdout("x\r\n").leaves("a", "2\n").stderr_matches("^why$").status(1)), "");
     }
 
     #[test]
-    fn the_environment_is_clean_but_for_what_is_set() {
+    fn only_the_given_environment_variables_are_set() {
         let scratch = Scratch::new();
         let script = "echo ${HOME-none} ${VIRT_MDEV_SYSFS-none} ${NO_COLOR-none}";
         shell(&scratch, script).env("NO_COLOR", "1").stdout("none none 1\n").check();
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "nothing matches")]
-    fn test_data_that_is_not_there_is_no_success() {
+    fn missing_test_data_panics() {
         testdata_matching("cases/no-such-case/*");
     }
 
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_breaks_the_pipe() {
+    fn without_a_reader_the_pipe_is_broken() {
         shell(&Scratch::new(), "trap '' PIPE; cat; exit $?").stdin("x").reader_gone().status(1).stderr_any().check();
     }
 }

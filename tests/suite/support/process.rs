@@ -1,4 +1,4 @@
-//! Starts a program with everything given and waits for it, but not for ever.
+//! Runs a program with a time limit.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -11,26 +11,26 @@ use std::time::{Duration, Instant};
 /// Who reads the program's standard output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// One that takes all of it.
+    /// A reader that reads everything.
     Patient,
-    /// One that went away before the program could write.
+    /// A reader that has closed the pipe before the program starts.
     Gone,
 }
 
-/// What comes of the program's standard input once all that was to be written is.
+/// What happens to standard input after the last byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Writer {
-    /// It ends.
+    /// It is closed.
     Closes,
-    /// It stays open, and no more comes.
+    /// It stays open.
     Stays,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub struct Finished {
-    /// The exit status; 128 and more for a signal, as the shell has it.
+    /// The exit status; 128 + n for signal n, as in a shell.
     pub status: Option<i32>,
-    /// Whether it had to be ended.
+    /// Whether it was killed at the time limit.
     pub timed_out: bool,
     /// Standard output.
     pub stdout: Vec<u8>,
@@ -39,13 +39,13 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Standard error, readable.
+    /// Standard error as text.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 }
 
-/// Runs a program in `dir` with no more of an environment than PATH and what is given.
+/// Runs a program in `dir`, with only PATH and the given environment variables.
 pub fn run(
     program: &OsStr,
     arguments: &[OsString],
@@ -64,7 +64,7 @@ pub fn run(
     let output = child.stdout.take();
     let mut complaints = child.stderr.take().unwrap();
     thread::scope(|scope| {
-        // A program need not read its input: then writing it fails, which is no fault of the program.
+        // The program need not read its input; then writing fails.
         let held = scope.spawn(move || {
             input.write_all(stdin).ok();
             (writer == Writer::Stays).then_some(input)
@@ -88,7 +88,7 @@ fn read_all(mut stream: impl Read) -> Vec<u8> {
     bytes
 }
 
-/// A pipe whose reader reads, or is gone before the program starts, which may write at once.
+/// A pipe, whose reading end is closed already if the reader is gone.
 fn standard_output(reader: Reader) -> Stdio {
     match reader {
         Reader::Patient => Stdio::piped(),
@@ -96,7 +96,7 @@ fn standard_output(reader: Reader) -> Stdio {
     }
 }
 
-/// Nothing where it had to be ended.
+/// Returns nothing if the program had to be killed.
 fn wait(child: &mut Child, limit: Duration) -> Option<std::process::ExitStatus> {
     let start = Instant::now();
     while start.elapsed() < limit {

@@ -1,21 +1,21 @@
-//! Builds a directory laid out as the kernel lays out /sys, from a text that people can read.
+//! Builds a directory with the layout of /sys from a readable description.
 //!
-//! One statement a line; `#` begins a comment line; words are split as in a shell, so that `"a b"` is one word, and
-//! `\n` in a value is a line break.
+//! Each line is a statement; `#` starts a comment line. Words are split as in a shell, so `"a b"` is one word. `\n` in a value
+//! is a line break.
 //!
 //! ```text
 //! parent pci ADDR vendor=0x.. device=0x.. [class=0x030000] [subvendor=0x..] [subdevice=0x..] [revision=0x..] [numa=N]
 //!        [root=DIR/..] [bridges=ADDR,ADDR] [driver=NAME] [physfn=ADDR]
 //!     A PCI device that can have mediated devices. Its directory is devices/ROOT/BRIDGE/.../ADDR; ROOT is pciDDDD:BB
 //!     of the first bridge (of ADDR without bridges), or what root= says. A bridge named pciDDDD:BB is a further root
-//!     bus (as behind Intel VMD), not a device. physfn=ADDR makes it ADDR's virtual function: links physfn here and
+//!     bus (as below Intel VMD), not a device. physfn=ADDR makes it ADDR's virtual function: links physfn here and
 //!     virtfnN there.
 //! device pci ADDR ...
 //!     The same without mdev_bus and types: a card's physical function, a plain PCI device.
 //! parent other NAME path=devices/.. subsystem=bus/NAME|class/NAME [driver=NAME]
-//!     A parent that is no PCI device: mtty, the AP matrix, an s390x subchannel.
+//!     A parent that is not a PCI device: mtty, the AP matrix, an s390x subchannel.
 //! type TYPE api=vfio-pci [available=N] [name=".."] [description=".."]
-//!     One supported type of the parent above it. Without name= or description= there is no such file.
+//!     A supported type of the last parent. Without name= or description= there is no such file.
 //! mdev UUID PARENT TYPE [driver=vfio_mdev]
 //!     A mediated device; PARENT is its address or name.
 //! dir PATH | file PATH TEXT | link PATH TARGET
@@ -32,7 +32,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Makes `top`, which must not exist or be empty, the /sys of the host that `description` describes.
 ///
-/// Panics where the description is wrong, with the number of its line.
+/// Panics with the line number if the description is wrong.
 pub fn build(description: &str, top: &Path) {
     let mut tree = Tree::new(top);
     for dir in ["bus/mdev/devices", "bus/pci/devices", "class/mdev_bus", "devices"] {
@@ -45,7 +45,7 @@ pub fn build(description: &str, top: &Path) {
     }
 }
 
-/// The words of a statement: those that stand for themselves, and those of the form `name=value`.
+/// The words of a statement: plain ones, and those of the form `name=value`.
 struct Words {
     plain: Vec<String>,
     options: HashMap<String, String>,
@@ -80,9 +80,9 @@ impl Words {
 
 struct Tree<'a> {
     top: &'a Path,
-    /// Address or name of a device to its path in the tree.
+    /// The path of each device in the tree, by address or name.
     places: HashMap<String, String>,
-    /// How many virtual functions each physical one has so far.
+    /// How many virtual functions each physical function has so far.
     virtual_functions: HashMap<String, usize>,
     types: HashSet<(String, String)>,
     last_parent: Option<String>,
@@ -124,7 +124,7 @@ impl<'a> Tree<'a> {
     fn pci(&mut self, address: &str, words: &Words) -> Result<()> {
         let bridges: Vec<&str> = words.or("bridges", "").split(',').filter(|bridge| !bridge.is_empty()).collect();
         let first = bridges.iter().copied().find(|bridge| !is_root_bus(bridge)).unwrap_or(address);
-        let (bus, _) = first.rsplit_once(':').ok_or_else(|| format!("{first} is no PCI address"))?;
+        let (bus, _) = first.rsplit_once(':').ok_or_else(|| format!("{first} is not a PCI address"))?;
         let mut path = format!("devices/{}", words.or("root", &format!("pci{bus}")));
         for bridge in bridges {
             path = format!("{path}/{bridge}");
@@ -172,7 +172,7 @@ impl<'a> Tree<'a> {
         self.in_subsystem(path, words.required("subsystem")?, name, words.option("driver"))
     }
 
-    /// What joins a device with its bus or class, and with its driver where it has one.
+    /// Links a device with its bus or class, and with its driver if it has one.
     fn in_subsystem(&self, path: &str, subsystem: &str, name: &str, driver: Option<&str>) -> Result<()> {
         self.dir(subsystem)?;
         self.link(&format!("{path}/subsystem"), subsystem)?;
@@ -197,7 +197,7 @@ impl<'a> Tree<'a> {
     }
 
     fn mdev_type(&mut self, name: &str, words: &Words) -> Result<()> {
-        let parent = self.last_parent.clone().ok_or("no parent stands above it")?;
+        let parent = self.last_parent.clone().ok_or("no parent precedes it")?;
         let path = format!("{}/mdev_supported_types/{name}", self.place(&parent)?);
         self.types.insert((parent, name.to_owned()));
         self.dir(&format!("{path}/devices"))?;
@@ -237,7 +237,7 @@ impl<'a> Tree<'a> {
         Ok(fs::write(self.top.join(path), text)?)
     }
 
-    /// A link from one path of the tree to another, relative and as short as the kernel writes it.
+    /// Makes a link from one path of the tree to another, relative and as short as the kernel's.
     fn link(&self, path: &str, target: &str) -> Result<()> {
         let from: Vec<&str> = directory_of(path).split('/').collect();
         let to: Vec<&str> = target.split('/').collect();
@@ -269,7 +269,7 @@ mod tests {
     fn links_and_files_are_where_the_kernel_has_them() {
         let top = tempfile::tempdir().unwrap();
         build(
-            "# a card behind a bridge\n\
+            "# a card below a bridge\n\
              parent pci 0000:03:00.0 bridges=0000:00:03.0 vendor=0x10de device=0x1b38 driver=nvidia\n\
              type nvidia-46 api=vfio-pci name=\"GRID P40-1Q\"\n\
              mdev 334852fe-079b-11ee-9fc7-0123456789ab 0000:03:00.0 nvidia-46\n",
