@@ -1,20 +1,14 @@
-//! What was written, on the disk: each file by itself where they are few, a whole file system at once where they are
-//! many.
+//! Syncs what was written: a few files one by one, many by a sync of the whole file system.
 //!
-//! A sync of ten thousand files one by one flushes the disk as often. `syncfs` flushes it a few times, whatever their
-//! number, but writes out what others have written too, which may take longer than a few syncs; and only since Linux
-//! 5.8 does it say that something could not be written.
-//!
-//! Where they are very many it is called now and then while they are being written too, so that in the end the disk has
-//! nearly all of them. That is a beginning only: what counts is the call behind the last of them.
+//! Syncing ten thousand files one by one flushes the disk ten thousand times. `syncfs` flushes it a few times, but also
+//! writes what other programs have written, which may take longer than a few syncs. It reports errors only since Linux 5.8.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{OFlags, syncfs};
 use rustix::io::Errno;
@@ -22,65 +16,46 @@ use rustix::system::uname;
 
 use super::input::open_with;
 
-/// Up to so many files of a file system are synced one by one.
+/// Up to this many files of a file system are synced one by one.
 const FEW: usize = 8;
 
-/// So many files written to a file system are worth beginning to bring them to disk.
-const MANY: usize = 2000;
-
-/// A device number, by which file systems are told apart.
+/// A device number, which identifies a file system.
 pub(super) type Device = u64;
 
-/// Brings files and directories to disk.
+/// Syncs files and directories.
 #[derive(Debug)]
 pub(super) struct Durability {
-    /// Whether `syncfs` tells of errors.
+    /// Whether `syncfs` reports errors.
     by_file_system: bool,
-    file_systems: Mutex<HashMap<Device, FileSystem>>,
-}
-
-/// A file system to which is written.
-#[derive(Debug)]
-struct FileSystem {
-    /// A file of it, opened before the first byte was written: `syncfs` tells of the errors since then.
-    witness: File,
-    /// How many files were begun since it was last told to bring them to disk.
-    begun: usize,
-    /// Brings to disk what is written so far.
-    ahead: Option<JoinHandle<()>>,
+    /// A file of each file system, opened before the first byte was written: `syncfs` reports the errors since then.
+    witnesses: Mutex<HashMap<Device, File>>,
 }
 
 impl Durability {
     pub fn new() -> Self {
-        let by_file_system = uname().release().to_str().ok().is_some_and(syncfs_tells_errors);
-        Self { by_file_system, file_systems: Mutex::default() }
+        let by_file_system = uname().release().to_str().ok().is_some_and(syncfs_reports_errors);
+        Self { by_file_system, witnesses: Mutex::default() }
     }
 
-    /// Takes down that `file`, to which nothing has been written yet, is on `device`.
+    /// Registers `file`, which is on `device` and to which nothing has been written yet.
     pub fn begin(&self, device: Device, file: &File) -> io::Result<()> {
-        let mut file_systems = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
-        let file_system = match file_systems.entry(device) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(FileSystem { witness: file.try_clone()?, begun: 0, ahead: None }),
-        };
-        file_system.begun += 1;
-        if self.by_file_system && file_system.begun > MANY {
-            file_system.go_ahead(file);
+        if let Entry::Vacant(place) = self.witnesses().entry(device) {
+            place.insert(file.try_clone()?);
         }
         Ok(())
     }
 
-    /// Whether `file` is brought to disk by [`finish`](Self::finish) or had to be at once.
+    /// Syncs `file`, unless [`finish`](Self::finish) will.
     pub fn written(&self, file: &File) -> io::Result<()> {
         if self.by_file_system { Ok(()) } else { file.sync_all() }
     }
 
-    /// Whether files that were [`written`](Self::written) are still to be brought to disk.
+    /// Whether files that were [`written`](Self::written) have yet to be synced by [`finish`](Self::finish).
     pub fn is_pending(&self) -> bool {
         self.by_file_system
     }
 
-    /// Brings the files or directories at `paths` to disk, or says of which it failed.
+    /// Syncs the files or directories at `paths`. The error names the one that failed.
     pub fn finish<'a>(&self, paths: impl IntoIterator<Item = (Device, &'a Path)>) -> Result<(), (&'a Path, io::Error)> {
         let mut groups: BTreeMap<Device, Vec<&Path>> = BTreeMap::new();
         for (device, path) in paths {
@@ -101,46 +76,25 @@ impl Durability {
     fn sync(&self, device: Device, path: &Path) -> io::Result<()> {
         let synced = open_with(path, OFlags::empty()).and_then(|file| file.sync_all());
         match synced.as_ref().err().and_then(Errno::from_io_error) {
-            // A directory that may be written but not read; a file system that syncs no directories.
+            // A directory that is writable but not readable; a file system that cannot sync directories.
             Some(Errno::ACCESS | Errno::INVAL) => self.sync_file_system(device),
             _ => synced,
         }
     }
 
     fn sync_file_system(&self, device: Device) -> io::Result<()> {
-        let file_systems = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = file_systems.get(&device).ok_or_else(|| io::Error::other("nothing was written there"))?;
-        Ok(syncfs(&found.witness)?)
+        let witnesses = self.witnesses();
+        let witness = witnesses.get(&device).ok_or_else(|| io::Error::other("nothing was written there"))?;
+        Ok(syncfs(witness)?)
+    }
+
+    fn witnesses(&self) -> MutexGuard<'_, HashMap<Device, File>> {
+        self.witnesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl FileSystem {
-    /// Begins to bring to disk what was written, by means of `file`, unless that is still being done.
-    fn go_ahead(&mut self, file: &File) {
-        if self.ahead.as_ref().is_some_and(|ahead| !ahead.is_finished()) {
-            return;
-        }
-        self.begun = 0;
-        // Not by the witness, which would have told its errors then.
-        let Ok(file) = file.try_clone() else { return };
-        let sync = move || {
-            let _ = syncfs(&file);
-        };
-        self.ahead = thread::Builder::new().spawn(sync).ok();
-    }
-}
-
-/// Whoever has written waits for it, so that nothing goes on behind their back.
-impl Drop for FileSystem {
-    fn drop(&mut self) {
-        if let Some(ahead) = self.ahead.take() {
-            let _ = ahead.join();
-        }
-    }
-}
-
-/// Whether a kernel of this release, `6.1.0-13-amd64`, is Linux 5.8 or later.
-fn syncfs_tells_errors(release: &str) -> bool {
+/// Whether a kernel release such as `6.1.0-13-amd64` is Linux 5.8 or later.
+fn syncfs_reports_errors(release: &str) -> bool {
     let mut numbers =
         release.split(|character: char| !character.is_ascii_digit()).map_while(|number| number.parse().ok());
     let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -152,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn syncfs_is_trusted_since_linux_5_8() {
+    fn syncfs_reports_errors_since_linux_5_8() {
         for (release, trusted) in [
             ("5.7.19", false),
             ("4.19.0-25-amd64", false),
@@ -161,7 +115,7 @@ mod tests {
             ("6.1.0-13-amd64", true),
             ("", false),
         ] {
-            assert_eq!(syncfs_tells_errors(release), trusted, "{release}");
+            assert_eq!(syncfs_reports_errors(release), trusted, "{release}");
         }
     }
 }

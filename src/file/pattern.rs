@@ -1,8 +1,7 @@
-//! Arguments to files: patterns, for callers that have no shell.
+//! Expands patterns to files, for callers without a shell.
 //!
-//! The patterns are those of the glob crate, but the directories are walked here. Its own walk (0.3.4) passes over
-//! names that are not UTF-8 in silence, panics on them when asked to spare hidden files, and finds nothing below a
-//! directory that has `[` in its name.
+//! The patterns are those of the glob crate, but not the directory walk. That of version 0.3.4 silently skips names that
+//! are not UTF-8, panics on them when told to skip hidden files, and finds nothing below a directory with `[` in its name.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -18,35 +17,35 @@ use super::error::{Action, FileError};
 use super::input::{Input, missing};
 use super::temporary::is_temporary;
 
-/// The inputs that `arguments` mean, in their order, those of a pattern sorted by name; each file once, by the first of
-/// its names.
+/// Returns the inputs for `arguments` in their order, the matches of a pattern sorted by name. A file with several names is
+/// listed once, by the first.
 ///
-/// `-` is standard input. A path that exists is taken as it is, whatever characters it has; so is one that is not
-/// UTF-8. Else `*`, `?` and `[…]` match names, and `**` any directories between (symbolic links not followed). A name
-/// that begins with a dot is matched only by a part of the pattern that does so too, and temporary files of our own are
+/// `-` is standard input. A path that exists is not a pattern, whatever characters it contains; nor is one that is not
+/// UTF-8. Otherwise `*`, `?` and `[…]` match names, and `**` matches any directories (symbolic links are not followed). A
+/// name that starts with a dot is matched only by a component that starts with a dot, too. Our own temporary files are
 /// never matched.
 ///
 /// # Errors
-/// Each argument that means no file, and each directory that could not be searched.
+/// One for each argument without a file, and for each directory that cannot be read.
 pub fn expand<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Vec<Input>, Vec<FileError>> {
-    let (inputs, faults) = expand_each(arguments);
-    if faults.is_empty() { Ok(inputs) } else { Err(faults) }
+    let (inputs, errors) = expand_each(arguments);
+    if errors.is_empty() { Ok(inputs) } else { Err(errors) }
 }
 
-/// The same, with what is wrong with some arguments beside the inputs that the others mean.
+/// Like [`expand`], but returns errors beside the inputs of the other arguments.
 pub fn expand_each<A: AsRef<OsStr>>(arguments: &[A]) -> (Vec<Input>, Vec<FileError>) {
     let mut found = Vec::new();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for argument in arguments {
         match expand_one(argument.as_ref()) {
             Ok(more) => found.extend(more),
-            Err(more) => faults.extend(more),
+            Err(more) => errors.extend(more),
         }
     }
     // A single input has no double, and reading it tells what is wrong with it.
     let may_have_doubles = found.len() > 1 && !are_distinct(&found);
     let inputs = found.into_iter().map(|found| found.input).collect();
-    if may_have_doubles { (without_doubles(inputs, &mut faults), faults) } else { (inputs, faults) }
+    if may_have_doubles { (without_doubles(inputs, &mut errors), errors) } else { (inputs, errors) }
 }
 
 /// What an argument means.
@@ -82,8 +81,8 @@ fn expand_one(argument: &OsStr) -> Result<Vec<Found>, Vec<FileError>> {
     }
 }
 
-/// Keeps the first of the names of each file.
-fn without_doubles(inputs: Vec<Input>, faults: &mut Vec<FileError>) -> Vec<Input> {
+/// Removes further names of the same file.
+fn without_doubles(inputs: Vec<Input>, errors: &mut Vec<FileError>) -> Vec<Input> {
     let mut seen = HashSet::with_capacity(inputs.len());
     let mut kept = Vec::with_capacity(inputs.len());
     for input in inputs {
@@ -92,11 +91,11 @@ fn without_doubles(inputs: Vec<Input>, faults: &mut Vec<FileError>) -> Vec<Input
             Input::File(path) => match fs::metadata(path) {
                 Ok(found) => Some((found.dev(), found.ino())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    faults.push(missing(path));
+                    errors.push(missing(path));
                     continue;
                 }
                 Err(source) => {
-                    faults.push(Action::Stat.failed(path)(source));
+                    errors.push(Action::Stat.failed(path)(source));
                     continue;
                 }
             },
@@ -116,13 +115,13 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// One part of a pattern, between two slashes.
+/// A component of a pattern, between two slashes.
 enum Part {
     /// A name, or `..`.
     Name(OsString),
     /// `**`: any number of directories.
     Directories,
-    /// Names that match. `hidden`: whether those that begin with a dot may.
+    /// Names that match; `hidden` tells whether they may start with a dot.
     Matching { pattern: Pattern, hidden: bool },
 }
 
@@ -132,21 +131,21 @@ fn matches(pattern: &str) -> Result<Vec<(PathBuf, Option<u64>)>, Vec<FileError>>
         parse(pattern).map_err(|source| vec![FileError::BadPattern { pattern: pattern.to_owned(), source }])?;
     let mut walk = Walk::default();
     walk.descend(&base, &parts);
-    // By their bytes, as a shell in the C locale does; to compare part by part takes several times as long.
+    // By bytes, like a shell in the C locale; comparing component by component takes several times as long.
     walk.found.sort_unstable_by(|(one, _), (other, _)| one.as_os_str().cmp(other.as_os_str()));
-    match (walk.found.is_empty(), walk.faults.is_empty()) {
+    match (walk.found.is_empty(), walk.errors.is_empty()) {
         (true, true) => Err(vec![FileError::NoMatch { pattern: pattern.to_owned() }]),
         (_, true) => Ok(walk.found),
-        (_, false) => Err(walk.faults),
+        (_, false) => Err(walk.errors),
     }
 }
 
-/// Splits a pattern into the directory before its first wildcard and the parts that follow it.
+/// Splits a pattern into the directory before the first wildcard and the components after it.
 fn parse(pattern: &str) -> Result<(PathBuf, Vec<Part>), glob::PatternError> {
     let mut base = PathBuf::from(if pattern.starts_with('/') { "/" } else { "" });
     let mut parts = Vec::new();
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
-        // A directory that has brackets in its name is meant as it is, as a file would be.
+        // A directory with brackets in its name is not a pattern if it exists, like a file.
         let literal = !has_wildcard(part) || !part.contains(['*', '?']) && parts.is_empty() && exists(&base.join(part));
         match part {
             _ if literal && parts.is_empty() => base.push(part),
@@ -161,14 +160,14 @@ fn parse(pattern: &str) -> Result<(PathBuf, Vec<Part>), glob::PatternError> {
 #[derive(Default)]
 struct Walk {
     found: Vec<(PathBuf, Option<u64>)>,
-    faults: Vec<FileError>,
+    errors: Vec<FileError>,
 }
 
 impl Walk {
-    /// Finds what matches `parts` below `directory`; the current directory is the empty path.
+    /// Adds what matches `parts` below `directory`, where the empty path is the current directory.
     fn descend(&mut self, directory: &Path, parts: &[Part]) {
         let Some((part, rest)) = parts.split_first() else {
-            // `**` by itself matches the current directory too, which then needs a name.
+            // `**` alone also matches the current directory, which needs a name.
             self.found.push((named(directory).to_owned(), None));
             return;
         };
@@ -177,8 +176,8 @@ impl Walk {
                 let path = directory.join(name);
                 match path.symlink_metadata() {
                     Ok(_) => self.descend(&path, rest),
-                    Err(error) if leads_nowhere(&error) => {}
-                    Err(source) => self.faults.push(Action::Stat.failed(path)(source)),
+                    Err(error) if is_no_match(&error) => {}
+                    Err(source) => self.errors.push(Action::Stat.failed(path)(source)),
                 }
             }
             Part::Directories => {
@@ -191,7 +190,7 @@ impl Walk {
             }
             Part::Matching { pattern, hidden } => {
                 for (name, kind, inode) in self.entries(directory) {
-                    // What is not UTF-8 becomes a character of its own, which `*`, `?` and `[!a]` match.
+                    // Bytes that are not UTF-8 become U+FFFD, which `*`, `?` and `[!a]` match.
                     let matched = pattern.matches(&name.to_string_lossy());
                     if matched && (*hidden || !is_hidden(&name)) && !is_temporary(&name) {
                         let path = directory.join(name);
@@ -206,7 +205,7 @@ impl Walk {
         }
     }
 
-    /// What `directory` holds. What is no directory holds nothing.
+    /// The entries of `directory`. Anything that is not a directory has none.
     fn entries(&mut self, directory: &Path) -> Vec<(OsString, fs::FileType, u64)> {
         let place = named(directory);
         let read = fs::read_dir(place).and_then(|entries| {
@@ -215,22 +214,22 @@ impl Walk {
         });
         match read {
             Ok(entries) => entries,
-            Err(error) if leads_nowhere(&error) => Vec::new(),
+            Err(error) if is_no_match(&error) => Vec::new(),
             Err(source) => {
-                self.faults.push(Action::ReadDirectory.failed(place)(source));
+                self.errors.push(Action::ReadDirectory.failed(place)(source));
                 Vec::new()
             }
         }
     }
 }
 
-/// The directory that an empty path stands for.
+/// The current directory for an empty path.
 fn named(directory: &Path) -> &Path {
     if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
-/// Whether a path stopped at something that is not there or is no directory: no match, and nothing wrong.
-fn leads_nowhere(error: &io::Error) -> bool {
+/// Whether the error means that there is no match: something does not exist or is not a directory.
+fn is_no_match(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

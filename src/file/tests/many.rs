@@ -25,7 +25,7 @@ fn stage(batch: &Batch<'_>, paths: &[PathBuf], backup: Option<&Suffix>) -> Vec<S
 }
 
 #[test]
-fn one_that_fails_changes_none_and_all_errors_are_returned() {
+fn an_error_leaves_all_files_unchanged_and_all_errors_are_returned() {
     let scratch = Scratch::new();
     let paths = files(&scratch);
     let interrupt = Interrupt::disabled();

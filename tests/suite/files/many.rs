@@ -255,35 +255,6 @@ fn on_an_old_kernel_each_file_is_synced_by_itself() {
     assert_eq!((synced, log.matches("syncfs(").count()), (20, 0), "{log}");
 }
 
-/// With -j1 there is one thread beside the one that syncs ahead, so which does what is seen.
-#[test]
-fn very_many_new_files_go_to_disk_while_they_are_written_and_at_the_end_all_the_same() {
-    if !have_strace() {
-        return;
-    }
-    const COUNT: usize = 2600;
-    let scratch = guests(COUNT);
-    let run = leaves_all_filled(scratch.fill(["-q", "-i", "-j1", "*.xml"]), COUNT).limit(Duration::from_secs(60));
-    let log = traced(run, &scratch, &["--seccomp-bpf", "-y", "-e", "trace=write,syncfs,renameat2"]);
-    let lines: Vec<_> = log.lines().collect();
-    let thread = |line: &str| line.split(' ').next().unwrap().to_owned();
-    let renamed = lines.iter().position(|line| line.contains("renameat2(")).unwrap();
-    let main = thread(lines[renamed]);
-    let synced = |by_main: bool| {
-        lines.iter().position(|line| line.contains("syncfs(") && (thread(line) == main) == by_main).unwrap()
-    };
-    let (ahead, at_the_end) = (synced(false), synced(true));
-    let written_before =
-        |line: usize| lines[..line].iter().filter(|line| line.contains("write(") && line.contains(".tmp>")).count();
-    let written = written_before(ahead);
-    assert!((2000..COUNT).contains(&written), "{written} are written when the first are brought to disk");
-    assert_eq!(written_before(at_the_end), COUNT);
-    assert!(at_the_end < renamed);
-    // Through one descriptor, the first call would be told the errors that are the second's to tell.
-    let file = |line: usize| lines[line].split(['<', '>']).nth(1).unwrap();
-    assert_ne!(file(ahead), file(at_the_end));
-}
-
 #[test]
 fn the_summary_counts_the_files_by_outcome() {
     let scratch = guests(3);
