@@ -112,6 +112,7 @@ fn a_closed_standard_output_is_an_error_for_every_command_that_prints() {
         &["compare", "vm.xml", "filled.xml"],
         &["check", "--sysfs", sys, "vm.xml"],
         &["check", "--json", "--sysfs", sys, "vm.xml"],
+        &["doctor"],
         &["completions", "bash"],
         &["--help"],
         &["fill", "--help"],
