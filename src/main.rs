@@ -1,4 +1,4 @@
-//! The command `virt-mdev`: what was typed goes to the library, what comes back is printed and becomes the exit status.
+//! The command `virt-mdev`: passes the command line to the library, prints errors, and sets the exit status.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -28,12 +28,12 @@ fn main() -> ExitCode {
 fn answer(asked: &clap::Error) -> ExitCode {
     if !asked.use_stderr() && !io::stdout().is_terminal() {
         match Stdout::new().write_all(asked.render().to_string().as_bytes()) {
-            // Who closes the pipe early, as head does, has seen enough.
+            // A reader that closes the pipe early, such as head, is not an error.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return fail(&Failure::of_stdout(&error), false),
             _ => {}
         }
     } else {
-        // A terminal that is gone cannot be written to, and there is nowhere else to report it.
+        // Errors are ignored: there is nowhere else to report them.
         let _ = asked.print();
     }
     ExitCode::from(asked.exit_code() as u8)

@@ -48,7 +48,7 @@ pub(super) enum Stays {
 }
 
 impl Placed {
-    /// Restores the old file, or says what stays instead.
+    /// Restores the old file, or returns what stays instead.
     pub fn roll_back(mut self) -> Result<(), Stays> {
         let Some(old) = self.old.take() else { return Err(Stays::New(self.keep().0, None)) };
         let before = state_of(&old).ok();

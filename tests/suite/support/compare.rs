@@ -36,15 +36,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_that_differs_is_told_with_both_sides() {
-        for (want, got, told) in [
+    fn the_first_line_that_differs_is_returned_in_both_versions() {
+        for (want, got, difference) in [
             ("a\nb\n", "a\nb\n", None),
             ("a\nb\n", "a\nc\n", Some("line 2: want \"b\\n\", got \"c\\n\"")),
             ("a\nb\n", "a\nb", Some("line 2: want \"b\\n\", got \"b\"")),
             ("a\r\n", "a\n", Some("line 1: want \"a\\r\\n\", got \"a\\n\"")),
             ("a\n", "a\nb", Some("line 2: want the end, got \"b\"")),
         ] {
-            assert_eq!(first_difference(want.as_bytes(), got.as_bytes()).as_deref(), told);
+            assert_eq!(first_difference(want.as_bytes(), got.as_bytes()).as_deref(), difference);
         }
         assert_eq!(first_difference(b"a", b"\xff").as_deref(), Some("line 1: want \"a\", got \"\\xff\""));
     }

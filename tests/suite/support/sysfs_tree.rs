@@ -19,7 +19,7 @@
 //! mdev UUID PARENT TYPE [driver=vfio_mdev]
 //!     A mediated device; PARENT is its address or name.
 //! dir PATH | file PATH TEXT | link PATH TARGET
-//!     Anything else: PATH relative to the tree, TARGET as the link says it.
+//!     Anything else: PATH relative to the tree, TARGET as it is in the link.
 //! ```
 
 use std::collections::{HashMap, HashSet};
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "line 2 of the host")]
-    fn a_mistake_in_the_description_is_told_by_its_line() {
+    fn an_error_in_the_description_is_reported_with_its_line() {
         build(
             "\nmdev 334852fe-079b-11ee-9fc7-0123456789ab 0000:03:00.0 nvidia-46",
             tempfile::tempdir().unwrap().path(),
