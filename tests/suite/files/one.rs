@@ -345,6 +345,39 @@ fn of_three_writers_that_rename_into_the_exchanges_the_last_one_wins() {
 }
 
 #[test]
+fn a_change_that_cannot_be_put_back_is_kept_and_named() {
+    if !have_strace() {
+        return;
+    }
+    let scratch = Scratch::with("vm.xml", bare(1));
+    let path = scratch.path("vm.xml");
+    // The state of the file is checked twice, and strace delays the run after each check: the file is replaced after the
+    // second. Then the exchange that would undo the first fails.
+    const DELAY: Duration = Duration::from_millis(400);
+    let delay = format!("inject=lstat,newfstatat:delay_exit={}", DELAY.as_micros());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while fs::read_dir(scratch.dir()).unwrap().count() < 2 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            thread::sleep(DELAY * 3 / 2);
+            fs::write(scratch.path("../theirs"), "theirs").unwrap();
+            fs::rename(scratch.path("../theirs"), &path).unwrap();
+        });
+        let wrapper =
+            ["strace", "-o", "/dev/null", "-P", "vm.xml", "-e", &delay, "-e", "inject=renameat2:error=EIO:when=2"];
+        let run = scratch.fill(["-i", "vm.xml"]).under(wrapper).status(2).leaves("vm.xml", filled(1));
+        let message =
+            r"^error: cannot restore vm\.xml from (\.vm\.xml\.virt-mdev-\w{6}\.tmp), which is kept: Input/output";
+        let (faults, finished) = run.stderr_matches(message).faults();
+        let is_kept = |fault: &String| fault.starts_with(".vm.xml.virt-mdev-") && fault.ends_with("a file appeared");
+        assert!(faults.len() == 1 && is_kept(&faults[0]), "{faults:?}: {}", finished.stderr_text());
+        let kept = faults[0].split(':').next().unwrap();
+        assert_eq!(scratch.read(kept), b"theirs");
+    });
+}
+
+#[test]
 fn a_backup_has_the_same_protection_and_an_existing_one_is_not_overwritten() {
     let scratch = Scratch::with("vm.xml", bare(1));
     set_mode(&scratch.path("vm.xml"), 0o640);
