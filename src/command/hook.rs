@@ -16,7 +16,10 @@ use std::time::Duration;
 
 use super::settings::HookSettings;
 use super::{Failure, Outcome, Streams};
-use crate::domain::{Document, HostdevError, MAX_BYTES, Metadata, Model};
+use memchr::memmem;
+
+use crate::domain::{Document, HostdevError, MAX_BYTES, Metadata, Model, Search, Suspicion};
+use crate::file;
 use crate::host::{HostSource, Sysfs};
 use crate::plan::Missing;
 use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, Verdict, check};
@@ -108,18 +111,75 @@ fn judge_in_time(settings: &HookSettings) -> Judgement {
 }
 
 fn judge(settings: &HookSettings) -> Judgement {
-    let mut bytes = Vec::new();
-    // One byte more than a document may have shows that it is too large.
-    if let Err(error) = io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
-        return Judgement::cannot_judge(&Diagnostic::error(format!("cannot read the domain: {error}")));
+    let domain = match read_domain() {
+        Ok(domain) => domain,
+        Err(error) => return Judgement::cannot_judge(&Diagnostic::error(format!("cannot read the domain: {error}"))),
+    };
+    if domain.total == 0 && settings.require && file::stdin_was_closed() {
+        return Judgement::refused("cannot judge it: standard input is closed, and the domain is expected there");
     }
-    if bytes.len() <= MAX_BYTES && !bytes.windows(4).any(|letters| letters == b"mdev") {
+    if !domain.mentions_mdev {
         return Judgement::default();
     }
-    match Document::read(bytes) {
-        Ok(document) => judge_document(settings, &document),
-        Err(error) => Judgement::cannot_judge(&Diagnostic::of_document("domain", &error)),
+    let error = match domain.bytes.map(Document::read_leniently) {
+        Some(Ok(document)) => return judge_document(settings, &document),
+        Some(Err(error)) => Diagnostic::of_document("domain", &error),
+        None => {
+            Diagnostic::error(format!("the domain has {} bytes, and at most {MAX_BYTES} can be read", domain.total))
+        }
+    };
+    // What cannot be read is refused only if it may hold something that has to be judged.
+    let Suspicion { mdev, record_and_pci } = domain.suspicion;
+    if mdev || record_and_pci { Judgement::cannot_judge(&error) } else { Judgement::default() }
+}
+
+/// The domain on standard input.
+struct Input {
+    /// All of it, if it is not too large to be read as a document.
+    bytes: Option<Vec<u8>>,
+    /// How many bytes it has.
+    total: usize,
+    /// Whether the letters `mdev` are in it, without which it has no mediated device and no record.
+    mentions_mdev: bool,
+    /// What may be in it if it cannot be read as a document.
+    suspicion: Suspicion,
+}
+
+/// Reads all of standard input, whatever its length, and keeps what can be read as a document.
+fn read_domain() -> io::Result<Input> {
+    let mut stdin = io::stdin().lock();
+    let mut bytes = Vec::new();
+    let mut total = 0;
+    let mut mentions_mdev = false;
+    let mut search = Search::new();
+    // The last bytes of one chunk and the first of the next may be the four letters.
+    let mut last = [0; 3];
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let length = match stdin.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let read = &chunk[..length];
+        total += length;
+        search.feed(read);
+        if !mentions_mdev {
+            let seam: Vec<u8> = last.iter().chain(read.iter().take(3)).copied().collect();
+            mentions_mdev = [read, &seam].iter().any(|bytes| memmem::find(bytes, b"mdev").is_some());
+            let tail = &seam[seam.len().saturating_sub(3)..];
+            let tail = if length >= 3 { &read[length - 3..] } else { tail };
+            last[3 - tail.len()..].copy_from_slice(tail);
+        }
+        if total <= MAX_BYTES {
+            bytes.extend_from_slice(read);
+        } else {
+            bytes = Vec::new();
+        }
     }
+    let bytes = (total <= MAX_BYTES).then_some(bytes);
+    Ok(Input { bytes, total, mentions_mdev, suspicion: search.finish() })
 }
 
 fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {

@@ -191,7 +191,7 @@ impl<'a> Filling<'a> {
                 Ok(Judged::Fill(found)) => fillable.push(found),
                 Ok(Judged::Leave { record, kept: device }) => {
                     kept.extend(device.map(|(uuid, _)| uuid));
-                    left.extend(record.map(|record| (hostdev.ordinal, record)));
+                    left.extend(record.map(|record| (hostdev, record)));
                     self.decide(hostdev, Vec::new());
                 }
                 Err(faults) => self.faults.extend(faults),
@@ -202,7 +202,7 @@ impl<'a> Filling<'a> {
             fillable.into_iter().partition(|found| kept.contains(&found.uuid));
         for Fillable { hostdev, source, record, uuid, identity, .. } in twins {
             self.remark(source.uuid.name, RemarkKind::Kept(DeviceAddress::Mdev(uuid), identity));
-            left.extend(record.map(|record| (hostdev.ordinal, record)));
+            left.extend(record.map(|record| (hostdev, record)));
             self.decide(hostdev, Vec::new());
         }
         let stale = records.stale();
@@ -212,7 +212,7 @@ impl<'a> Filling<'a> {
             fillable.iter_mut().for_each(|found| self.fill_source(found));
         }
         if self.policy.into.include(Place::Metadata) {
-            self.fill_metadata(domain, &mut fillable, &stale);
+            self.fill_metadata(domain, &mut fillable, &left, &stale);
             self.keep_records(domain, &fillable, &left, &stale);
         }
         for Fillable { hostdev, source, uuid, steps, .. } in fillable {
@@ -319,7 +319,13 @@ impl<'a> Filling<'a> {
         found.steps.extend(steps);
     }
 
-    fn fill_metadata(&mut self, domain: &'a Domain, fillable: &mut [Fillable<'a>], stale: &[&Record]) {
+    fn fill_metadata(
+        &mut self,
+        domain: &'a Domain,
+        fillable: &mut [Fillable<'a>],
+        left: &[(&Hostdev, &Record)],
+        stale: &[&Record],
+    ) {
         let Some(metadata) = &domain.metadata else { return };
         let places = GuestPlaces::of(domain);
         if let Metadata::Ours(identities) = metadata {
@@ -330,11 +336,14 @@ impl<'a> Filling<'a> {
                     self.fill_record(identities, record, found, &places);
                 }
             }
+            for (hostdev, record) in left {
+                self.release_place(identities, record, Attributes::of_another(record, &hostdev.guest, &places));
+            }
             for record in stale {
                 if self.removes_stale() {
                     self.remove_record(identities, record);
                 } else {
-                    self.release_place(identities, record, &places);
+                    self.release_place(identities, record, Attributes::for_none(record, &places));
                 }
             }
         }
@@ -370,10 +379,10 @@ impl<'a> Filling<'a> {
         self.decide_about_record(record, vec![Step::RemoveStale]);
     }
 
-    /// Takes the guest address and the alias from a record whose hostdev is gone, if another hostdev has them now: libvirt gives
-    /// an address that became free to the next device.
-    fn release_place(&mut self, identities: &Identities, record: &Record, places: &GuestPlaces<'_>) {
-        let (edits, steps) = Attributes::for_none(record, places).edits(record);
+    /// Takes the guest address and the alias from a record if another hostdev has them now: libvirt gives an address that became
+    /// free to the next device.
+    fn release_place(&mut self, identities: &Identities, record: &Record, attributes: Attributes) {
+        let (edits, steps) = attributes.edits(record);
         if !steps.is_empty() {
             self.edit(&identities.holder, edits);
             self.decide_about_record(record, steps);
@@ -400,20 +409,22 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// Notes the records that the domain has afterwards, for [`identities`]. `left` holds those of hostdevs that stay as they are,
-    /// with the ordinal of the hostdev.
+    /// Notes the records that the domain has afterwards, for [`identities`].
     fn keep_records(
         &mut self,
         domain: &Domain,
         fillable: &[Fillable<'_>],
-        left: &[(usize, &Record)],
+        left: &[(&Hostdev, &Record)],
         stale: &[&Record],
     ) {
         let places = GuestPlaces::of(domain);
         let mut seen = HashSet::new();
         let filled = fillable.iter().filter(|found| seen.insert(found.uuid));
         let filled = filled.map(|found| (found.hostdev.ordinal, found.record_element("")));
-        let left = left.iter().map(|(ordinal, record)| (*ordinal, kept_record("", record, &Attributes::default())));
+        let left = left.iter().map(|(hostdev, record)| {
+            let attributes = Attributes::of_another(record, &hostdev.guest, &places);
+            (hostdev.ordinal, kept_record("", record, &attributes))
+        });
         let mut of_hostdevs: Vec<_> = filled.chain(left).collect();
         of_hostdevs.sort_by_key(|(ordinal, _)| *ordinal);
         let stale = stale.iter().filter(|_| !self.removes_stale());

@@ -78,6 +78,17 @@ impl Attributes {
         }
     }
 
+    /// Takes the guest address and the alias from a record whose hostdev stays as it is, if another hostdev has them.
+    pub fn of_another(record: &Record, guest: &GuestSide, places: &Places<'_>) -> Self {
+        let all = Self::for_none(record, places);
+        let unless = |is_own: bool, value| if is_own { NewValue::Same } else { value };
+        Self {
+            rename: None,
+            guest: unless(record.guest_address() == guest.address.as_ref(), all.guest),
+            alias: unless(record.user_alias() == guest.alias.as_ref(), all.alias),
+        }
+    }
+
     /// Takes the guest address and the alias from a record if a hostdev of the domain has them.
     pub fn for_none(record: &Record, places: &Places<'_>) -> Self {
         let gone = |is_used: bool| if is_used { NewValue::Gone } else { NewValue::Same };

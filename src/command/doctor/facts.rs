@@ -455,8 +455,8 @@ fn pairing(hooks: &Hooks) -> Pairing {
 impl Guest {
     fn read(path: &Path, host: &HostSource, pairing: Pairing) -> Self {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let document =
-            read_bytes(path).and_then(|bytes| Document::read(bytes).map_err(|error| Diagnostic::of(&*error).message));
+        let document = read_bytes(path)
+            .and_then(|bytes| Document::read_leniently(bytes).map_err(|error| Diagnostic::of(&*error).message));
         let document = match document {
             Ok(document) => document,
             Err(reason) => return Self { name: stem, state: GuestState::Unreadable(reason) },
