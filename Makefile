@@ -66,23 +66,24 @@ install:
 	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.zsh '$(DESTDIR)$(ZSHDIR)/_virt-mdev'
 	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.fish '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 
-# On each host that guests migrate to. The hook runs what `make install` put into BINDIR. The lines of a hook that is
-# there already in which its options stand are kept: without --require the gate would be wider open than before.
-script = hooks/qemu.d/90-virt-mdev
-hook = $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d/90-virt-mdev
-options = ^\#\{0,1\}options=
+# On each host that guests migrate to. The hook runs what `make install` put into BINDIR. Options that are turned on in an
+# installed hook stay on. Older releases called it 90-virt-mdev. NixOS: SYSCONFDIR=/var/lib.
+script = hooks/qemu.d/zz-virt-mdev
+hooks = $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d
+hook = $(hooks)/zz-virt-mdev
+older = $(hooks)/90-virt-mdev
 install-hook:
-	$(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d'
-	{ grep -s '$(options)' '$(hook)' || grep '$(options)' $(script); } | \
-	    sed -e 's|^binary=.*|binary=$(BINDIR)/virt-mdev|' -e '/^options=/r /dev/stdin' -e '/$(options)/d' $(script) \
-	    > '$(hook).new'
+	$(INSTALL) -d '$(hooks)'
+	set --; for old in '$(older)' '$(hook)'; do if test -f "$$old"; then set -- "$$@" "$$old"; fi; done; \
+	    awk -v binary='$(BINDIR)/virt-mdev' -f hooks/keep-options.awk "$$@" $(script) > '$(hook).new'
 	chmod 755 '$(hook).new'
 	mv '$(hook).new' '$(hook)'
+	rm -f '$(older)'
 	@echo 'libvirtd finds hooks when it starts or is reloaded: systemctl reload libvirtd'
 
 # What both have installed, the hook first: with the variables that they were given.
 uninstall:
-	rm -f '$(hook)' '$(DESTDIR)$(BINDIR)/virt-mdev' '$(DESTDIR)$(BASHDIR)/virt-mdev' \
+	rm -f '$(hook)' '$(older)' '$(DESTDIR)$(BINDIR)/virt-mdev' '$(DESTDIR)$(BASHDIR)/virt-mdev' \
 	    '$(DESTDIR)$(ZSHDIR)/_virt-mdev' '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 	for page in man/*.1; do rm -f "$(DESTDIR)$(MANDIR)/man1/$${page##*/}"; done
 	for page in man/*.8; do rm -f "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done

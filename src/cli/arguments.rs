@@ -52,7 +52,7 @@ pub(super) const ABOUT_HOOK: &str = "Refuse a migration to a host whose devices 
 pub(super) const LONG_ABOUT_HOOK: &str = "\
 Refuse a migration to a host whose devices differ.
 
-This is what /etc/libvirt/hooks/qemu.d/90-virt-mdev runs, with libvirt's four arguments and the domain XML on standard \
+This is what /etc/libvirt/hooks/qemu.d/zz-virt-mdev runs, with libvirt's four arguments and the domain XML on standard \
 input: see virt-mdev-hook(8). `migrate begin` and `restore begin` are judged as check judges; every other operation passes \
 at once. Exit status 0 lets it happen, 1 refuses it and says why on standard error and in syslog.";
 

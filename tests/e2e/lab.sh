@@ -37,6 +37,7 @@ host_main() {
     set -e
     mount -t proc proc /proc
     mount -t tmpfs tmpfs /run
+    [ -e /etc/hosts ] || own_etc "$dir"
     mkdir -p /run/libvirt /run/lock /etc/libvirt /var/{lib,cache,log}/libvirt
     mount --bind "$dir/run" /run/libvirt
     mount --bind "$dir/etc" /etc/libvirt
@@ -57,6 +58,13 @@ host_main() {
     shift 4
     "$@" &
     while :; do wait -n || sleep 0.2; done                               # pid 1 stays: it reaps what QEMU leaves
+}
+
+# own_etc DIR: DIR/whole-etc, a copy of /etc that has a file to mount `hosts` over; a container may have none
+own_etc() {
+    cp -a /etc "$1/whole-etc"
+    : > "$1/whole-etc/hosts"
+    mount --bind "$1/whole-etc" /etc
 }
 
 # own_sys DIR TREE: DIR/sys, a sysfs of this network namespace with the tree's devices in it
@@ -146,7 +154,7 @@ CONF
 start_host() { # DIR HOST IP TREE
     local dir=$1 script
     # shellcheck disable=SC2016 # the inner bash expands them
-    script="$(declare -f host_main own_sys own_dev)"'; host_main "$@"'
+    script="$(declare -f host_main own_etc own_sys own_dev)"'; host_main "$@"'
     "${clean_env[@]}" timeout -s KILL "${LAB_TTL:-900}" unshare --net --mount --uts --ipc --pid --fork --kill-child \
         /bin/bash -c "$script" "lab-host-$2" "$@" "${libvirtd[@]}" > "$dir/log/out" 2>&1 < /dev/null &
     echo $! > "$dir/timeout.pid"

@@ -63,8 +63,8 @@ sweep() {
 # ---- hooks -----------------------------------------------------------------------------------------------------------
 
 use_our_hook() { # HOST [OPTION]…: the project's hook as it is shipped, with the OPTIONs turned on as its admin would
-    local script=$hosts/$1/etc/hooks/qemu.d/90-virt-mdev option
-    install -m 755 "$top/hooks/qemu.d/90-virt-mdev" "$script"
+    local script=$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev option
+    install -m 755 "$top/hooks/qemu.d/zz-virt-mdev" "$script"
     shift
     for option; do
         sed -i "/^#options=.*$option\"/s/^#//" "$script"
@@ -74,12 +74,17 @@ use_our_hook() { # HOST [OPTION]…: the project's hook as it is shipped, with t
 
 use_hook() { # HOST TEXT: a hook of this text instead of ours
     printf '%s\n' "$2" > "$work/hook"
-    install -m 755 "$work/hook" "$hosts/$1/etc/hooks/qemu.d/90-virt-mdev"
+    install -m 755 "$work/hook" "$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev"
 }
 
-use_no_hook() { rm -f "$hosts/$1/etc/hooks/qemu.d/90-virt-mdev"; }
+use_no_hook() { rm -f "$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev"; }
 
-with_binary() { [ -e "$hosts/$1/bin/virt-mdev" ] || install -m 755 "$VIRT_MDEV" "$hosts/$1/bin/virt-mdev"; }
+with_binary() { # HOST
+    local binary=$hosts/$1/bin/virt-mdev
+    if [ -f "$binary" ] && [ -x "$binary" ] && cmp -s "$VIRT_MDEV" "$binary"; then return; fi
+    rm -rf "$binary"
+    install -m 755 "$VIRT_MDEV" "$binary"
+}
 
 without_binary() { rm -f "$hosts/$1/bin/virt-mdev"; }            # HOST: until the next sweep
 
@@ -132,9 +137,22 @@ define() { virsh_on a define /dev/stdin; }                       # stdin: XML
 
 define_recorded() { guest "$@" | virt_mdev_on a fill --into metadata | define; }
 
+# record_addresses GUEST: once it is defined its devices have guest addresses, and so have the records then
+record_addresses() { on a env EDITOR='virt-mdev fill -i --into metadata' virsh edit --domain "$(uuid_of "$1")"; }
+
 start() { virsh_on a start --domain "$(uuid_of "$1")"; }         # GUEST
 
 dumpxml() { virsh_on "$1" dumpxml --inactive --domain "$(uuid_of "$2")"; } # HOST GUEST
+
+# becomes HOST GUEST STATE: soon, since libvirt kills a guest asynchronously
+becomes() {
+    local _
+    for _ in $(seq 100); do
+        [ "$(state "$1" "$2")" != "$3" ] || return 0
+        sleep 0.05
+    done
+    expect "$(state "$1" "$2")" "$3"
+}
 
 state() { virsh_on "$1" domstate --domain "$(uuid_of "$2")"; }   # HOST GUEST
 
@@ -192,6 +210,9 @@ syslog_has() { # HOST WORD…: one line of its syslog with all of them, soon
     cat "$work/syslog.$host"
     return 1
 }
+
+# libvirt_since VERSION: whether this libvirt is as new
+libvirt_since() { printf '%s\n' "$1" "$(virsh --version)" | sort -CV; }
 
 expect() { # VALUE WANTED
     [ "$1" = "$2" ] || { printf 'expected: %s\n     got: %s\n' "$2" "$1"; return 1; }

@@ -20,6 +20,7 @@ mod files;
 mod fill;
 mod fuzz_corpus;
 mod hook;
+mod hook_script;
 mod install;
 mod invariants;
 mod libvirt_files;

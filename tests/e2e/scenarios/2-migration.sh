@@ -97,8 +97,59 @@ passes_everywhere() { # GUEST [OPTION]…
 without_binary_passes_everywhere() {
     without_binary a
     without_binary b
-    passes_everywhere unjudged
-    syslog_has b unjudged 'not installed'
+    passes_everywhere "$@"
+    expect "$(cat "$work/syslog.a" "$work/syslog.b")" ''
+}
+
+# break_binary HOST HOW: until the next sweep
+break_binary() {
+    local binary=$hosts/$1/bin/virt-mdev
+    case $2 in
+        missing)          rm "$binary" ;;
+        'not executable') chmod 644 "$binary" ;;
+        'a directory')    rm "$binary"; mkdir "$binary" ;;
+        'a text')         echo 'touch /run/executed' > "$binary" ;;
+        'cut off')        truncate -s 4096 "$binary" ;;
+    esac
+}
+
+broken_binary_passes() { # HOW
+    define_recorded damaged "$other_type"
+    start damaged
+    break_binary b "$1"
+    migrate live damaged
+    arrived live damaged
+    syslog_has b damaged 'cannot be judged on host-b'
+    on b test ! -e /run/executed
+}
+
+broken_binary_refuses_on_request() { # HOW
+    use_our_hook b --require
+    define_recorded damaged "$same"
+    start damaged
+    break_binary b "$1"
+    refused migrate live damaged
+    client_sees damaged 'cannot be judged on host-b' --require
+    at_home live damaged
+    syslog_has b damaged 'cannot be judged on host-b'
+    on b test ! -e /run/executed
+}
+
+typo_refuses_mdevs() {
+    sed -i 's/^options=$/options=--requier/' "$hosts/b/etc/hooks/qemu.d/zz-virt-mdev"
+    define_recorded mistyped "$same"
+    start mistyped
+    refused migrate live mistyped
+    client_sees 'guest mistyped'
+    at_home live mistyped
+}
+
+typo_passes_others() {
+    sed -i 's/^options=$/options=--requier/' "$hosts/b/etc/hooks/qemu.d/zz-virt-mdev"
+    guest unconcerned | define
+    start unconcerned
+    migrate live unconcerned
+    arrived live unconcerned
 }
 
 # Why a hook has to pass what it does not judge, and the proof that the checks below can fail.
@@ -107,7 +158,7 @@ failing_reconnect_kills() {
     start victim
     use_hook a $'#!/bin/sh\n[ "$2" != reconnect ]'
     "$lab" restart "$hosts" a
-    expect "$(state a victim)" 'shut off'
+    becomes a victim 'shut off'
 }
 
 survives_restart() { # GUEST present|missing [OPTION]…: whether virt-mdev is there at the restart
@@ -160,7 +211,15 @@ check 'live, a record, with --require: arrives' recorded_arrives_on_request
 check 'live, a device without a record beside one that has one: refused' half_recorded_stays_home
 check 'no mdevs: starts, is saved, restored, migrated, survives a restart of libvirtd' passes_everywhere none
 check 'no mdevs, with --require --check-start: the same' passes_everywhere --help --require --check-start
-check 'no mdevs, virt-mdev missing on both hosts: the same' without_binary_passes_everywhere
+check 'no mdevs, virt-mdev missing on both hosts: the same' without_binary_passes_everywhere unjudged
+check 'no mdevs, virt-mdev missing, with --require --check-start: the same' \
+    without_binary_passes_everywhere unjudged --require --check-start
+for how in missing 'not executable' 'a directory' 'a text' 'cut off'; do
+    check "an mdev, virt-mdev on the destination is $how: arrives, with a warning in syslog" broken_binary_passes "$how"
+    check "the same with --require: refused" broken_binary_refuses_on_request "$how"
+done
+check 'a typo in options=: a guest with an mdev is refused' typo_refuses_mdevs
+check 'a typo in options=: a guest without one arrives' typo_passes_others
 check 'another hook that fails at a restart of libvirtd: it kills the guest' failing_reconnect_kills
 check 'ours, a guest with a wrong device survives the restart' survives_restart --help present
 check 'the same with --require --check-start' survives_restart -dash present --require --check-start

@@ -1,0 +1,316 @@
+//! The script that libvirt runs, `hooks/qemu.d/zz-virt-mdev`: what it asks the program, and what it does without one.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::guests::{bare, domain, filled, guest_recorded, host_a, identity, uuid};
+use crate::support::here::skipped;
+use crate::support::{BINARY, Run, Scratch};
+
+const JUDGED: [&str; 2] = ["migrate", "restore"];
+
+/// What libvirt's documentation lists for qemu, without the operations that are judged, and some that it does not list.
+const OTHERS: [[&str; 2]; 12] = [
+    ["prepare", "begin"],
+    ["start", "begin"],
+    ["started", "begin"],
+    ["stopped", "end"],
+    ["release", "end"],
+    ["reconnect", "begin"],
+    ["attach", "begin"],
+    ["migrate", "end"],
+    ["restore", "end"],
+    ["unheard-of", "begin"],
+    ["", ""],
+    ["MIGRATE", "BEGIN"],
+];
+
+/// An installed script, with a `logger` that writes to a file instead of syslog.
+struct Installed {
+    scratch: Scratch,
+    /// Outside the directory that a run must leave unchanged, since the script does not wait for `logger`.
+    tools: tempfile::TempDir,
+    binary: PathBuf,
+    options: String,
+}
+
+impl Installed {
+    /// With the program under test, which sees the devices of host-a.
+    fn new() -> Self {
+        let tools = tempfile::tempdir().unwrap();
+        let logger = tools.path().join("logger");
+        fs::write(&logger, format!("#!/bin/sh\necho \"$@\" >> '{}/log'\n", tools.path().display())).unwrap();
+        fs::set_permissions(&logger, fs::Permissions::from_mode(0o755)).unwrap();
+        let options = format!("--sysfs {}", host_a().display());
+        Self { scratch: Scratch::new(), tools, binary: BINARY.into(), options }
+    }
+
+    fn with_options(mut self, options: &str) -> Self {
+        self.options = format!("{} {options}", self.options);
+        self
+    }
+
+    fn with_binary(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = binary.into();
+        self
+    }
+
+    /// Writes the script and calls it as libvirt does.
+    fn call(&self, guest: &str, operation: &str, suboperation: &str) -> Run<'_> {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/qemu.d/zz-virt-mdev");
+        let shipped = fs::read_to_string(shipped).unwrap();
+        let script = shipped
+            .replace("\nbinary=virt-mdev\n", &format!("\nbinary='{}'\n", self.binary.display()))
+            .replace("\noptions=\n", &format!("\noptions='{}'\n", self.options));
+        let script = self.scratch.file("zz-virt-mdev", script);
+        let path = format!("{}:{}", self.tools.path().display(), std::env::var("PATH").unwrap());
+        let run = self.scratch.program("/bin/sh", [script]).env("PATH", path);
+        run.env("VIRT_MDEV_SYSLOG", self.tools.path().join("none")).arg(guest).arg(operation).arg(suboperation).arg("-")
+    }
+
+    fn migrate(&self) -> Run<'_> {
+        self.call("vm", "migrate", "begin")
+    }
+
+    /// Adds a file to the scratch directory that stands in for the program.
+    fn executable(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.scratch.file(name, content);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn log(&self) -> PathBuf {
+        self.tools.path().join("log")
+    }
+
+    /// What `logger` was told since the last call, as soon as it has been told anything.
+    fn logged(&self) -> String {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) {
+            match fs::read_to_string(self.log()) {
+                Ok(line) if line.ends_with('\n') => {
+                    fs::remove_file(self.log()).unwrap();
+                    return line;
+                }
+                _ => thread::sleep(Duration::from_millis(2)),
+            }
+        }
+        panic!("logger was told nothing");
+    }
+
+    /// `vm` passes with a warning, or with `--require` is refused, and the message says so and `why`.
+    fn cannot_judge(mut self, why: &str) {
+        for (require, status, priority) in [(false, 0, "daemon.warning"), (true, 1, "daemon.err")] {
+            if require {
+                self = self.with_options("--require");
+            }
+            let run = self.migrate().stdin(different()).status(status);
+            let run =
+                run.stderr_matches("^virt-mdev: guest vm: cannot be judged on .*--require is (not )?set there\n$");
+            run.stderr_has(why).check();
+            let line = self.logged();
+            assert!(line.starts_with(&format!("-t virt-mdev -p {priority} -- guest vm: cannot be judged")), "{line}");
+            assert!(line.contains(why), "{line}");
+        }
+    }
+
+    /// A guest without mediated devices passes, in silence, whatever its options.
+    fn passes_others(self) {
+        let installed = self.with_options("--require --check-start --unheard-of");
+        for operation in ["migrate", "restore", "prepare"] {
+            installed.call("vm", operation, "begin").stdin(domain("")).check();
+        }
+        assert!(!installed.log().exists());
+    }
+}
+
+/// A guest whose device differs on host-a.
+fn different() -> String {
+    guest_recorded(&uuid(1), identity(2))
+}
+
+/// Programs that do not work, each with what the message says of it.
+fn broken() -> Vec<(Installed, &'static str)> {
+    let mut start = Vec::new();
+    File::open(BINARY).unwrap().take(1 << 20).read_to_end(&mut start).unwrap();
+    let mut of_another_machine = start.clone();
+    // e_machine: a number that no machine has, in either byte order
+    of_another_machine[18..20].fill(0xee);
+    let mut all = vec![
+        (Installed::new().with_binary("/not/there/virt-mdev"), "is not installed"),
+        (Installed::new().with_binary("/not/there/virt mdev"), "is not installed"),
+        (Installed::new().with_binary("/bin/false"), "status 1 and without a verdict"),
+        (Installed::new().with_binary("/bin/ls"), "status 2 and without a verdict"),
+        (Installed::new().with_binary("/"), "is not a program for this machine"),
+    ];
+    for (content, why) in [
+        (&b""[..], "is not a program for this machine"),
+        // If a shell runs them, the scratch directory is no longer what it was.
+        (b"touch executed\n", "is not a program for this machine"),
+        (b"\x7fELF\ntouch executed\n", "is not a program for this machine"),
+        (b"#!/bin/sh\ntouch executed\n", "is not a program for this machine"),
+        (&start[..40], "is not a program for this machine"),
+        (&start[..100], "is not a program for this machine"),
+        (&start[..4096], "without a verdict"),
+        (&start, "without a verdict"),
+        (&of_another_machine, "is not a program for this machine"),
+    ] {
+        let installed = Installed::new();
+        let binary = installed.executable("virt-mdev", content);
+        all.push((installed.with_binary(binary), why));
+    }
+    let installed = Installed::new();
+    let binary = installed.scratch.file("virt-mdev", &start);
+    // dash says that it cannot run it, bash that it cannot find it
+    all.push((installed.with_binary(binary), "virt-mdev"));
+    all
+}
+
+#[test]
+fn only_what_is_judged_reaches_the_program() {
+    let installed = Installed::new();
+    for guest in ["vm", "--help", "-dash", "--", "", "a b"] {
+        for operation in JUDGED {
+            installed.call(guest, operation, "begin").stdin(filled(1)).check();
+            let run = installed.call(guest, operation, "begin").stdin(different()).status(1);
+            run.stderr_has(format!("virt-mdev: guest {guest}: mdev ")).check();
+        }
+    }
+    // This one would fail whatever it is given.
+    let installed = Installed::new().with_binary("/bin/false").with_options("--require");
+    for guest in ["vm", "--help", "-dash", "--", "", "a b"] {
+        for [operation, suboperation] in OTHERS {
+            installed.call(guest, operation, suboperation).stdin(different()).stdin_stays_open().check();
+        }
+    }
+}
+
+#[test]
+fn options_that_judge_a_start_let_it_through() {
+    let installed = Installed::new().with_options("--check-start");
+    installed.call("vm", "prepare", "begin").stdin(different()).status(1).stderr_has("guest vm: mdev ").check();
+    installed.call("vm", "prepare", "begin").stdin(filled(1)).check();
+    let installed = Installed::new().with_binary("/bin/false").with_options("--require --defer-absent");
+    installed.call("vm", "prepare", "begin").stdin(different()).status(1).stderr_has("cannot be judged").check();
+    installed.call("vm", "start", "begin").stdin(different()).check();
+}
+
+/// libvirt 11.3 deletes the saved state of a guest where a hook fails at `restore begin`.
+#[test]
+fn a_guest_with_a_managed_save_image_is_judged_at_prepare_instead_of_restore() {
+    for (variable, image) in
+        [("HOME", ".config/libvirt/qemu/save/vm.save"), ("XDG_CONFIG_HOME", "libvirt/qemu/save/vm.save")]
+    {
+        for options in ["", "--require", "--check-start"] {
+            let installed = Installed::new().with_options(options);
+            installed.scratch.file(image, "");
+            let call = |guest: &str, operation: &str| {
+                let run = installed.call(guest, operation, "begin").env(variable, installed.scratch.dir());
+                run.stdin(different())
+            };
+            call("vm", "restore").check();
+            call("vm", "prepare").status(1).stderr_has("guest vm: mdev ").check();
+            call("vm", "prepare").stdin(filled(1)).check();
+            call("vm", "migrate").status(1).stderr_has("guest vm: mdev ").check();
+            call("other", "restore").status(1).stderr_has("guest other: mdev ").check();
+            if options != "--check-start" {
+                call("other", "prepare").check();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_guest_without_mediated_devices_does_not_depend_on_the_program() {
+    for (installed, _) in broken() {
+        installed.passes_others();
+    }
+}
+
+#[test]
+fn a_program_that_does_not_work_lets_a_guest_pass_with_a_warning_or_refuses_it_with_require() {
+    for (installed, why) in broken() {
+        installed.cannot_judge(why);
+    }
+}
+
+#[test]
+fn a_program_on_a_noexec_mount_is_one_that_does_not_work() {
+    let mount = |directory: &Path| {
+        let script = "mount -t tmpfs -o noexec tmpfs \"$0\" && cp \"$1\" \"$0/virt-mdev\" && shift && exec \"$@\"";
+        let words = ["unshare", "-rm", "/bin/sh", "-c", script].map(OsString::from);
+        words.into_iter().chain([directory.into(), BINARY.into()])
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let mut words = mount(directory.path());
+    let trial = Command::new(words.next().unwrap()).args(words).arg("true").output();
+    if !trial.is_ok_and(|trial| trial.status.success()) {
+        return skipped("a tmpfs cannot be mounted");
+    }
+    for (options, status) in [("", 0), ("--require", 1)] {
+        let installed = Installed::new().with_binary(directory.path().join("virt-mdev")).with_options(options);
+        let run = installed.migrate().under(mount(directory.path())).stdin(different()).status(status);
+        run.stderr_has("guest vm: cannot be judged on ").stderr_has("ermission denied").check();
+        installed.migrate().under(mount(directory.path())).stdin(domain("")).check();
+    }
+}
+
+#[test]
+fn a_verdict_is_told_from_what_the_loader_says_before_it() {
+    let run = Installed::new();
+    let run = run.migrate().env("LD_PRELOAD", "/not/there.so").stdin(different()).status(1);
+    run.stderr_matches("(?m)^virt-mdev: guest vm: mdev ").stderr_lacks("cannot be judged").check();
+}
+
+#[test]
+fn a_typo_in_the_options_refuses_guests_with_mediated_devices_and_no_others() {
+    for typo in ["--requier", "require", "--require=yes", "--check-start --check-start", "'", "*"] {
+        let typo = typo.replace('\'', "'\\''");
+        let installed = Installed::new().with_options(&typo);
+        for operation in JUDGED {
+            let run = installed.call("vm", operation, "begin").stdin(filled(1)).status(1);
+            run.stderr_has("virt-mdev: guest vm: ").stderr_lacks("cannot be judged on").check();
+            installed.call("vm", operation, "begin").stdin(domain("")).check();
+        }
+    }
+}
+
+#[test]
+fn what_a_guest_that_passes_is_warned_of_can_be_read() {
+    let installed = Installed::new();
+    installed.migrate().stdin(bare(1)).stderr_has("virt-mdev: guest vm: its mediated device is not recorded").check();
+}
+
+/// libvirt takes what a hook prints for the domain.
+#[test]
+fn nothing_that_the_program_prints_becomes_the_domain() {
+    let installed = Installed::new().with_binary("/bin/echo");
+    installed.migrate().stdin(different()).check();
+}
+
+#[test]
+fn a_long_domain_reaches_the_program_whole_and_passes_without_mediated_devices_whatever_its_length() {
+    let padding = |length: usize| format!("<description>{}</description></domain>", "&apos;".repeat(length / 6));
+    let long = |document: String, length| document.replace("</domain>", &padding(length));
+    let limit = Duration::from_secs(30);
+    let installed = Installed::new();
+    installed.migrate().stdin(long(filled(1), 4_000_000)).limit(limit).check();
+    let run = installed.migrate().stdin(long(different(), 4_000_000)).limit(limit).status(1);
+    run.stderr_has("guest vm: mdev ").check();
+    installed.migrate().stdin(long(domain(""), 12_000_000)).limit(limit).check();
+}
+
+#[test]
+fn a_domain_that_cannot_be_read_is_refused_only_with_require() {
+    for (options, status) in [("", 0), ("--require", 1)] {
+        let installed = Installed::new().with_options(options);
+        let run = installed.migrate().under(["/bin/sh", "-c", "exec \"$@\" <&-", "sh"]);
+        run.status(status).stderr_has("guest vm: cannot be judged on ").stderr_has("standard input").check();
+    }
+}
