@@ -18,7 +18,7 @@ release = $(or $(CARGO_TARGET_DIR),target)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BU
 binary = $(release)/virt-mdev
 completions = $(patsubst %,$(release)/completions/virt-mdev.%,bash zsh fish)
 
-.PHONY: build demo test lint bench e2e install install-hook uninstall clean
+.PHONY: build demo test lint bench e2e e2e-versions install install-hook uninstall clean
 .DELETE_ON_ERROR:
 
 build: $(binary) $(completions)
@@ -54,6 +54,10 @@ bench: $(binary)
 # Root, libvirt and QEMU: tests/e2e/install.sh brings them to a Debian machine.
 e2e: $(binary)
 	VIRT_MDEV=$(binary) tests/e2e/run
+
+# The same on newer libvirt, in roots of Debian releases below /var/tmp: tests/e2e/versions says more. Root, mmdebstrap.
+e2e-versions: $(binary)
+	VIRT_MDEV=$(binary) tests/e2e/versions
 
 # Installs what `make` has built, and builds nothing. The quotes are for a DESTDIR with blanks in it.
 install:
