@@ -121,16 +121,18 @@ guest() {
 XML
     local mdev
     shift
-    for mdev; do
-        cat <<XML
+    for mdev; do hostdev_of "$mdev"; done
+    printf '  </devices>\n</domain>\n'
+}
+
+hostdev_of() { # MDEV
+    cat <<XML
     <hostdev mode='subsystem' type='mdev' model='vfio-pci'>
       <source>
-        <address uuid='$mdev'/>
+        <address uuid='$1'/>
       </source>
     </hostdev>
 XML
-    done
-    printf '  </devices>\n</domain>\n'
 }
 
 define() { virsh_on a define /dev/stdin; }                       # stdin: XML

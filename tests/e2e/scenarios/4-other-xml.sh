@@ -1,4 +1,4 @@
-# 4: a manager gives the guest the destination's own device: virsh migrate --xml
+# 4: a guest gets another device than it had, by virsh migrate --xml, by another hook or by its administrator
 # shellcheck shell=bash disable=SC2154,SC2317 # sourced by run
 
 # migrate_onto GUEST MDEV: as Nova and KubeVirt do, with the UUID of a device of the destination
@@ -10,24 +10,101 @@ migrate_onto() {
 }
 
 right_one_arrives() { # GUEST
+    use_our_hook b --follow-guest-address
     define_recorded "$1" "$other_type"
+    record_addresses "$1"
     start "$1"
     migrate_onto "$1" "$twin_of_other_type"
     arrived live "$1"
     dumpxml b "$1" | grep -F "<address uuid='$twin_of_other_type'"
-    dumpxml b "$1" | virt_mdev_on b check
-    # fill then brings the record's UUID up to date, and nothing else
-    dumpxml b "$1" > "$work/arrived.xml"
-    virt_mdev_on b fill --into metadata < "$work/arrived.xml" > "$work/filled.xml"
-    sed "s/$other_type/$twin_of_other_type/" "$work/arrived.xml" | diff - "$work/filled.xml"
+    # then fill corrects the UUID of the record, which check finds the same
+    dumpxml b "$1" | virt_mdev_on b fill --into metadata > "$work/filled.xml"
+    grep "<mdev:hostdev uuid=.$twin_of_other_type" "$work/filled.xml"
+    ! grep -F "$other_type" "$work/filled.xml" || return 1
+    virt_mdev_on b check < "$work/filled.xml"
 }
 
 wrong_one_is_refused() { # GUEST
+    use_our_hook b --follow-guest-address
     define_recorded "$1" "$other_type"
     start "$1"
     refused migrate_onto "$1" "$same"
     client_sees "$1" "$same" i915-V5_8 i915-V5_4 host-b
     at_home live "$1"
+}
+
+# A guest with one record and one device: no address is needed to pair them.
+single_one_without_address_arrives() { # GUEST
+    use_our_hook b --follow-guest-address
+    define_recorded "$1" "$other_type"
+    start "$1"
+    migrate_onto "$1" "$twin_of_other_type"
+    arrived live "$1"
+    syslog_has b "$1" "$twin_of_other_type" "$other_type"
+}
+
+# The default: what was recorded for one UUID is nothing about another.
+other_uuid_is_refused() { # GUEST
+    define_recorded "$1" "$other_type"
+    record_addresses "$1"
+    start "$1"
+    refused migrate_onto "$1" "$twin_of_other_type"
+    client_sees "$1" "$twin_of_other_type" "$other_type"
+    at_home live "$1"
+}
+
+# exchange GUEST: its two devices change places on the way
+exchange() {
+    virsh_on a dumpxml --migratable --domain "$(uuid_of "$1")" > "$work/source.xml"
+    sed "s/<address uuid='$same'/<address uuid='X'/; s/<address uuid='$other_type'/<address uuid='$same'/
+        s/<address uuid='X'/<address uuid='$other_type'/" "$work/source.xml" > "$work/other.xml"
+    migrate live "$1" --xml "$work/other.xml" --persistent-xml "$work/other.xml"
+}
+
+exchanged_pair_is_refused() { # [OPTION]…
+    use_our_hook b "$@"
+    remake b "$other_type" i915-V5_8
+    trap 'remake b "$other_type" i915-V5_4' EXIT
+    define_recorded pair "$same" "$other_type"
+    record_addresses pair
+    start pair
+    refused exchange pair
+    client_sees pair "$same" "$other_type" i915-V5_4 i915-V5_8 host-b
+    at_home live pair
+    # as it was it goes
+    migrate live pair
+    arrived live pair
+}
+
+# A record that is left over from another device vouches for nothing.
+replaced_device_is_refused() {
+    define_recorded replaced "$same"
+    hostdev_of "$same" > "$work/detached.xml"
+    hostdev_of "$other_type" > "$work/attached.xml"
+    local uuid
+    uuid=$(uuid_of replaced)
+    virsh_on a detach-device --domain "$uuid" --file "$work/detached.xml" --config
+    virsh_on a attach-device --domain "$uuid" --file "$work/attached.xml" --config
+    start replaced
+    refused migrate live replaced
+    client_sees replaced "$other_type" host-b
+    at_home live replaced
+}
+
+# What fill writes passes on this host, whatever was there before.
+refilled_after_replacement_arrives() {
+    define_recorded refilled "$other_type"
+    record_addresses refilled
+    hostdev_of "$other_type" > "$work/detached.xml"
+    hostdev_of "$same" > "$work/attached.xml"
+    local uuid
+    uuid=$(uuid_of refilled)
+    virsh_on a detach-device --domain "$uuid" --file "$work/detached.xml" --config
+    virsh_on a attach-device --domain "$uuid" --file "$work/attached.xml" --config
+    record_addresses refilled
+    start refilled
+    migrate live refilled
+    arrived live refilled
 }
 
 # The scripts of qemu.d run in byte order, each gets what the one before it printed: ours sees the device that counts.
@@ -41,6 +118,7 @@ migrate_with_earlier_hook() { # GUEST MDEV
 }
 
 right_one_of_a_hook_arrives() { # GUEST
+    use_our_hook b --follow-guest-address
     migrate_with_earlier_hook "$1" "$twin_of_other_type"
     arrived live "$1"
     # what runs, not what is defined: a hook changes only that
@@ -48,14 +126,84 @@ right_one_of_a_hook_arrives() { # GUEST
 }
 
 wrong_one_of_a_hook_is_refused() { # GUEST
+    use_our_hook b --follow-guest-address
     refused migrate_with_earlier_hook "$1" "$same"
     client_sees "$1" "$same" i915-V5_8 i915-V5_4 host-b
     at_home live "$1"
 }
 
+# bind_function HOST ADDRESS: a PCI function as if vfio-pci had it
+bind_function() {
+    # shellcheck disable=SC2016 # the host's shell expands it
+    on "$1" /bin/sh -euc '
+        cd -P "/sys/bus/pci/devices/$1"
+        mkdir -p /sys/bus/pci/drivers/vfio-pci /sys/kernel/iommu_groups/90/devices
+        ln -sfn "$(realpath --relative-to=. /sys/bus/pci/drivers/vfio-pci)" driver
+        ln -sfn "$(realpath --relative-to=. /sys/kernel/iommu_groups/90)" iommu_group
+        ln -sfn "$(realpath --relative-to=/sys/kernel/iommu_groups/90/devices .)" "/sys/kernel/iommu_groups/90/devices/$1"
+        : > /dev/vfio/90' sh "$2"
+}
+
+# migrate_onto_function GUEST: its mdev becomes a PCI function of host b, at the same guest address
+migrate_onto_function() {
+    bind_function b 0000:01:00.0
+    virsh_on a dumpxml --migratable --domain "$(uuid_of "$1")" > "$work/source.xml"
+    perl -0pe "s{<hostdev mode='subsystem' type='mdev'[^>]*>\s*<source>.*?</source>}{<hostdev mode='subsystem' type='pci' \
+managed='no'><source><address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></source>}s" \
+        "$work/source.xml" > "$work/other.xml"
+    ! cmp -s "$work/source.xml" "$work/other.xml" || { echo 'the XML is as it was'; return 1; }
+    migrate live "$1" --xml "$work/other.xml" --persistent-xml "$work/other.xml"
+}
+
+function_is_refused() { # [OPTION]…
+    use_our_hook b "$@"
+    define_recorded function "$other_type"
+    record_addresses function
+    start function
+    refused migrate_onto_function function
+    client_sees function "$other_type"
+    at_home live function
+    syslog_has b function "$other_type"
+}
+
+# Without an address in the record nobody can tell whether the function took the place of the device.
+function_arrives_with_a_warning() {
+    define_recorded function "$other_type"
+    start function
+    migrate_onto_function function
+    arrived live function
+    syslog_has b function "$other_type"
+}
+
+function_without_address_is_refused_on_request() {
+    use_our_hook b --require
+    define_recorded function "$other_type"
+    start function
+    refused migrate_onto_function function
+    client_sees function "$other_type"
+    at_home live function
+}
+
+check 'virsh migrate --xml onto an equal device of another UUID: refused' other_uuid_is_refused strict
 for name in moved -dash --help; do
-    check "virsh migrate --xml of '$name' onto an equal device: arrives" right_one_arrives $name
-    check "virsh migrate --xml of '$name' onto an unequal device: refused" wrong_one_is_refused $name
+    check "--follow-guest-address, migrate --xml of '$name' onto an equal device: arrives" right_one_arrives $name
+    check "--follow-guest-address, migrate --xml of '$name' onto an unequal device: refused" wrong_one_is_refused $name
 done
-check 'an earlier hook gives the guest an equal device of the destination: arrives' right_one_of_a_hook_arrives early
-check 'an earlier hook gives it an unequal one: refused' wrong_one_of_a_hook_is_refused early
+check '--follow-guest-address, one record without an address, one device: arrives, with a line in syslog' \
+    single_one_without_address_arrives single
+check '--follow-guest-address, an earlier hook gives the guest an equal device: arrives' right_one_of_a_hook_arrives early
+check '--follow-guest-address, an earlier hook gives it an unequal one: refused' wrong_one_of_a_hook_is_refused early
+check 'two devices exchanged by migrate --xml: refused' exchanged_pair_is_refused
+check 'two devices exchanged by migrate --xml, --follow-guest-address: refused' \
+    exchanged_pair_is_refused --follow-guest-address
+check 'detach-device, attach-device of another that differs on the destination: refused' replaced_device_is_refused
+check 'detach-device, attach-device of another, fill: arrives' refilled_after_replacement_arrives
+if libvirt_since 11.0.0; then
+    check 'an mdev becomes a PCI function by migrate --xml: refused' function_is_refused
+    check 'the same with --require' function_is_refused --require
+    check 'the same, the record without an address: arrives, with a warning in syslog' function_arrives_with_a_warning
+    check 'the same, the record without an address, with --require: refused' \
+        function_without_address_is_refused_on_request
+else
+    skip 'an mdev becomes a PCI function by migrate --xml' 'libvirt refuses that itself before 11.0'
+fi
