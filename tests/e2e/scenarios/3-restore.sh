@@ -119,6 +119,30 @@ recorded_while_running_arrives() { # GUEST
     expect "$(records b "$1")" 1
 }
 
+saved_before_record_is_edited() { # GUEST
+    use_our_hook a --require
+    guest "$1" "$same" | define
+    start "$1"
+    virsh_on a managedsave --domain "$(uuid_of "$1")"
+    refused start_saved "$1"
+    client_sees "$1" 'prepare begin'
+    on a env EDITOR='virt-mdev fill -i --into metadata' virsh managedsave-edit --domain "$(uuid_of "$1")"
+    start_saved "$1"
+    expect "$(state a "$1")" running
+}
+
+transient_is_recorded_live() { # GUEST
+    local uuid record
+    uuid=$(uuid_of "$1")
+    guest "$1" "$other_type" | virsh_on a create /dev/stdin
+    record=$(virsh_on a dumpxml --domain "$uuid" | virt_mdev_on a fill --metadata-only)
+    refused virsh_on a metadata --domain "$uuid" --uri urn:virt-mdev:1 --key mdev --live --config --set "$record"
+    virsh_on a metadata --domain "$uuid" --uri urn:virt-mdev:1 --key mdev --live --set "$record"
+    refused virsh_on a migrate --live --domain "$uuid" --desturi qemu+tcp://host-b/system
+    client_sees "$1" "$other_type" i915-V5_8 i915-V5_4 host-b
+    at_home live "$1"
+}
+
 failing_fill_deletes_nothing() {
     local uuid
     uuid=$(uuid_of lasting)
@@ -146,4 +170,7 @@ for name in running --help; do
     check "virsh metadata --live --config on '$name' as it runs, same device: arrives" \
         recorded_while_running_arrives $name
 done
+check 'managedsave before it was recorded, --require: refused, starts after managedsave-edit' \
+    saved_before_record_is_edited edited
+check 'virsh metadata --live on a transient guest, other device: refused' transient_is_recorded_live passing
 check 'virsh metadata with the nothing of a failing fill: refused, the record stays' failing_fill_deletes_nothing
