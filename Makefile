@@ -1,11 +1,12 @@
-# virt-mdev: build, test, install. Everything needs Rust, make and a C compiler; make e2e, bench and lint say what else they need.
+# virt-mdev: build, test, install. Everything needs Rust, make and a C compiler; `make e2e`, `bench` and `lint` say what else
+# they need.
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
 BASHDIR ?= $(DATADIR)/bash-completion/completions
-# Debian's zsh looks for the functions of packages in /usr/share/zsh/vendor-completions instead.
+# On Debian, packages install zsh functions to /usr/share/zsh/vendor-completions instead.
 ZSHDIR ?= $(DATADIR)/zsh/site-functions
 FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 SYSCONFDIR ?= /etc
@@ -13,7 +14,7 @@ DESTDIR ?=
 CARGO ?= cargo
 INSTALL ?= install
 
-# Where cargo puts it.
+# Where cargo puts the release build.
 release = $(or $(CARGO_TARGET_DIR),target)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 binary = $(release)/virt-mdev
 completions = $(patsubst %,$(release)/completions/virt-mdev.%,bash zsh fish)
@@ -31,7 +32,7 @@ $(completions): $(binary)
 	@mkdir -p $(@D)
 	$(binary) completions $(subst .,,$(suffix $@)) > $@
 
-# The main job, on the proposal's own device: what does fill change, and what does it say where the device is another?
+# The main job, on the device of the proposal: what fill changes, and what it says if the device differs.
 demo: $(binary)
 	@testdata/demo/run $(binary)
 
@@ -44,25 +45,25 @@ lint:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	mandoc -Tlint -W warning man/*.[1-9]
 
-# One sitting. What it compares with and does not find, it names and leaves out. BENCHDIR: where the many files are written, if
-# not beside the binary.
+# All benchmarks, in one run. Programs to compare with that are not installed are named and left out. BENCHDIR: the directory
+# for the many files (default: beside the binary).
 bench: $(binary)
 	$(CARGO) build --release --locked --example copy
 	benches/run $(binary) target/release/examples/copy
 	benches/many $(if $(BENCHDIR),-d '$(BENCHDIR)') $(binary)
 
-# Root, libvirt and QEMU: tests/e2e/install.sh brings them to a Debian machine.
+# Needs root, libvirt and QEMU; tests/e2e/install.sh installs them on Debian.
 e2e: $(binary)
 	VIRT_MDEV=$(binary) tests/e2e/run
 
-# The same on newer libvirt, in roots of Debian releases below /var/tmp: tests/e2e/versions says more. Root, mmdebstrap.
+# The same on newer libvirt, in root directories of Debian releases: see tests/e2e/versions. Needs root and mmdebstrap.
 e2e-versions: $(binary)
 	VIRT_MDEV=$(binary) tests/e2e/versions
 
-# Installs what `make` has built, and builds nothing. The quotes are for a DESTDIR with blanks in it.
+# Installs what `make` has built; builds nothing. The quotes allow a DESTDIR with spaces.
 install:
 	@for file in $(binary) $(completions); do \
-	    test -f $$file || { echo "make install: $$file is not there: run make first" >&2; exit 1; }; done
+	    test -f $$file || { echo "make install: $$file does not exist: run make first" >&2; exit 1; }; done
 	$(INSTALL) -D -m 755 $(binary) '$(DESTDIR)$(BINDIR)/virt-mdev'
 	for page in man/*.1; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man1/$${page##*/}" || exit 1; done
 	for page in man/*.8; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man8/$${page##*/}" || exit 1; done
@@ -70,8 +71,8 @@ install:
 	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.zsh '$(DESTDIR)$(ZSHDIR)/_virt-mdev'
 	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.fish '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 
-# On each host that guests migrate to. The hook runs what `make install` put into BINDIR. Options that are turned on in an
-# installed hook stay on. Older releases called it 90-virt-mdev. NixOS: SYSCONFDIR=/var/lib.
+# For each host that guests migrate to. The hook runs the program that `make install` put into BINDIR. Options that are
+# turned on in an installed hook stay on. Version 0.1.0 called it 90-virt-mdev. On NixOS: SYSCONFDIR=/var/lib.
 script = hooks/qemu.d/zz-virt-mdev
 hooks = $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d
 hook = $(hooks)/zz-virt-mdev
@@ -85,7 +86,7 @@ install-hook:
 	rm -f '$(older)'
 	@echo 'libvirtd finds hooks when it starts or is reloaded: systemctl reload libvirtd'
 
-# What both have installed, the hook first: with the variables that they were given.
+# Removes what `make install` and `make install-hook` installed, if it is given the same variables.
 uninstall:
 	rm -f '$(hook)' '$(older)' '$(DESTDIR)$(BINDIR)/virt-mdev' '$(DESTDIR)$(BASHDIR)/virt-mdev' \
 	    '$(DESTDIR)$(ZSHDIR)/_virt-mdev' '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs from Debian what the end-to-end test needs: libvirtd with its QEMU driver, virsh, QEMU, network tools.
-# Asks nothing, starts no service, and does nothing at all where everything is there. Needs root and an apt source.
+# Asks nothing, starts no service, and does nothing if all packages are installed. Needs root and an apt source.
 set -eu
 
 packages='libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 iproute2 util-linux coreutils'
 
-# Whether every package that is named is installed.
+# installed PACKAGE…: whether all of them are
 installed() {
     states=$(dpkg-query -W -f '${db:Status-Status}\n' "$@" 2>/dev/null) || return 1
     [ "$(printf '%s\n' "$states" | sort -u)" = installed ]
@@ -20,12 +20,12 @@ export DEBIAN_FRONTEND=noninteractive
 candidate() { apt-cache policy "$1" | sed -n 's/^  Candidate: //p'; }
 
 apt-get -qq update
-# qemu-utils of a later release breaks the release's qemu-system-common; both come from one source, in one version.
+# A qemu-utils of a later release conflicts with this release's qemu-system-common; so install it in the same version.
 qemu=$(candidate qemu-system-x86)
 utils=$(dpkg-query -W -f '${Version}' qemu-utils 2>/dev/null) || utils=
 if [ -n "$utils" ] && dpkg --compare-versions "$utils" gt "$qemu"; then packages="$packages qemu-utils=$qemu"; fi
 
-# These packages start nothing (the units are in libvirt-daemon-system); nor shall what they depend on.
+# These packages start no service (the units are in libvirt-daemon-system); neither may their dependencies.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT

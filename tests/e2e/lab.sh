@@ -1,18 +1,18 @@
 #!/bin/bash
 # Two libvirt hosts, a and b, on one machine, joined by a veth pair. Needs root, libvirtd, virsh, QEMU; no GPU, no KVM.
 #
-#   lab.sh up DIR TREES       start both and wait until they answer (at most LAB_WAIT s, 20). DIR, which must not be
-#                             there yet, holds everything they write. Host a sees the devices of TREES/host-a/sys, b
-#                             those of host-b
+#   lab.sh up DIR TREES       start both and wait until they answer (at most LAB_WAIT s, 20). They write only below DIR,
+#                             which must not exist yet. Host a sees the devices of TREES/host-a/sys, host b those of
+#                             TREES/host-b/sys
 #   lab.sh on DIR HOST CMD…   run CMD on host a or b: its network, mounts, host name, processes
-#   lab.sh reload DIR HOST    SIGHUP to that libvirtd: it looks for hooks and domain files again
-#   lab.sh restart DIR HOST   stop that libvirtd and start it again; guests run on
+#   lab.sh reload DIR HOST    send SIGHUP to that libvirtd: it reads hooks and domain files again
+#   lab.sh restart DIR HOST   stop that libvirtd and start it again; guests keep running
 #   lab.sh down DIR           stop both, by the process ids recorded in DIR, and remove DIR
 #
 # A host is one process tree in its own network, mount, UTS, IPC and PID namespace with its own /etc/libvirt,
 # /var/{lib,cache,log}/libvirt, /run, /usr/local/bin and /etc/{hosts,passwd,group}; DIR/HOST/{etc,lib,cache,log,run,bin}
-# are those directories as the machine sees them. Nothing is named in the machine's own namespaces (no `ip netns`, no
-# bridge), so when the tree ends all of it is gone. It ends by itself after LAB_TTL seconds (900).
+# are those directories as the machine sees them. Nothing has a name in the machine's own namespaces (no `ip netns`, no
+# bridge), so all of it is gone when the tree ends. It ends by itself after LAB_TTL seconds (900).
 #
 # libvirt itself sees the mediated devices of the trees: `virsh nodedev-list --cap mdev` lists them, and a domain that
 # has one starts, saves and migrates live, given an <emulator> that leaves vfio-pci out (qemu-novfio) and, where the
@@ -21,7 +21,7 @@ set -eu
 
 ip_a=192.0.2.1 ip_b=192.0.2.2                           # TEST-NET-1, inside the namespaces only
 libvirtd=(libvirtd -l -p /run/libvirtd.pid)
-# Without the last one libudev takes a tree on tmpfs for no sysfs, and the node device driver lists nothing.
+# Without the last one libudev does not accept a tree on tmpfs as sysfs, and the node device driver lists nothing.
 clean_env=(env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
     SYSTEMD_DEVICE_VERIFY_SYSFS=0)
 
@@ -29,7 +29,7 @@ die() { echo "lab.sh: $*" >&2; exit 2; }
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; exit 2; }
 
-# ---- inside a host: these run in the new namespaces; `declare -f` carries them there ---------------------------------
+# ---- inside a host: these run in the new namespaces; `declare -f` copies them there ---------------------------------
 
 # host_main DIR HOST IP TREE: pid 1 of a host
 host_main() {
@@ -79,7 +79,7 @@ own_sys() {
         mkdir -p "$sys/$part"
         mount --rbind "$real/$part" "$sys/$part"
     done
-    # libvirt wants an IOMMU group of each mdev, and the config space of each PCI device; the trees have neither.
+    # libvirt needs an IOMMU group for each mdev and the config space of each PCI device; the trees have neither.
     for device in "$sys"/bus/mdev/devices/*; do
         group=$((group + 1))
         device=$(realpath "$device")
@@ -114,7 +114,7 @@ own_dev() {
 
 # ---- outside ---------------------------------------------------------------------------------------------------------
 
-configure() { # DIR HOST: what the host has under /etc
+configure() { # DIR HOST: writes what the host has below /etc
     local dir=$1 host=$2 file
     mkdir -p "$dir"/{bin,cache,etc/hooks,lib/qemu,log,run}
     printf '127.0.0.1 localhost\n%s host-a\n%s host-b\n' "$ip_a" "$ip_b" > "$dir/hosts"
@@ -126,7 +126,7 @@ configure() { # DIR HOST: what the host has under /etc
     for file in libvirt-qemu:x:64055: kvm:x:64056:; do
         grep -q "^${file%%:*}:" "$dir/group" || echo "$file" >> "$dir/group"
     done
-    # How `reload` learns that it is done: libvirtd calls this after it has looked for hooks.
+    # `reload` waits for this: libvirtd calls it after it has looked for hooks.
     # shellcheck disable=SC2016 # the hook expands it
     printf '#!/bin/sh\n[ "$2" != reload ] || : > /etc/libvirt/reloaded\n' > "$dir/etc/hooks/daemon"
     chmod 755 "$dir/etc/hooks/daemon"

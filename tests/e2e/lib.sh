@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # lab, hosts, work, e2e, top and VIRT_MDEV are set by run
-# What the scenarios are written in: hosts, guests, hooks, and what is expected of them. Sourced by `run`.
+# Functions for the scenarios: hosts, guests, hooks and expectations. Sourced by `run`.
 
-# Devices of the trees. On host-b the first is the same device, the second of another type, the third has another
-# parent, the fourth is not there; `twin_of_other_type` has the identity that `other_type` has on host-a.
+# Devices of the trees. On host-b the first is the same device, the second has another type, the third another parent,
+# and the fourth does not exist; `twin_of_other_type` has the identity there that `other_type` has on host-a.
 # shellcheck disable=SC2034 # used by the scenarios
 {
     same=c0ffee01-0000-4000-8000-000000000001
@@ -29,13 +29,13 @@ prepare_hosts() {
         mkdir "$hosts/$host/etc/hooks/qemu.d"
         listen_to_syslog "$host"
         use_our_hook "$host"
-        # libvirt remembers from its start, or the last reload, whether there are hooks at all
+        # libvirt looks only when it starts or is reloaded whether there are any hooks
         "$lab" reload "$hosts" "$host" || fatal "host $host does not reload"
     done
 }
 
-listen_to_syslog() { # HOST: what is said to /dev/log there goes to $work/syslog.HOST
-    # Perl, for each Debian has it
+listen_to_syslog() { # HOST: what is sent to /dev/log there goes to $work/syslog.HOST
+    # Perl, since every Debian has it
     # shellcheck disable=SC2016 # Perl's own variables
     on "$1" perl -MIO::Socket::UNIX -e '
         my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "/dev/log") or die; $| = 1;
@@ -44,7 +44,7 @@ listen_to_syslog() { # HOST: what is said to /dev/log there goes to $work/syslog
     until on "$1" test -S /dev/log; do sleep 0.02; done
 }
 
-# sweep: no guest is left on either host, and the only hook is ours, with its binary
+# sweep: removes all guests and hooks from both hosts, and installs our hook with its binary
 sweep() {
     local host guest
     for host in a b; do
@@ -52,7 +52,7 @@ sweep() {
             virsh_on "$host" destroy --domain "$guest" >/dev/null 2>&1
             virsh_on "$host" undefine --domain "$guest" --managed-save >/dev/null 2>&1
         done
-        [ -z "$(virsh_on "$host" list --all --name)" ] || fatal "host $host does not get rid of its guests"
+        [ -z "$(virsh_on "$host" list --all --name)" ] || fatal "host $host still has guests"
         rm -f "$hosts/$host/etc/hooks/qemu.d"/*
         use_our_hook "$host"
         with_binary "$host"
@@ -62,7 +62,7 @@ sweep() {
 
 # ---- hooks -----------------------------------------------------------------------------------------------------------
 
-use_our_hook() { # HOST [OPTION]…: the project's hook as it is shipped, with the OPTIONs turned on as its admin would
+use_our_hook() { # HOST [OPTION]…: installs the shipped hook, with the OPTIONs turned on as an administrator does
     local script=$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev option
     install -m 755 "$top/hooks/qemu.d/zz-virt-mdev" "$script"
     shift
@@ -72,7 +72,7 @@ use_our_hook() { # HOST [OPTION]…: the project's hook as it is shipped, with t
     done
 }
 
-use_hook() { # HOST TEXT: a hook of this text instead of ours
+use_hook() { # HOST TEXT: installs a hook with this text instead of ours
     printf '%s\n' "$2" > "$work/hook"
     install -m 755 "$work/hook" "$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev"
 }
@@ -90,7 +90,7 @@ without_binary() { rm -f "$hosts/$1/bin/virt-mdev"; }            # HOST: until t
 
 # ---- guests ----------------------------------------------------------------------------------------------------------
 
-# uuid_of GUEST: virsh takes a UUID wherever a name that begins with a dash would trouble it
+# uuid_of GUEST: its UUID, since virsh takes a name that begins with a dash for an option
 uuid_of() {
     local sum
     sum=$(printf %s "$1" | md5sum)
@@ -170,7 +170,7 @@ migrate() {
 
 pid_of() { on "$1" cat "/run/libvirt/qemu/$2.pid"; }             # HOST GUEST
 
-# remake HOST MDEV TYPE: the device is removed and made again, of another type of the same parent
+# remake HOST MDEV TYPE: recreates the device with another type of the same parent
 remake() {
     # shellcheck disable=SC2016 # the host's shell expands it
     on "$1" /bin/sh -euc '
@@ -185,14 +185,14 @@ remake() {
 
 # ---- what is expected ------------------------------------------------------------------------------------------------
 
-refused() { # CMD…: it must fail; its words go to $work/client
+refused() { # CMD…: it must fail; its output goes to $work/client
     local status=0
     "$@" > "$work/client" 2>&1 || status=$?
     cat "$work/client"
     [ "$status" != 0 ] || { echo "not refused: $*"; return 1; }
 }
 
-client_sees() { # WORD…: each of them in what the client was told
+client_sees() { # WORD…: what the client was told contains each of them
     local word
     for word; do
         grep -qF -- "$word" "$work/client" || { echo "the client is not told: $word"; return 1; }
@@ -225,7 +225,7 @@ nothing_on() { # HOST
     expect "$(find "$hosts/$1/etc/qemu" -name '*.xml' 2>/dev/null)" ''
 }
 
-# at_home live|offline GUEST: still where it was, and nothing of it on host b
+# at_home live|offline GUEST: still on host a, and nothing of it on host b
 at_home() {
     if [ "$1" = live ]; then expect "$(state a "$2")" running; else expect "$(state a "$2")" 'shut off'; fi
     nothing_on b
@@ -237,5 +237,5 @@ arrived() {
     nothing_on a
 }
 
-# records HOST GUEST: how many devices its record names, however libvirt spells prefix and quotes
+# records HOST GUEST: how many devices are recorded, with any prefix and quotes, which libvirt may rewrite
 records() { dumpxml "$1" "$2" | grep -cE '<([a-z]+:)?hostdev uuid=' || true; }

@@ -13,6 +13,8 @@ use crate::support::guests::{bare, domain, filled, guest_recorded, host_a, ident
 use crate::support::here::skipped;
 use crate::support::{BINARY, Run, Scratch};
 
+const SHIPPED: &str = include_str!("../../hooks/qemu.d/zz-virt-mdev");
+
 const JUDGED: [&str; 2] = ["migrate", "restore"];
 
 /// What libvirt's documentation lists for qemu, without the operations that are judged, and some that it does not list.
@@ -63,9 +65,7 @@ impl Installed {
 
     /// Writes the script and calls it as libvirt does.
     fn call(&self, guest: &str, operation: &str, suboperation: &str) -> Run<'_> {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/qemu.d/zz-virt-mdev");
-        let shipped = fs::read_to_string(shipped).unwrap();
-        let script = shipped
+        let script = SHIPPED
             .replace("\nbinary=virt-mdev\n", &format!("\nbinary='{}'\n", self.binary.display()))
             .replace("\noptions=\n", &format!("\noptions='{}'\n", self.options));
         let script = self.scratch.file("zz-virt-mdev", script);
@@ -199,6 +199,17 @@ fn options_that_judge_a_start_let_it_through() {
     let installed = Installed::new().with_binary("/bin/false").with_options("--require --defer-absent");
     installed.call("vm", "prepare", "begin").stdin(different()).status(1).stderr_has("cannot be judged").check();
     installed.call("vm", "start", "begin").stdin(different()).check();
+}
+
+#[test]
+fn the_program_takes_every_option_that_the_script_offers() {
+    let offered: Vec<_> = SHIPPED.lines().filter_map(|line| line.strip_prefix("#options=\"$options ")).collect();
+    assert_eq!(offered.len(), 4);
+    for line in offered {
+        let installed = Installed::new().with_options(line.split('"').next().unwrap());
+        installed.migrate().stdin(guest_recorded(&uuid(1), identity(1))).check();
+        installed.migrate().stdin(different()).status(1).stderr_has("guest vm: mdev ").check();
+    }
 }
 
 /// libvirt 11.3 deletes the saved state of a guest where a hook fails at `restore begin`.

@@ -21,7 +21,7 @@ check_differs_elsewhere() {
     expect $status 1
 }
 
-# Should this fail one day, libvirt has learned the elements: then the record may go back to where it was proposed.
+# If this fails one day, libvirt knows the elements, and they can be recorded in the source as proposed.
 elements_in_source_are_dropped() {
     guest proposal "$same" | virt_mdev_on a fill > "$work/filled.xml"
     grep -F '<mdevtype>i915-V5_4</mdevtype>' "$work/filled.xml"

@@ -1,7 +1,7 @@
 # 2: a migration between equal devices passes, one between unequal devices does not
 # shellcheck shell=bash disable=SC2154,SC2317 # sourced by run
 
-ready() { # live|offline GUEST: it runs, or is left shut off
+ready() { # live|offline GUEST: starts it for a live migration
     if [ "$1" = live ]; then start "$2"; fi
 }
 
@@ -13,12 +13,12 @@ arrives_unchanged() { # live|offline GUEST MDEV…
     dumpxml a "$1" > "$work/before.xml"
     migrate "$way" "$1"
     arrived "$way" "$1"
-    # but for blanks: libvirt 9.0.0 indents the metadata of a live migration two more
+    # without whitespace: libvirt 9.0.0 indents the metadata of a live migration by two more
     dumpxml b "$1" | diff -b "$work/before.xml" -
     dumpxml b "$1" | virt_mdev_on b check
 }
 
-# stays_home live|offline GUEST MDEV WORD…: refused, in these words
+# stays_home live|offline GUEST MDEV WORD…: refused, with a message that contains the words
 stays_home() {
     local way=$1 guest=$2 mdev=$3
     shift 3
@@ -28,7 +28,7 @@ stays_home() {
     client_sees "$guest" "$mdev" host-b "$@"
     at_home "$way" "$guest"
     syslog_has b "$guest" "$mdev"
-    # and it can still go where it belongs
+    # and its record still agrees with host a
     dumpxml a "$guest" | virt_mdev_on a check
 }
 
@@ -70,7 +70,7 @@ recorded_arrives_on_request() {
     arrived live required
 }
 
-# A domain without mdevs, through all that libvirt does to a guest.
+# A domain without mdevs, in everything that libvirt does with a guest.
 passes_everywhere() { # GUEST [OPTION]…
     local name=$1 uuid pid
     uuid=$(uuid_of "$1")
@@ -152,7 +152,7 @@ typo_passes_others() {
     arrived live unconcerned
 }
 
-# Why a hook has to pass what it does not judge, and the proof that the checks below can fail.
+# Why a hook has to pass what it does not judge, and that the checks below can fail.
 failing_reconnect_kills() {
     guest victim "$same" | define
     start victim
@@ -161,7 +161,7 @@ failing_reconnect_kills() {
     becomes a victim 'shut off'
 }
 
-survives_restart() { # GUEST present|missing [OPTION]…: whether virt-mdev is there at the restart
+survives_restart() { # GUEST present|missing [OPTION]…: with or without virt-mdev at the restart
     local name=$1 binary=$2 pid
     shift 2
     define_recorded "$name" "$same"
@@ -192,7 +192,7 @@ times_out() {
     local took=$(((${end/./} - ${begin/./}) / 1000))
     echo "took $took ms"
     [ $took -ge 9000 ] && [ $took -lt 13000 ]
-    # nothing is left hanging on host b: the device is readable again, so the guest goes
+    # host b works as before: the device is readable again, and the guest arrives
     migrate live stuck
     arrived live stuck
 }

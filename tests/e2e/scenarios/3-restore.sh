@@ -3,7 +3,7 @@
 
 saved() { [ -e "$hosts/a/lib/qemu/save/$1.save" ]; }              # GUEST: is there an image of managedsave?
 
-# while_other_type CMD…: the device is another while CMD runs
+# while_other_type CMD…: runs CMD while the device has another type
 while_other_type() {
     local status=0
     remake a "$same" i915-V5_8
@@ -12,7 +12,7 @@ while_other_type() {
     return $status
 }
 
-# refused_on_other_type GUEST CMD…: while the device is another, and not when it is itself again
+# refused_on_other_type GUEST CMD…: CMD is refused while the device has another type, and works when it has its own again
 refused_on_other_type() {
     local name=$1
     shift
@@ -90,7 +90,7 @@ start_is_not_judged() { # GUEST
     while_other_type start "$1"
 }
 
-# record_running GUEST: the line that the man page gives
+# record_running GUEST: with the command of the man page
 record_running() {
     local uuid record
     uuid=$(uuid_of "$1")
@@ -148,29 +148,29 @@ failing_fill_deletes_nothing() {
     uuid=$(uuid_of lasting)
     define_recorded lasting "$same"
     start lasting
-    # host b does not have the device: nothing on stdout
+    # host b does not have the device, so fill prints nothing
     refused virsh_on a metadata --domain "$uuid" --uri urn:virt-mdev:1 --key mdev --live --config \
         --set "$(guest lasting "$absent" | virt_mdev_on b fill --metadata-only || :)"
     expect "$(records a lasting)" 1
 }
 
 for name in put-by -dash --help; do
-    check "managedsave of '$name', the device made again as another type, start: refused, the saved state stays" managedsave_is_judged $name
+    check "managedsave of '$name', the device recreated with another type, start: refused, the saved state stays" managedsave_is_judged $name
 done
 check 'the same with --require --check-start' managedsave_is_judged 'a b' --require --check-start
 check 'managedsave, a hook that fails at prepare begin: libvirt keeps the saved state' failure_at_prepare_keeps_image
 check 'managedsave, start --force-boot on another type: not judged' force_boot_is_not_judged forced
-check 'save, the device made again as another type, restore: refused' restore_is_judged -dash
+check 'save, the device recreated with another type, restore: refused' restore_is_judged -dash
 check 'the same beside an image of managedsave: refused at prepare begin, both stay' restore_beside_image_is_judged twice
 check 'start on a device of another type: not judged' start_is_not_judged --help
 check 'start on a device of another type, with --check-start: refused' start_is_judged_on_request --help
 for name in running --help; do
-    check "virsh metadata --live --config on '$name' as it runs, other device: refused" \
+    check "virsh metadata --live --config on '$name' while it runs, other device: refused" \
         recorded_while_running_is_refused $name
-    check "virsh metadata --live --config on '$name' as it runs, same device: arrives" \
+    check "virsh metadata --live --config on '$name' while it runs, same device: arrives" \
         recorded_while_running_arrives $name
 done
 check 'managedsave before it was recorded, --require: refused, starts after managedsave-edit' \
     saved_before_record_is_edited edited
 check 'virsh metadata --live on a transient guest, other device: refused' transient_is_recorded_live passing
-check 'virsh metadata with the nothing of a failing fill: refused, the record stays' failing_fill_deletes_nothing
+check 'virsh metadata with the empty output of a failing fill: refused, the record stays' failing_fill_deletes_nothing

@@ -1,11 +1,11 @@
 # 4: a guest gets another device than it had, by virsh migrate --xml, by another hook or by its administrator
 # shellcheck shell=bash disable=SC2154,SC2317 # sourced by run
 
-# migrate_onto GUEST MDEV: as Nova and KubeVirt do, with the UUID of a device of the destination
+# migrate_onto GUEST MDEV: with the UUID of a device of the destination, as Nova and KubeVirt do
 migrate_onto() {
     virsh_on a dumpxml --migratable --domain "$(uuid_of "$1")" > "$work/source.xml"
     sed "s/<address uuid='[^']*'/<address uuid='$2'/" "$work/source.xml" > "$work/other.xml"
-    ! cmp -s "$work/source.xml" "$work/other.xml" || { echo 'the XML is as it was'; return 1; }
+    ! cmp -s "$work/source.xml" "$work/other.xml" || { echo 'the XML is unchanged'; return 1; }
     migrate live "$1" --xml "$work/other.xml" --persistent-xml "$work/other.xml"
 }
 
@@ -43,7 +43,7 @@ single_one_without_address_arrives() { # GUEST
     syslog_has b "$1" "$twin_of_other_type" "$other_type"
 }
 
-# The default: what was recorded for one UUID is nothing about another.
+# The default: a record says nothing about a device of another UUID.
 other_uuid_is_refused() { # GUEST
     define_recorded "$1" "$other_type"
     record_addresses "$1"
@@ -53,7 +53,7 @@ other_uuid_is_refused() { # GUEST
     at_home live "$1"
 }
 
-# exchange GUEST: its two devices change places on the way
+# exchange GUEST: its two devices exchange their UUIDs on the way
 exchange() {
     virsh_on a dumpxml --migratable --domain "$(uuid_of "$1")" > "$work/source.xml"
     sed "s/<address uuid='$same'/<address uuid='X'/; s/<address uuid='$other_type'/<address uuid='$same'/
@@ -71,12 +71,12 @@ exchanged_pair_is_refused() { # [OPTION]…
     refused exchange pair
     client_sees pair "$same" "$other_type" i915-V5_4 i915-V5_8 host-b
     at_home live pair
-    # as it was it goes
+    # unchanged it arrives
     migrate live pair
     arrived live pair
 }
 
-# A record that is left over from another device vouches for nothing.
+# The record of a device that was detached says nothing about the one that replaced it.
 replaced_device_is_refused() {
     define_recorded replaced "$same"
     hostdev_of "$same" > "$work/detached.xml"
@@ -91,7 +91,7 @@ replaced_device_is_refused() {
     at_home live replaced
 }
 
-# What fill writes passes on this host, whatever was there before.
+# What fill writes agrees with the device, whatever was recorded before.
 refilled_after_replacement_arrives() {
     define_recorded refilled "$other_type"
     record_addresses refilled
@@ -107,7 +107,7 @@ refilled_after_replacement_arrives() {
     arrived live refilled
 }
 
-# The scripts of qemu.d run in byte order, each gets what the one before it printed: ours sees the device that counts.
+# The scripts of qemu.d run in byte order, and each gets what the one before printed: ours sees the device that is used.
 migrate_with_earlier_hook() { # GUEST MDEV
     # shellcheck disable=SC2016 # the hook expands it
     printf '#!/bin/sh\n[ "$2" != migrate ] || exec sed "/<address uuid=/s/%s/%s/"\n' "$other_type" "$2" > "$work/hook"
@@ -121,7 +121,7 @@ right_one_of_a_hook_arrives() { # GUEST
     use_our_hook b --follow-guest-address
     migrate_with_earlier_hook "$1" "$twin_of_other_type"
     arrived live "$1"
-    # what runs, not what is defined: a hook changes only that
+    # in the running domain: a hook does not change the definition
     virsh_on b dumpxml --domain "$(uuid_of "$1")" | grep -F "<address uuid='$twin_of_other_type'"
 }
 
@@ -132,7 +132,7 @@ wrong_one_of_a_hook_is_refused() { # GUEST
     at_home live "$1"
 }
 
-# bind_function HOST ADDRESS: a PCI function as if vfio-pci had it
+# bind_function HOST ADDRESS: makes a PCI function look as if it were bound to vfio-pci
 bind_function() {
     # shellcheck disable=SC2016 # the host's shell expands it
     on "$1" /bin/sh -euc '
@@ -151,7 +151,7 @@ migrate_onto_function() {
     perl -0pe "s{<hostdev mode='subsystem' type='mdev'[^>]*>\s*<source>.*?</source>}{<hostdev mode='subsystem' type='pci' \
 managed='no'><source><address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></source>}s" \
         "$work/source.xml" > "$work/other.xml"
-    ! cmp -s "$work/source.xml" "$work/other.xml" || { echo 'the XML is as it was'; return 1; }
+    ! cmp -s "$work/source.xml" "$work/other.xml" || { echo 'the XML is unchanged'; return 1; }
     migrate live "$1" --xml "$work/other.xml" --persistent-xml "$work/other.xml"
 }
 
@@ -166,7 +166,7 @@ function_is_refused() { # [OPTION]…
     syslog_has b function "$other_type"
 }
 
-# Without an address in the record nobody can tell whether the function took the place of the device.
+# Without an address in the record it is not known whether the function replaced the device.
 function_arrives_with_a_warning() {
     define_recorded function "$other_type"
     start function

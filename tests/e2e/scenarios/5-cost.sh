@@ -16,7 +16,7 @@ install_kind() { # KIND, on both hosts
     done
 }
 
-# timed COMMAND…: how many microseconds it took
+# timed COMMAND…: prints how many microseconds it took
 timed() {
     local begin=$EPOCHREALTIME end
     "$@" > "$work/timed" 2>&1 || { cat "$work/timed" >&2; return 1; }
@@ -26,7 +26,7 @@ timed() {
 
 median() { sort -n | awk '{ v[NR] = $1 } END { print int((v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2) }'; }
 
-# measure live|offline ROUNDS: there and back, one kind of hook after the other in each; times go to $work/WAY.KIND
+# measure live|offline ROUNDS: in each round there and back with each kind of hook; times go to $work/WAY.KIND
 measure() {
     local way=$1 uuid _ kind from to arguments
     uuid=$(uuid_of timed)
@@ -59,8 +59,8 @@ table() {
     done
 }
 
-# Either way the judgement is waited for once. Offline, the rest takes 30 ms and hardly varies, so a few ms can be told;
-# live, two QEMUs start and stop beside it, which alone varies by more than that: shown, not judged.
+# Both wait for the hook once. The rest of an offline migration takes 30 ms and hardly varies, so a few ms can be seen. In a
+# live one two QEMUs start and stop, which varies by more than that: it is shown, but not compared with the limit.
 costs_little() {
     define_recorded timed "$same"
     measure offline 20

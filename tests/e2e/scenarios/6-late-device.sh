@@ -1,9 +1,9 @@
-# 6: a device that another hook makes at prepare begin and removes at release end
+# 6: a device that another hook creates at prepare begin
 # shellcheck shell=bash disable=SC2154,SC2317 # sourced by run
 
 link=/sys/bus/mdev/devices/$same hidden=/run/hidden
 
-# hide HOST TYPE: the device is of this type, and absent until the end of the check, or until somebody shows it
+# hide HOST TYPE: the device has this type, and is absent until `show` or the end of the check
 hide() {
     # shellcheck disable=SC2064 # expanded now
     trap "show $1; remake $1 $same i915-V5_4" EXIT
@@ -15,7 +15,7 @@ show() { # HOST
     if on "$1" test -L "$hidden"; then on "$1" mv "$hidden" "$link"; fi
 }
 
-# made_late HOST TYPE: a hook makes the device at prepare begin. Its name comes after most that begin with a number
+# made_late HOST TYPE: a hook creates the device at prepare begin; its name is after 90-… in byte order
 made_late() {
     hide "$1" "$2"
     # shellcheck disable=SC2016 # the hook expands it
@@ -89,11 +89,11 @@ late_is_restored() { # save|managedsave
     virsh_on a destroy --domain "$uuid"
 }
 
-check 'another hook makes the device at prepare begin: refused at migrate begin' late_is_refused_by_default
-check '--defer-absent, another hook makes it: arrives' late_arrives
-check '--defer-absent, another hook makes one of another type: refused at prepare begin' late_of_other_type_is_refused
-check '--defer-absent, nobody makes it: refused at prepare begin' never_made_is_refused
+check 'another hook creates the device at prepare begin: refused at migrate begin' late_is_refused_by_default
+check '--defer-absent, another hook creates it: arrives' late_arrives
+check '--defer-absent, another hook creates one of another type: refused at prepare begin' late_of_other_type_is_refused
+check '--defer-absent, no hook creates it: refused at prepare begin' never_made_is_refused
 check '--defer-absent, a device that differs: refused at migrate begin' differing_is_not_deferred
 for way in save managedsave; do
-    check "--defer-absent, $way, another hook makes the device: restored" late_is_restored $way
+    check "--defer-absent, $way, another hook creates the device: restored" late_is_restored $way
 done
