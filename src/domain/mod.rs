@@ -18,7 +18,7 @@ mod written;
 
 pub use bounds::{Bound, MAX_BYTES};
 pub use document::{Compression, Document, Domain, Kind, ReadError, ReadErrorKind};
-pub use element::{Element, Holder};
+pub use element::{Element, Holder, Namespaces};
 pub use hostdev::{GuestSide, Hostdev, HostdevError, Model, PciHostdev, Source, Spelling};
 pub use indent::{Slot, lead_of, with_lead};
 pub use metadata::{Identities, Metadata, MetadataError, NAMESPACE, Record, RecordAttribute};

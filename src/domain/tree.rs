@@ -3,13 +3,14 @@
 use memchr::memrchr;
 use roxmltree::ParsingOptions;
 
-use super::element::{Element, Holder};
+use super::element::{Element, Holder, Scopes};
 use super::markup::scan_start_tag;
 use crate::text::{Span, abridged, is_xml_space};
 
 /// A parsed document.
 pub(super) struct Tree<'a> {
     document: roxmltree::Document<'a>,
+    scopes: Scopes,
 }
 
 /// Why a text is not well-formed, and where.
@@ -34,12 +35,12 @@ impl<'a> Tree<'a> {
             let reason = error.to_string().replacen(&format!(" at {place}"), "", 1);
             Malformed { span: mark_at(text, offset), reason }
         })?;
-        Ok(Self { document })
+        Ok(Self { document, scopes: Scopes::default() })
     }
 
     /// The root element.
     pub fn root(&self) -> Node<'_> {
-        Node { node: self.document.root_element(), index: 0 }
+        Node { node: self.document.root_element(), index: 0, scopes: &self.scopes }
     }
 
     /// The first comment before the root element.
@@ -71,6 +72,7 @@ pub(super) struct Node<'t> {
     node: roxmltree::Node<'t, 't>,
     /// Its number among the element children of its parent, from 0.
     pub index: usize,
+    scopes: &'t Scopes,
 }
 
 /// An attribute with a prefix that libvirt reads as if it had none.
@@ -136,16 +138,17 @@ impl<'t> Node<'t> {
     /// The element with the namespaces that are declared around it.
     pub fn holder(&self) -> Holder {
         let declared = self.node.parent().into_iter().flat_map(|parent| parent.namespaces());
-        let namespaces = declared
+        let declared = declared
             .filter(|namespace| namespace.name() != Some("xml"))
-            .map(|namespace| (namespace.name().map(str::to_owned), namespace.uri().to_owned()))
-            .collect();
-        Holder { span: self.span(), namespaces }
+            .map(|namespace| (namespace.name(), namespace.uri()));
+        Holder { span: self.span(), namespaces: self.scopes.list(declared) }
     }
 
     /// The elements in it, in document order.
     pub fn children(&self) -> impl Iterator<Item = Node<'t>> + use<'t> {
-        self.node.children().filter(roxmltree::Node::is_element).enumerate().map(|(index, node)| Node { node, index })
+        let scopes = self.scopes;
+        let elements = self.node.children().filter(roxmltree::Node::is_element);
+        elements.enumerate().map(move |(index, node)| Node { node, index, scopes })
     }
 
     /// The elements of this name in it, in no namespace.

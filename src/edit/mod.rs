@@ -7,6 +7,8 @@
 mod new_element;
 mod proof;
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use crate::domain::{Holder, Slot};
@@ -81,8 +83,8 @@ pub enum Change {
 /// Edits of one text, in the order of their places, none touching another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// Sorted by span; each with the bytes that it replaces and the number of its holder.
-    placed: Vec<Placed>,
+    /// By span; each with the bytes that it replaces and the number of its holder.
+    placed: BTreeMap<Span, Placed>,
     holders: Vec<Holder>,
 }
 
@@ -109,14 +111,9 @@ impl Edits {
         self.placed.is_empty()
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.placed.len()
-    }
-
     /// The edits in the order of their places.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Edit> {
-        self.placed.iter().map(|placed| &placed.edit)
+        self.placed.values().map(|placed| &placed.edit)
     }
 
     /// Adds an edit of `original` inside the element `holder`.
@@ -124,24 +121,30 @@ impl Edits {
     /// # Errors
     /// Where it meets one that is there already.
     pub fn add(&mut self, original: &str, holder: &Holder, edit: Edit) -> Result<(), Overlap> {
-        let at = self.placed.partition_point(|placed| placed.edit.span < edit.span);
-        let before = at.checked_sub(1).and_then(|at| self.placed.get(at));
-        let met = |placed: &&Placed| meets(placed.edit.span, edit.span);
-        if let Some(placed) = before.filter(met).or(self.placed.get(at).filter(met)) {
-            return Err(Overlap { new: edit.span, old: placed.edit.span });
+        let before = self.placed.range(..edit.span).next_back();
+        let after = self.placed.range(edit.span..).next();
+        if let Some((old, _)) = before.into_iter().chain(after).find(|(old, _)| meets(**old, edit.span)) {
+            return Err(Overlap { new: edit.span, old: *old });
         }
         // Edits of one element come one after the other, so the last holder is the one or it is new.
         if self.holders.last() != Some(holder) {
             self.holders.push(holder.clone());
         }
         let old = edit.span.of(original).to_owned();
-        self.placed.insert(at, Placed { edit, old, holder: self.holders.len() - 1 });
+        self.placed.insert(edit.span, Placed { edit, old, holder: self.holders.len() - 1 });
         Ok(())
+    }
+
+    /// How many bytes the text has with all edits in it.
+    pub fn edited_len(&self, original: &str) -> usize {
+        let [new, old] = [|placed: &Placed| placed.edit.text.len(), |placed: &Placed| placed.old.len()]
+            .map(|length| self.placed.values().map(length).sum::<usize>());
+        (original.len() + new).saturating_sub(old)
     }
 
     /// The text with all edits in it.
     pub fn apply(&self, original: &str) -> String {
-        splice(original, Span::new(0, original.len()), &self.placed, |_| true)
+        splice(original, Span::new(0, original.len()), self.placed.values())
     }
 
     /// The text that [`Edits::apply`] made `edited` of, found by taking each new text out of it again.
@@ -150,7 +153,7 @@ impl Edits {
     fn undo(&self, edited: &str) -> Option<String> {
         let mut original = String::with_capacity(edited.len());
         let mut rest = edited;
-        for Placed { edit, old, .. } in &self.placed {
+        for Placed { edit, old, .. } in self.placed.values() {
             let unchanged = edit.span.start.checked_sub(original.len())?;
             original.push_str(rest.get(..unchanged)?);
             original.push_str(old);
@@ -160,10 +163,8 @@ impl Edits {
     }
 
     /// The edits in an element.
-    fn inside(&self, span: Span) -> &[Placed] {
-        let start = self.placed.partition_point(|placed| placed.edit.span.start < span.start);
-        let end = self.placed.partition_point(|placed| placed.edit.span.end <= span.end);
-        self.placed.get(start..end).unwrap_or_default()
+    fn inside(&self, span: Span) -> impl Iterator<Item = &Placed> + Clone {
+        self.placed.range(Span::at(span.start)..).map(|(_, placed)| placed).take_while(move |placed| placed.edit.span.end <= span.end)
     }
 }
 
@@ -172,13 +173,12 @@ fn meets(one: Span, other: Span) -> bool {
     one == other || (one.start < other.end && other.start < one.end)
 }
 
-/// The part `within` of the text, with those of the edits in it that are wanted.
-fn splice(original: &str, within: Span, edits: &[Placed], wanted: impl Fn(&Placed) -> bool) -> String {
-    let wanted: Vec<_> = edits.iter().filter(|placed| wanted(placed)).collect();
-    let added: usize = wanted.iter().map(|placed| placed.edit.text.len()).sum();
+/// The part `within` of the text, with these edits in it.
+fn splice<'a>(original: &str, within: Span, edits: impl Iterator<Item = &'a Placed> + Clone) -> String {
+    let added: usize = edits.clone().map(|placed| placed.edit.text.len()).sum();
     let mut text = String::with_capacity(within.len() + added);
     let mut from = within.start;
-    for Placed { edit, .. } in wanted {
+    for Placed { edit, .. } in edits {
         text.push_str(&original[from..edit.span.start]);
         text.push_str(&edit.text);
         from = edit.span.end;
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     fn holder() -> Holder {
-        Holder { span: Span::new(0, 8), namespaces: Vec::new() }
+        Holder { span: Span::new(0, 8), namespaces: Default::default() }
     }
 
     fn edit(start: usize, end: usize, text: &str) -> Edit {

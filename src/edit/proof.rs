@@ -1,29 +1,33 @@
-//! Doubting the result, twice over, before anything that was edited is handed on.
+//! Verifies an edited text before it is handed on, in two independent ways.
 //!
 //! First the edits, undone, must give the original byte for byte. Then a second parser, independent of the one that found the
-//! places, reads each element that holds edits, before and after, and must find the planned elements and values and no other
-//! difference. All outside those elements is the original's own bytes, so this is as strong as reading both documents whole.
+//! places, reads each element that contains edits, before and after, and must find the planned elements and values and no
+//! other difference. Everything outside those elements is the original's own bytes, so this is as strong as reading both
+//! documents whole.
+//!
+//! Both readings run side by side and keep only the open elements, so the proof is linear in the text.
 
+mod changes;
+mod reading;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use thiserror::Error;
-use xmltree::{ParserConfig, XMLNode};
 
-use super::new_element::{NewContent, NewElement, escape_attribute};
-use super::{Change, Edits, Placed, splice};
-use crate::domain::{Holder, with_common_names};
+use self::changes::Changes;
+use self::reading::{Content, Reader, Tag, Token};
+use super::new_element::{NewContent, NewElement};
+use super::{Edits, Placed, splice};
+use crate::domain::Holder;
 use crate::text::{Span, is_xml_space};
 
-/// Why an edited text is not handed on. But for [`ProofError::Refused`] it is a fault of this program.
+/// Why an edited text is not handed on. All but [`ProofError::Refused`] are bugs of this program.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProofError {
     /// Something other than the edits has changed.
     #[error("the edits undone do not give the original")]
     NotUndone,
-    /// The second parser refuses the element as it came: the first is more lenient in some corner of XML.
+    /// The second parser refuses the original element: the first one is more lenient in some corner of XML.
     #[error("a second parser refuses the element: {reason}")]
     Refused {
         /// The element in the original.
@@ -39,7 +43,7 @@ pub enum ProofError {
         /// What the parser says.
         reason: String,
     },
-    /// The second parser finds something else than what was planned.
+    /// The second parser finds something other than what was planned.
     #[error("a second parser does not find what was planned in the edited element")]
     Different {
         /// The element in the original.
@@ -55,199 +59,181 @@ pub fn prove(original: &str, edits: &Edits, edited: &str) -> Result<(), ProofErr
     if edits.undo(edited).as_deref() != Some(original) {
         return Err(ProofError::NotUndone);
     }
-    // An edit outside the element that is said to hold it would be read nowhere.
+    // An edit outside the element that is said to hold it would not be read at all.
     let holder_of = |placed: &Placed| edits.holders[placed.holder].span;
     let is_held = |placed: &&Placed| holder_of(placed).covers(placed.edit.span);
-    if let Some(stray) = edits.placed.iter().find(|placed| !is_held(placed)) {
+    if let Some(stray) = edits.placed.values().find(|placed| !is_held(placed)) {
         return Err(ProofError::Different { span: holder_of(stray) });
     }
     edits.holders.iter().enumerate().try_for_each(|(number, holder)| prove_holder(original, edits, number, holder))
 }
 
-/// Compares an element without and with its own edits. Those of elements inside it, which are proven by themselves, stand in
-/// both readings; so the second one is of the edited text's own bytes.
+/// Compares an element without and with its own edits. Edits of other elements inside it, which are proven separately, are
+/// in both readings; so the second reading is of the edited text's own bytes.
 fn prove_holder(original: &str, edits: &Edits, number: usize, holder: &Holder) -> Result<(), ProofError> {
     let span = holder.span;
-    let inside = edits.inside(span);
-    let read = |text: String| {
-        Reading::of(&text, holder).map_err(|reason| match Reading::of(span.of(original), holder) {
-            Ok(_) => ProofError::Unreadable { span, reason },
-            Err(reason) => ProofError::Refused { span, reason },
-        })
+    let inside = || edits.inside(span);
+    let own = inside().filter(|placed| placed.holder == number);
+    let Some(changes) = Changes::of(own.map(|placed| &placed.edit.change)) else {
+        return Err(ProofError::Different { span });
     };
-    let mut planned = read(splice(original, span, inside, |placed| placed.holder != number))?;
-    let found = read(splice(original, span, inside, |_| true))?;
-    // From the last to the first, since each counts the elements of the original.
-    let own = inside.iter().rev().filter(|placed| placed.holder == number);
-    let all_applied = { own }.all(|placed| planned.apply(&placed.edit.change).is_some());
-    if all_applied && planned.means_the_same(&found) { Ok(()) } else { Err(ProofError::Different { span }) }
+    let before = splice(original, span, inside().filter(|placed| placed.holder != number));
+    let after = splice(original, span, inside());
+    Proof::of(&before, &after, holder).and_then(|mut proof| proof.root(&changes)).map_err(|stop| match stop {
+        Stop::Different => ProofError::Different { span },
+        Stop::Malformed(reason) => match Reader::read_whole(span.of(original), holder) {
+            Ok(()) => ProofError::Unreadable { span, reason },
+            Err(reason) => ProofError::Refused { span, reason },
+        },
+    })
 }
 
-/// What the second parser makes of an element; layout is not part of it.
-#[derive(Clone, Debug, Default)]
-struct Reading {
-    namespace: Option<String>,
-    name: String,
-    attributes: BTreeMap<String, String>,
-    content: Vec<Piece>,
-    /// Whether a planned change adds elements to it or removes some, with the white space that belongs to them.
-    gains_or_loses: bool,
+/// What ends a comparison early.
+#[derive(Debug)]
+enum Stop {
+    Different,
+    /// The second parser refuses one of the two texts.
+    Malformed(String),
 }
 
-#[derive(Clone, Debug)]
-enum Piece {
-    Element(Reading),
-    Text(String),
-    Instruction(String, Option<String>),
-    Comment(String),
-}
-
-impl Reading {
-    /// Reads one element, with the namespaces around it declared on a wrapper.
-    fn of(text: &str, holder: &Holder) -> Result<Self, String> {
-        let declared = holder.namespaces.iter().map(|(prefix, uri)| {
-            let prefix = prefix.as_ref().map(|prefix| format!(":{prefix}")).unwrap_or_default();
-            format!(" xmlns{prefix}='{}'", escape_attribute(uri))
-        });
-        let wrapped = format!("<wrapper{}>{text}</wrapper>", declared.collect::<String>());
-        let config = ParserConfig::new().ignore_comments(false).cdata_to_characters(true);
-        let readable = with_common_names(&wrapped);
-        let wrapper =
-            xmltree::Element::parse_with_config(readable.as_bytes(), config).map_err(|error| error.to_string())?;
-        match <[Piece; 1]>::try_from(Self::from(wrapper).content) {
-            Ok([Piece::Element(element)]) => Ok(element),
-            _ => Err("it is not one element".to_owned()),
-        }
-    }
-
-    fn elements(&self) -> impl Iterator<Item = &Reading> {
-        self.content.iter().filter_map(|piece| match piece {
-            Piece::Element(element) => Some(element),
-            Piece::Text(_) | Piece::Instruction(..) | Piece::Comment(_) => None,
-        })
-    }
-
-    /// Where in the content the element with this number stands; the end of the content for the number behind the last.
-    fn position(&self, number: usize) -> Option<usize> {
-        let is_element = |(_, piece): &(usize, &Piece)| matches!(piece, Piece::Element(_));
-        let positions = self.content.iter().enumerate().filter(is_element).map(|(position, _)| position);
-        positions.chain(std::iter::once(self.content.len())).nth(number)
-    }
-
-    fn at(&mut self, path: &[usize]) -> Option<&mut Reading> {
-        let Some((first, rest)) = path.split_first() else { return Some(self) };
-        let position = self.position(*first)?;
-        match self.content.get_mut(position)? {
-            Piece::Element(element) => element.at(rest),
-            Piece::Text(_) | Piece::Instruction(..) | Piece::Comment(_) => None,
-        }
-    }
-
-    /// Makes a planned change; nothing where the place for it is not there.
-    fn apply(&mut self, change: &Change) -> Option<()> {
-        match change {
-            Change::Add { parent, behind, elements } => {
-                let parent = self.at(parent)?;
-                // Directly behind the element before, as text may follow it.
-                let position = match behind.checked_sub(1) {
-                    Some(last) => parent.position(last).filter(|at| *at < parent.content.len())? + 1,
-                    None => 0,
-                };
-                parent.gains_or_loses = true;
-                parent.content.splice(position..position, elements.iter().map(|new| Piece::Element(new.into())));
-            }
-            Change::SetText { element, value } => self.at(element)?.content = vec![Piece::Text(value.clone())],
-            Change::SetAttributes { element, attributes } => {
-                let set = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-                self.at(element)?.attributes.extend(set);
-            }
-            Change::RemoveAttribute { element, name } => {
-                self.at(element)?.attributes.remove(*name)?;
-            }
-            Change::Remove { element } => {
-                let (number, parent) = element.split_last()?;
-                let parent = self.at(parent)?;
-                let position = parent.position(*number).filter(|at| *at < parent.content.len())?;
-                parent.gains_or_loses = true;
-                parent.content.remove(position);
-            }
-        }
-        Some(())
-    }
-
-    /// Whether both say the same, layout apart; `self` is what was planned.
-    fn means_the_same(&self, other: &Self) -> bool {
-        let is_spaced = self.gains_or_loses || self.elements().next().is_some();
-        self.namespace == other.namespace
-            && self.name == other.name
-            && self.attributes == other.attributes
-            && self.words(is_spaced) == other.words(is_spaced)
-            && self.instructions().eq(other.instructions())
-            && self.comments().eq(other.comments())
-            && self.elements().count() == other.elements().count()
-            && self.elements().zip(other.elements()).all(|(one, other)| one.means_the_same(other))
-    }
-
-    fn instructions(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.content.iter().filter_map(|piece| match piece {
-            Piece::Instruction(target, data) => Some((target.as_str(), data.as_deref())),
-            Piece::Element(_) | Piece::Text(_) | Piece::Comment(_) => None,
-        })
-    }
-
-    fn comments(&self) -> impl Iterator<Item = &str> {
-        self.content.iter().filter_map(|piece| match piece {
-            Piece::Comment(comment) => Some(comment.as_str()),
-            Piece::Element(_) | Piece::Text(_) | Piece::Instruction(..) => None,
-        })
-    }
-
-    /// Its own text: where elements are or were in it, so that white space is layout, without any; else what stands between
-    /// the white space at both ends.
-    fn words(&self, is_spaced: bool) -> String {
-        let pieces = self.content.iter().filter_map(|piece| match piece {
-            Piece::Text(text) => Some(text.as_str()),
-            Piece::Element(_) | Piece::Instruction(..) | Piece::Comment(_) => None,
-        });
-        let words: String = pieces.collect();
-        if is_spaced {
-            words.chars().filter(|character| !is_xml_space(*character)).collect()
-        } else {
-            words.trim_matches(is_xml_space).to_owned()
-        }
+impl From<String> for Stop {
+    fn from(reason: String) -> Self {
+        Self::Malformed(reason)
     }
 }
 
-impl From<xmltree::Element> for Reading {
-    fn from(element: xmltree::Element) -> Self {
-        let content = element.children.into_iter().map(|node| match node {
-            XMLNode::Element(element) => Piece::Element(element.into()),
-            XMLNode::Text(text) | XMLNode::CData(text) => Piece::Text(text),
-            XMLNode::ProcessingInstruction(target, data) => Piece::Instruction(target, data),
-            XMLNode::Comment(comment) => Piece::Comment(comment),
-        });
-        Self {
-            namespace: element.namespace,
-            name: element.name,
-            attributes: element.attributes.into_iter().collect(),
-            content: content.collect(),
-            gains_or_loses: false,
-        }
-    }
+/// Two readings of one element: of the text before the edits, to which the planned changes are applied on the way, and of the
+/// text after them.
+struct Proof {
+    before: Reader,
+    after: Reader,
 }
 
-impl From<&NewElement> for Reading {
-    fn from(new: &NewElement) -> Self {
-        let content = match &new.content {
-            NewContent::Text(text) => vec![Piece::Text(text.clone())],
-            NewContent::Elements(elements) => elements.iter().map(|new| Piece::Element(new.into())).collect(),
+impl Proof {
+    fn of(before: &str, after: &str, holder: &Holder) -> Result<Self, Stop> {
+        Ok(Self { before: Reader::new(before, holder)?, after: Reader::new(after, holder)? })
+    }
+
+    /// Compares the whole element; each text must consist of one.
+    fn root(&mut self, changes: &Changes<'_>) -> Result<(), Stop> {
+        let (Token::Start(before), Token::Start(after)) = (self.before.next()?, self.after.next()?) else {
+            return Err(Stop::Different);
         };
-        Self {
-            namespace: new.namespace.map(str::to_owned),
-            name: new.name.to_owned(),
-            attributes: new.attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
-            content,
-            gains_or_loses: false,
+        // An element is removed from its parent, which is outside the holder.
+        if changes.is_removal {
+            return Err(Stop::Different);
         }
+        self.element(before, &after, changes)?;
+        self.before.finish()?;
+        self.after.finish()?;
+        Ok(())
+    }
+
+    /// Compares an element whose start tags have been read, up to its end tags.
+    fn element(&mut self, mut before: Tag, after: &Tag, changes: &Changes<'_>) -> Result<(), Stop> {
+        for (name, value) in &changes.attributes {
+            let name = (None, (*name).to_owned());
+            match value {
+                Some(value) => before.attributes.insert(name, (*value).to_owned()),
+                None => Some(before.attributes.remove(&name).ok_or(Stop::Different)?),
+            };
+        }
+        same(&before, after)?;
+        if let Some(text) = changes.text {
+            self.skip()?;
+            return self.expect_text(text);
+        }
+        let mut count = 0;
+        let mut visited = 0;
+        self.expect_added(changes, count, &mut visited)?;
+        loop {
+            match self.before.next()? {
+                Token::Start(tag) => {
+                    let below = changes.children.get(&count);
+                    visited += usize::from(below.is_some());
+                    match below {
+                        Some(below) if below.is_removal => self.skip()?,
+                        _ => {
+                            let Token::Start(found) = self.after.next()? else { return Err(Stop::Different) };
+                            self.element(tag, &found, below.unwrap_or(&Changes::NONE))?;
+                        }
+                    }
+                    count += 1;
+                    self.expect_added(changes, count, &mut visited)?;
+                }
+                Token::End(planned) => {
+                    let Token::End(found) = self.after.next()? else { return Err(Stop::Different) };
+                    // A change whose place was not met is not in the text.
+                    let is_complete = visited == changes.children.len() + changes.added.len();
+                    let is_layout = count > 0 || changes.adds_or_removes();
+                    return if is_complete && planned.means_the_same(&found, is_layout) {
+                        Ok(())
+                    } else {
+                        Err(Stop::Different)
+                    };
+                }
+            }
+        }
+    }
+
+    /// Reads on, in the text before the edits, to the end tag of the open element.
+    fn skip(&mut self) -> Result<(), Stop> {
+        let mut depth = 1;
+        while depth > 0 {
+            match self.before.next()? {
+                Token::Start(_) => depth += 1,
+                Token::End(_) => depth -= 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// The elements that are planned after the first `count` of the original.
+    fn expect_added(&mut self, changes: &Changes<'_>, count: usize, visited: &mut usize) -> Result<(), Stop> {
+        let Some(added) = changes.added.get(&count) else { return Ok(()) };
+        *visited += 1;
+        added.iter().try_for_each(|new| self.expect(new))
+    }
+
+    /// Expects a new element next in the text after the edits.
+    fn expect(&mut self, new: &NewElement) -> Result<(), Stop> {
+        let Token::Start(found) = self.after.next()? else { return Err(Stop::Different) };
+        same(&Tag::from(new), &found)?;
+        match &new.content {
+            NewContent::Text(text) => self.expect_text(text),
+            NewContent::Elements(elements) => {
+                elements.iter().try_for_each(|element| self.expect(element))?;
+                self.expect_end(&Content::default(), !elements.is_empty())
+            }
+        }
+    }
+
+    fn expect_text(&mut self, text: &str) -> Result<(), Stop> {
+        self.expect_end(&Content { text: text.to_owned(), ..Content::default() }, false)
+    }
+
+    fn expect_end(&mut self, planned: &Content, is_layout: bool) -> Result<(), Stop> {
+        match self.after.next()? {
+            Token::End(found) if planned.means_the_same(&found, is_layout) => Ok(()),
+            _ => Err(Stop::Different),
+        }
+    }
+}
+
+fn same(planned: &Tag, found: &Tag) -> Result<(), Stop> {
+    if planned == found { Ok(()) } else { Err(Stop::Different) }
+}
+
+impl Content {
+    /// Whether both say the same. `is_layout` says that elements are or were among the text, so that whitespace anywhere is
+    /// layout; else only that at both ends is.
+    fn means_the_same(&self, other: &Self, is_layout: bool) -> bool {
+        let is_same_text = if is_layout {
+            let [one, other] = [self, other].map(|content| content.text.chars().filter(|c| !is_xml_space(*c)));
+            one.eq(other)
+        } else {
+            self.text.trim_matches(is_xml_space) == other.text.trim_matches(is_xml_space)
+        };
+        is_same_text && self.instructions == other.instructions && self.comments == other.comments
     }
 }

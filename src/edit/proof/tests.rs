@@ -1,8 +1,8 @@
 //! Wrong edits of every kind: each must be refused, however well it is undone.
 
 use super::*;
-use crate::domain::NAMESPACE;
-use crate::edit::Edit;
+use crate::domain::{NAMESPACE, Namespaces};
+use crate::edit::{Change, Edit};
 
 const DOMAIN: &str = "<domain type='kvm'>
   <name>vm</name>
@@ -42,7 +42,7 @@ fn element(start: &str, end: &str) -> Span {
 }
 
 fn holder(span: Span) -> Holder {
-    Holder { span, namespaces: Vec::new() }
+    Holder { span, namespaces: Namespaces::default() }
 }
 
 fn source() -> Holder {
@@ -410,7 +410,7 @@ mod nested {
 #[test]
 fn namespaces_around_the_holder_are_in_scope_and_no_others() {
     let record = Span::new(of("<m:hostdev").start, of("</m:hostdev>").end);
-    let known = Holder { span: record, namespaces: vec![(Some("m".to_owned()), NAMESPACE.to_owned())] };
+    let known = Holder { span: record, namespaces: [(Some("m".to_owned()), NAMESPACE.to_owned())].into() };
     let rename = || {
         edit(
             of("old"),
