@@ -1,6 +1,6 @@
 //! `fill`: records identities.
 
-use super::rewrite::{Rewrite, read_one, rewrite};
+use super::rewrite::{Rewrite, check_size, read_one, rewrite};
 use super::settings::FillSettings;
 use super::{Failure, Outcome, Streams, open_host};
 use crate::domain::Document;
@@ -34,6 +34,7 @@ fn print_metadata(settings: &FillSettings, host: &HostSource, streams: &mut Stre
     };
     let mut text = String::new();
     element.write("\n", "  ", &mut text);
+    check_size("the metadata element", text.len()).map_err(Failure::of)?;
     streams.print(&format!("{}\n", text.trim_start()))?;
     Ok(Outcome::Done)
 }

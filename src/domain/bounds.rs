@@ -26,9 +26,32 @@ const MAX_NAMESPACES: usize = 4096;
 /// The most CDATA sections: a parser copies the text before each one that adjoins it.
 const MAX_CDATA: usize = 1024;
 
-/// The most elements and attributes of a document: to prove an edit around them takes up to two microseconds for each.
-/// libvirt writes more than ten bytes for each, so its documents are too large before they have too many.
+/// The most elements and attributes of a document. libvirt writes more than ten bytes for each, so its documents are too large
+/// before they have too many.
 const MAX_PIECES: usize = 400_000;
+
+/// The most effort for the namespaces of a document: for each element and attribute, the bytes of the start tags with the
+/// namespace declarations in scope, and [`DECLARATION_EFFORT`] and [`LEVEL_EFFORT`]. A parser copies all declarations in scope
+/// for each element, and looks each prefix up level by level.
+const MAX_NAMESPACE_EFFORT: usize = 128 * 1024 * 1024;
+const DECLARATION_EFFORT: usize = 32;
+const LEVEL_EFFORT: usize = 8;
+
+/// The most domains of a document, hostdevs in them, and metadata elements of ours in them: what takes time or memory or space
+/// in messages for each. A snapshot has two domains, and QEMU takes no guest with so many devices.
+pub(super) const MAX_DOMAINS: usize = 64;
+pub(super) const MAX_HOSTDEVS: usize = 4096;
+pub(super) const MAX_RECORDS: usize = 4096;
+
+/// The longest name of a domain, which is told for each of its devices. QEMU's domains are kept in files of that name, so
+/// theirs have 251 bytes at most.
+pub(super) const MAX_NAME: usize = 1024;
+
+/// The longest prefix of our metadata element, which is written with each new record.
+pub(super) const MAX_PREFIX: usize = 256;
+
+/// The size of a document up to which its bytes need not be looked at one by one: with this, so few tags go beyond no bound.
+const MODEST_BYTES: usize = 64 * 1024;
 
 /// A bound that a document went beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +62,24 @@ pub enum Bound {
     Depth,
     /// Attributes of one element.
     Attributes,
-    /// Namespace declarations, in force at one place or in all.
+    /// Namespace declarations, in scope at one place or in all.
     Namespaces,
+    /// Bytes of namespace declarations, times the elements and attributes in their scope.
+    NamespaceEffort,
     /// CDATA sections.
     Cdata,
     /// Elements and attributes, in all.
     Pieces,
+    /// Domains.
+    Domains,
+    /// Hostdevs, in all.
+    Hostdevs,
+    /// Metadata elements of ours, in all.
+    Records,
+    /// Bytes of a domain's name.
+    Name,
+    /// Bytes of the prefix of our metadata element.
+    Prefix,
 }
 
 impl fmt::Display for Bound {
@@ -55,10 +90,16 @@ impl fmt::Display for Bound {
             Self::Attributes => write!(f, "an element has more than {MAX_ATTRIBUTES} attributes"),
             Self::Namespaces => write!(
                 f,
-                "there are more than {MAX_NAMESPACES_IN_FORCE} namespace declarations in force, or {MAX_NAMESPACES} in all"
+                "there are more than {MAX_NAMESPACES_IN_FORCE} namespace declarations in scope, or {MAX_NAMESPACES} in all"
             ),
+            Self::NamespaceEffort => f.write_str("too many elements are in the scope of long namespace declarations"),
             Self::Cdata => write!(f, "there are more than {MAX_CDATA} CDATA sections"),
             Self::Pieces => write!(f, "there are more than {MAX_PIECES} elements and attributes"),
+            Self::Domains => write!(f, "there are more than {MAX_DOMAINS} domains"),
+            Self::Hostdevs => write!(f, "there are more than {MAX_HOSTDEVS} hostdevs"),
+            Self::Records => write!(f, "there are more than {MAX_RECORDS} records"),
+            Self::Name => write!(f, "the name of the domain is longer than {MAX_NAME} bytes"),
+            Self::Prefix => write!(f, "the prefix of this element is longer than {MAX_PREFIX} bytes"),
         }
     }
 }
@@ -88,7 +129,7 @@ pub(super) fn measure(text: &str) -> Result<Outline, (Bound, Span)> {
 /// Whether [`measure`] need not be asked: so little stands in the text that it can go beyond no bound, and it has no
 /// DOCTYPE.
 pub(super) fn is_modest(text: &str, prescan: &Prescan) -> bool {
-    text.len() <= MAX_BYTES
+    text.len() <= MODEST_BYTES
         && prescan.less_than <= MAX_DEPTH.min(MAX_CDATA)
         && prescan.equals <= MAX_ATTRIBUTES
         && prescan.xmlns <= MAX_NAMESPACES_IN_FORCE.min(MAX_NAMESPACES)
@@ -99,9 +140,12 @@ pub(super) fn is_modest(text: &str, prescan: &Prescan) -> bool {
 struct Pass<'a> {
     text: &'a str,
     outline: Outline,
-    /// How many namespaces each open element declares.
-    open: Vec<usize>,
+    /// How many namespaces each open element declares, and the bytes of its start tag if there are any.
+    open: Vec<(usize, usize)>,
     in_force: usize,
+    /// The bytes of the start tags of open elements that declare namespaces.
+    bytes_in_force: usize,
+    namespace_effort: usize,
     declared: usize,
     cdata: usize,
     pieces: usize,
@@ -146,7 +190,15 @@ impl Pass<'_> {
         if self.open.is_empty() && self.root_closed {
             self.outline.second_root.get_or_insert(name);
         }
-        self.open.push(tag.namespaces);
+        let bytes = if tag.namespaces > 0 { tag.span.len() } else { 0 };
+        self.open.push((tag.namespaces, bytes));
+        self.bytes_in_force += bytes;
+        let effort =
+            self.bytes_in_force + DECLARATION_EFFORT * self.in_force + LEVEL_EFFORT * self.open.len();
+        self.namespace_effort += (1 + tag.attributes) * effort;
+        if self.namespace_effort > MAX_NAMESPACE_EFFORT {
+            return Err((Bound::NamespaceEffort, name));
+        }
         if self.open.len() > MAX_DEPTH {
             return Err((Bound::Depth, name));
         }
@@ -157,7 +209,9 @@ impl Pass<'_> {
     }
 
     fn close(&mut self) {
-        self.in_force -= self.open.pop().unwrap_or_default();
+        let (namespaces, bytes) = self.open.pop().unwrap_or_default();
+        self.in_force -= namespaces;
+        self.bytes_in_force -= bytes;
         self.root_closed |= self.open.is_empty();
     }
 }

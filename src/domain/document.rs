@@ -5,9 +5,9 @@ use std::fmt;
 use memchr::memchr;
 use thiserror::Error;
 
-use super::bounds::{Bound, is_modest, measure};
+use super::bounds::{self, Bound, is_modest, measure};
 use super::hostdev::{Hostdev, Hostdevs, PciHostdev, Reading};
-use super::metadata::{Metadata, NAMESPACE};
+use super::metadata::{self, Metadata, NAMESPACE};
 use super::namespaces::{NamespaceError, check_names};
 use super::prescan::Prescan;
 use super::tree::{Malformed, Node, Tree};
@@ -293,14 +293,18 @@ impl Contents {
         let root = tree.root();
         let kind = kind_of(root)?;
         let is_generated = tree.leading_comment().is_some_and(|comment| comment.contains("AUTO-GENERATED FILE"));
-        let domains = match kind {
-            Kind::Domain => vec![Domain::read(text, root, reading)],
-            Kind::Hostdev => vec![Domain::lone_hostdev(text, root, reading)],
+        let domains: Vec<_> = match kind {
+            Kind::Domain => vec![root],
+            Kind::Hostdev => {
+                let domains = vec![Domain::lone_hostdev(text, root, reading)];
+                return Ok(Self { kind, is_generated, domains });
+            }
             Kind::DomStatus | Kind::DomainSnapshot | Kind::DomainCheckpoint => {
-                let domains = root.children().filter(|child| child.is("domain") || child.is("inactiveDomain"));
-                domains.map(|domain| Domain::read(text, domain, reading)).collect()
+                root.children().filter(|child| child.is("domain") || child.is("inactiveDomain")).collect()
             }
         };
+        check_counts(text, &domains).map_err(|(bound, span)| (ReadErrorKind::TooMuch(bound), span))?;
+        let domains = domains.into_iter().map(|domain| Domain::read(text, domain, reading)).collect();
         Ok(Self { kind, is_generated, domains })
     }
 }
@@ -327,15 +331,40 @@ fn kind_of(root: Node<'_>) -> Result<Kind, (ReadErrorKind, Span)> {
     kind.map_err(|error| (error, root.element().start_tag))
 }
 
+/// Checks that a document has no more of anything than can be planned and told.
+fn check_counts(text: &str, domains: &[Node<'_>]) -> Result<(), (Bound, Span)> {
+    let at_most = |count: usize, bound: Bound, spans: &mut dyn Iterator<Item = Span>| match spans.nth(count) {
+        Some(span) => Err((bound, Span::new(span.start, span.start + 1))),
+        None => Ok(()),
+    };
+    let hostdevs = || domains.iter().flat_map(|domain| hostdevs(*domain));
+    let ours = || domains.iter().flat_map(|domain| metadata::ours(*domain));
+    at_most(bounds::MAX_DOMAINS, Bound::Domains, &mut domains.iter().map(Node::span))?;
+    at_most(bounds::MAX_HOSTDEVS, Bound::Hostdevs, &mut hostdevs().map(|hostdev| hostdev.span()))?;
+    let records = ours().flat_map(|ours| std::iter::once(ours).chain(ours.children()));
+    at_most(bounds::MAX_RECORDS, Bound::Records, &mut records.map(|record| record.span()))?;
+    let names = domains.iter().filter_map(name_of);
+    at_most(0, Bound::Name, &mut names.filter(|name| name.words().len() > bounds::MAX_NAME).map(|name| name.span()))?;
+    let is_long = |ours: &Node<'_>| ours.element().prefix(text).len() > bounds::MAX_PREFIX;
+    at_most(0, Bound::Prefix, &mut ours().filter(is_long).map(|ours| ours.span()))
+}
+
+fn hostdevs<'t>(domain: Node<'t>) -> impl Iterator<Item = Node<'t>> {
+    let devices = domain.children().filter(|child| child.is("devices"));
+    devices.flat_map(|devices| devices.children().filter(|child| child.is("hostdev")))
+}
+
+fn name_of<'t>(domain: &Node<'t>) -> Option<Node<'t>> {
+    domain.children_named("name").next()
+}
+
 impl Domain {
     fn read(text: &str, domain: Node<'_>, reading: Reading) -> Self {
-        let hostdevs =
-            domain.children_named("devices").flat_map(|devices| devices.children().filter(|d| d.is("hostdev")));
         Self {
-            name: domain.children_named("name").next().map(|name| name.words()),
+            name: name_of(&domain).map(|name| name.words()),
             is_inactive: domain.is("inactiveDomain"),
             metadata: Some(Metadata::read(text, domain)),
-            ..Self::with(Hostdevs::read(text, hostdevs, reading))
+            ..Self::with(Hostdevs::read(text, hostdevs(domain), reading))
         }
     }
 

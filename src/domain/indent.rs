@@ -1,5 +1,7 @@
 //! White space: how the neighbours are laid out, and how something new is laid out like them.
 
+use memchr::memrchr;
+
 use super::element::Element;
 use crate::text::{Span, is_xml_space};
 
@@ -23,12 +25,22 @@ pub struct Slot {
     pub tail: String,
 }
 
-/// The line ending and the blanks before `offset`, where nothing else stands before it on its line.
+/// The most blanks that are taken for indentation: it is written with each new element.
+const MAX_INDENTATION: usize = 256;
+
+/// How far back the beginning of a line is looked for: the line may be the whole document, and be asked for of each element.
+const MAX_LINE_START: usize = 4096;
+
+/// The line ending and the blanks before `offset`, where nothing else is before it on its line.
 ///
-/// A line ends with LF or CR LF; a lone CR is no line ending.
+/// A line ends with LF or CR LF; a lone CR is not a line ending.
 pub fn lead_of(text: &str, offset: usize) -> Option<&str> {
     let before = &text[..offset];
-    let line = before.trim_end_matches([' ', '\t']).strip_suffix('\n')?;
+    let line = before.trim_end_matches([' ', '\t']);
+    if before.len() - line.len() > MAX_INDENTATION {
+        return None;
+    }
+    let line = line.strip_suffix('\n')?;
     let start = line.strip_suffix('\r').unwrap_or(line).len();
     Some(&before[start..])
 }
@@ -44,18 +56,21 @@ pub fn with_lead(text: &str, span: Span) -> Span {
 
 /// What an element with this lead is indented by beyond the line on which its parent begins; nothing without a lead.
 fn deeper(text: &str, lead: &str, parent: usize) -> String {
-    // To look for the beginning of a line that is the whole document, for each element on it, would take forever.
-    if lead.is_empty() {
-        return String::new();
-    }
-    lead.trim_start_matches(['\r', '\n']).strip_prefix(indentation(text, parent)).unwrap_or_default().to_owned()
+    let indentation = if lead.is_empty() { None } else { indentation(text, parent) };
+    let deeper = indentation.and_then(|outer| lead.trim_start_matches(['\r', '\n']).strip_prefix(outer));
+    deeper.unwrap_or_default().to_owned()
 }
 
-/// The blanks at the beginning of the line that holds `offset`.
-fn indentation(text: &str, offset: usize) -> &str {
-    let line = text[..offset].rfind('\n').map_or(0, |at| at + 1);
+/// The blanks at the beginning of the line that holds `offset`; nothing where the line begins too far before it.
+fn indentation(text: &str, offset: usize) -> Option<&str> {
+    let from = offset.saturating_sub(MAX_LINE_START);
+    let line = match memrchr(b'\n', &text.as_bytes()[from..offset]) {
+        Some(at) => from + at + 1,
+        None if from == 0 => 0,
+        None => return None,
+    };
     let rest = &text[line..];
-    &rest[..rest.len() - rest.trim_start_matches([' ', '\t']).len()]
+    Some(&rest[..rest.len() - rest.trim_start_matches([' ', '\t']).len()])
 }
 
 impl Slot {

@@ -243,6 +243,12 @@ impl<T> RecordAttribute<T> {
     }
 }
 
+/// The elements of our namespace in a domain's metadata, of which the first counts.
+pub(super) fn ours(domain: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+    let metadata = domain.children_named("metadata").next();
+    metadata.into_iter().flat_map(|metadata| metadata.children().filter(|child| child.namespace() == Some(NAMESPACE)))
+}
+
 /// Behind the last of the elements that libvirt writes before `metadata`, else before everything.
 fn place_for_metadata(text: &str, domain: Node<'_>) -> Slot {
     let before = domain.children().filter(|child| BEFORE_METADATA.iter().any(|name| child.is(name)));

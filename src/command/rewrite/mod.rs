@@ -7,7 +7,7 @@ mod write;
 use super::progress::Progress;
 use super::settings::{Output, RewriteSettings, Verbosity};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
-use crate::domain::Document;
+use crate::domain::{Document, MAX_BYTES};
 use crate::file::{Input, Purpose};
 use crate::parallel::{self, Threads};
 use crate::plan::{Fault, Plan, Remark};
@@ -117,6 +117,15 @@ pub(super) fn read_one<T>(
         make(&document).map_err(|faults| Failure::Told(faults.iter().map(|fault| origin.fault(fault)).collect()))?;
     wanted(&remarks, settings.verbosity).for_each(|remark| streams.tell(&origin.remark(remark)));
     Ok(made)
+}
+
+/// Refuses a result that is larger than libvirt takes; `what` is the document or what is made of it.
+pub(super) fn check_size(what: &str, bytes: usize) -> Result<(), Diagnostic> {
+    if bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    let error = Diagnostic::error(format!("{what} would have {bytes} bytes, and libvirt takes {MAX_BYTES} at most"));
+    Err(error.help("nothing was written; remove what the document does not need, as stale records or comments"))
 }
 
 /// The remarks that are to be said.

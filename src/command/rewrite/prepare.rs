@@ -7,7 +7,7 @@ use super::super::diff::unified;
 use super::super::settings::{Output, RewriteSettings};
 use super::super::{name_of, read_document};
 use super::summary::Standing;
-use super::{Rewrite, wanted};
+use super::{Rewrite, check_size, wanted};
 use crate::domain::Document;
 use crate::edit::prove;
 use crate::file::{self, Input, Original, Purpose};
@@ -51,6 +51,7 @@ pub(super) fn prepare(
     let plan = (rewrite.planner)(&document)
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     let changes = !plan.edits.is_empty();
+    check_size(&name_of(input), plan.edits.edited_len(&document.text)).map_err(|error| vec![error])?;
     let edited = changes.then(|| plan.edits.apply(&document.text));
     if let Some(edited) = &edited {
         prove(&document.text, &plan.edits, edited).map_err(|error| vec![origin.unproven(&error)])?;
