@@ -21,7 +21,7 @@ use crate::cli::Request;
 use crate::domain::Document;
 use crate::file::{self, Input, Original, Purpose, Signal};
 use crate::host::{HostSource, Sysfs};
-use crate::report::{Diagnostic, escape};
+use crate::report::{Diagnostic, abridge, escape};
 use settings::{Inputs, Settings, Verbosity};
 
 /// How a command ended that did what it was asked.
@@ -60,6 +60,15 @@ impl Failure {
         }
     }
 
+    /// The same, with the first of each kind of reason only.
+    fn abridged(self) -> Self {
+        match self {
+            Self::Told(diagnostics) => Self::Told(abridge(diagnostics)),
+            Self::Interrupted(signal, diagnostics) => Self::Interrupted(signal, abridge(diagnostics)),
+            Self::AlreadyTold | Self::BrokenPipe => self,
+        }
+    }
+
     /// What is to be told.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
@@ -93,6 +102,11 @@ impl Streams<'_> {
     /// Says something on standard error. That it cannot be said is no reason to fail.
     fn tell(&mut self, diagnostic: &Diagnostic) {
         let _ = self.stderr.write_all(diagnostic.render(self.colour).as_bytes());
+    }
+
+    /// Says many things on standard error, of one kind only the first.
+    fn tell_all(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        abridge(diagnostics).iter().for_each(|diagnostic| self.tell(diagnostic));
     }
 
     /// Says something that is no error, unless that is not wanted.
@@ -153,7 +167,7 @@ fn expand_each(inputs: &Inputs) -> (Vec<Input>, Vec<Diagnostic>) {
 /// # Errors
 /// Where it cannot be done; then nothing was written, but where the failure says so.
 pub fn run(request: &Request, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    match &request.settings {
+    let result = match &request.settings {
         Settings::Fill(settings) => fill::run(settings, streams),
         Settings::Strip(settings) => strip::run(settings, streams),
         Settings::Compare(settings) => compare::run(settings, streams),
@@ -161,5 +175,6 @@ pub fn run(request: &Request, streams: &mut Streams<'_>) -> Result<Outcome, Fail
         Settings::Hook(settings) => hook::run(settings, streams),
         Settings::Doctor(settings) => doctor::run(settings, streams),
         Settings::Completions(settings) => completions::run(settings, streams),
-    }
+    };
+    result.map_err(Failure::abridged)
 }

@@ -193,8 +193,7 @@ impl Pass<'_> {
         let bytes = if tag.namespaces > 0 { tag.span.len() } else { 0 };
         self.open.push((tag.namespaces, bytes));
         self.bytes_in_force += bytes;
-        let effort =
-            self.bytes_in_force + DECLARATION_EFFORT * self.in_force + LEVEL_EFFORT * self.open.len();
+        let effort = self.bytes_in_force + DECLARATION_EFFORT * self.in_force + LEVEL_EFFORT * self.open.len();
         self.namespace_effort += (1 + tag.attributes) * effort;
         if self.namespace_effort > MAX_NAMESPACE_EFFORT {
             return Err((Bound::NamespaceEffort, name));

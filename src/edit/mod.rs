@@ -164,7 +164,10 @@ impl Edits {
 
     /// The edits in an element.
     fn inside(&self, span: Span) -> impl Iterator<Item = &Placed> + Clone {
-        self.placed.range(Span::at(span.start)..).map(|(_, placed)| placed).take_while(move |placed| placed.edit.span.end <= span.end)
+        self.placed
+            .range(Span::at(span.start)..)
+            .map(|(_, placed)| placed)
+            .take_while(move |placed| placed.edit.span.end <= span.end)
     }
 }
 

@@ -76,9 +76,21 @@ fn is_hidden(character: char) -> bool {
 /// The most characters of a name or a value in a line or a table: more serves nobody, and a document may hold millions.
 const MAX_SHOWN: usize = 128;
 
-/// The same as [`escape`], cut where it gets long.
+/// The most characters of a message: a path or a command fits, and a value of a megabyte does not.
+const MAX_MESSAGE: usize = 8192;
+
+/// Escapes a name or a value as [`escape`] does, and cuts it where it gets long.
 pub fn short(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN) {
+    cut(text, MAX_SHOWN)
+}
+
+/// Escapes a whole message as [`escape`] does, and cuts it where it gets too long to be read.
+pub fn message(text: &str) -> String {
+    cut(text, MAX_MESSAGE)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => escape(&text[..end]) + "…",
         None => escape(text),
     }

@@ -4,11 +4,13 @@
 //! about it.
 //! Nothing here prints; [`Diagnostic::render`] gives the text.
 
+mod abridge;
 pub mod escape;
 pub mod help;
 mod origin;
 mod render;
 
+pub use abridge::{Kind, abridge};
 pub use escape::{escape, escape_line};
 pub use origin::Origin;
 
@@ -38,6 +40,8 @@ pub struct Diagnostic {
     pub excerpt: Option<Box<Excerpt>>,
     /// What to do about it, each in a line of its own.
     pub help: Vec<String>,
+    /// What it is about; of one kind only the first are shown.
+    pub kind: Option<Kind>,
 }
 
 /// A place in a text, with the line of the text itself.
@@ -100,7 +104,7 @@ fn shown_of(line: &str, mark: usize) -> Span {
 impl Diagnostic {
     /// An error without a place.
     pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), excerpt: None, help: Vec::new() }
+        Self { severity: Severity::Error, message: message.into(), excerpt: None, help: Vec::new(), kind: None }
     }
 
     /// A warning without a place.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::OnceLock;
 
-use super::{Diagnostic, Excerpt, escape, help};
+use super::{Diagnostic, Excerpt, Kind, escape, help};
 use crate::domain::{ReadError, ReadErrorKind};
 use crate::edit::ProofError;
 use crate::file::{self, FileError, FileKind};
@@ -52,6 +52,7 @@ impl<'a> Origin<'a> {
     pub fn fault(&self, fault: &Fault) -> Diagnostic {
         let error = &fault.error;
         let told = Diagnostic::of(error).at(self.excerpt(fault.span, error.label()));
+        let told = Diagnostic { kind: Some(Kind::from(error)), ..told };
         help::plan_error(error).into_iter().fold(told, Diagnostic::help)
     }
 
@@ -59,6 +60,7 @@ impl<'a> Origin<'a> {
     pub fn remark(&self, remark: &Remark) -> Diagnostic {
         let message = remark.kind.to_string();
         let told = if remark.kind.is_warning() { Diagnostic::warning(message) } else { Diagnostic::note(message) };
+        let told = Diagnostic { kind: Some(Kind::from(&remark.kind)), ..told };
         let told = told.at(self.excerpt(remark.span, remark.kind.label()));
         help::remark(&remark.kind).into_iter().fold(told, Diagnostic::help)
     }

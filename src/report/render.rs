@@ -5,7 +5,7 @@
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
 
-use super::escape::{escape, escape_line};
+use super::escape::{escape, escape_line, message};
 use super::{Diagnostic, Excerpt, Severity};
 use crate::text::floor_char_boundary;
 
@@ -23,9 +23,9 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
-        let group = Group::with_title(level.primary_title(escape(&self.message)))
+        let group = Group::with_title(level.primary_title(message(&self.message)))
             .elements(self.excerpt.as_deref().map(snippet))
-            .elements(self.help.iter().map(|help| Level::HELP.message(escape(help))));
+            .elements(self.help.iter().map(|help| Level::HELP.message(message(help))));
 
         let mut text = renderer.render(&[group]);
         if let Some(excerpt) = &self.excerpt {
@@ -45,7 +45,7 @@ fn snippet(excerpt: &Excerpt) -> Element<'static> {
     let marked = escape_line(&excerpt.line[start..end]);
     let behind = escape_line(&excerpt.line[end..]);
     let span = before.len()..before.len() + marked.len();
-    let label = Some(escape(&excerpt.label)).filter(|label| !label.is_empty());
+    let label = Some(message(&excerpt.label)).filter(|label| !label.is_empty());
 
     Snippet::source(before + &marked + &behind)
         .line_start(excerpt.place.line)

@@ -69,7 +69,8 @@ pub(super) fn rewrite(
             }
         }
     }
-    progress.pause(|| prepared.iter().flat_map(|document| &document.remarks).for_each(|remark| streams.tell(remark)));
+    let remarks = prepared.iter_mut().flat_map(|document| std::mem::take(&mut document.remarks));
+    progress.pause(|| streams.tell_all(remarks));
 
     let mut signal = None;
     if faults.is_empty() || settings.keep_going {
@@ -91,7 +92,7 @@ pub(super) fn rewrite(
     let is_told = matches!(settings.output, Output::InPlace(_)) && !settings.dry_run && !is_one;
     if is_told {
         // Behind all that went wrong, since it is what stays on the screen.
-        faults.drain(..).for_each(|fault| streams.tell(&fault));
+        streams.tell_all(faults.drain(..));
         streams.note(settings.verbosity, &summary.line(rewrite));
     }
     match signal {
@@ -115,7 +116,7 @@ pub(super) fn read_one<T>(
     let origin = Origin::new(name_of(&original.input), &document.text);
     let (made, remarks) =
         make(&document).map_err(|faults| Failure::Told(faults.iter().map(|fault| origin.fault(fault)).collect()))?;
-    wanted(&remarks, settings.verbosity).for_each(|remark| streams.tell(&origin.remark(remark)));
+    streams.tell_all(wanted(&remarks, settings.verbosity).map(|remark| origin.remark(remark)));
     Ok(made)
 }
 

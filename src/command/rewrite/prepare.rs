@@ -87,7 +87,7 @@ fn steps(name: &str, document: &Document, plan: &Plan) -> String {
     }
     let origin = Origin::new(name, &document.text);
     for decision in decisions {
-        let steps: Vec<_> = decision.steps.iter().map(|step| escape(&step.to_string())).collect();
+        let steps: Vec<_> = decision.steps.iter().map(|step| escape::message(&step.to_string())).collect();
         let device = decision.uuid.as_ref().map(|uuid| format!("mdev {}: ", escape(uuid))).unwrap_or_default();
         let _ = writeln!(text, "{name}:{}: {device}{}", origin.place(decision.span), steps.join(", "));
     }

@@ -55,10 +55,8 @@ impl Reader {
         wrapped.push('>');
         wrapped.push_str(text);
         wrapped.push_str("</wrapper>");
-        let config = ParserConfig::new()
-            .ignore_comments(false)
-            .cdata_to_characters(true)
-            .whitespace_to_characters(true);
+        let config =
+            ParserConfig::new().ignore_comments(false).cdata_to_characters(true).whitespace_to_characters(true);
         let readable = with_common_names(&wrapped).into_owned();
         let events = EventReader::new_with_config(std::io::Cursor::new(readable), config);
         let mut reader = Self { events, open: Vec::new() };
@@ -107,7 +105,11 @@ impl Reader {
                         .into_iter()
                         .map(|attribute| ((attribute.name.namespace, attribute.name.local_name), attribute.value));
                     let attributes = attributes.collect();
-                    return Ok(Some(Token::Start(Tag { namespace: name.namespace, name: name.local_name, attributes })));
+                    return Ok(Some(Token::Start(Tag {
+                        namespace: name.namespace,
+                        name: name.local_name,
+                        attributes,
+                    })));
                 }
                 XmlEvent::EndElement { .. } => return Ok(self.open.pop().map(Token::End)),
                 XmlEvent::EndDocument => return Ok(None),

@@ -1,0 +1,140 @@
+//! Leaves out what says the same again and again.
+
+use std::collections::{HashMap, HashSet};
+use std::mem::{Discriminant, discriminant};
+
+use super::Diagnostic;
+use crate::domain::{HostdevError, MetadataError};
+use crate::plan::{Missing, PlanError, RemarkKind};
+
+/// How many of a kind are shown: the eleventh tells a person nothing new.
+const SHOWN: usize = 10;
+
+/// What a diagnostic is about, whichever device or value it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An error of a hostdev.
+    Hostdev(Discriminant<HostdevError>),
+    /// An error of the metadata.
+    Metadata(Discriminant<MetadataError>),
+    /// A device that has no identity on this host.
+    Missing(Discriminant<Missing>),
+    /// Any other error of a plan.
+    Plan(Discriminant<PlanError>),
+    /// A remark on a plan.
+    Remark(Discriminant<RemarkKind>),
+}
+
+impl From<&PlanError> for Kind {
+    fn from(error: &PlanError) -> Self {
+        match error {
+            PlanError::Hostdev(error) => Self::Hostdev(discriminant(error)),
+            PlanError::Metadata(error) => Self::Metadata(discriminant(error)),
+            PlanError::Missing(missing) => Self::Missing(discriminant(missing)),
+            other => Self::Plan(discriminant(other)),
+        }
+    }
+}
+
+impl From<&RemarkKind> for Kind {
+    fn from(kind: &RemarkKind) -> Self {
+        Self::Remark(discriminant(kind))
+    }
+}
+
+/// Keeps the first ten of each kind, and the first of each kind in each document, so that every document with a problem is
+/// named. The last of a kind is followed by how many were left out. Diagnostics without a kind are all kept.
+pub fn abridge(diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Diagnostic> {
+    #[derive(Default)]
+    struct Told {
+        count: usize,
+        left_out: usize,
+        last: usize,
+    }
+    let mut told: HashMap<Kind, Told> = HashMap::new();
+    let mut documents = HashSet::new();
+    let mut kept: Vec<Diagnostic> = Vec::new();
+    for diagnostic in diagnostics {
+        if let Some(kind) = diagnostic.kind {
+            let document = diagnostic.excerpt.as_ref().map(|excerpt| excerpt.origin.clone());
+            let is_first = documents.insert((kind, document));
+            let told = told.entry(kind).or_default();
+            if told.count >= SHOWN && !is_first {
+                told.left_out += 1;
+                continue;
+            }
+            told.count += 1;
+            told.last = kept.len();
+        }
+        kept.push(diagnostic);
+    }
+    let counts: HashMap<usize, usize> =
+        told.into_values().filter(|told| told.left_out > 0).map(|told| (told.last, told.left_out)).collect();
+    let with_count = |(at, diagnostic): (usize, Diagnostic)| {
+        let severity = diagnostic.severity;
+        let count = counts
+            .get(&at)
+            .map(|count| Diagnostic { severity, ..Diagnostic::note(format!("and {count} more like this")) });
+        std::iter::once(diagnostic).chain(count)
+    };
+    kept.into_iter().enumerate().flat_map(with_count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Excerpt, Severity};
+    use crate::text::{Lines, Span};
+
+    fn stale(document: &str) -> Diagnostic {
+        let text = "<a/>";
+        let excerpt = Excerpt::new(document, text, &Lines::new(text), Span::at(0), "");
+        Diagnostic { kind: Some(Kind::from(&RemarkKind::Stale)), ..Diagnostic::warning("stale").at(excerpt) }
+    }
+
+    fn lone() -> Diagnostic {
+        Diagnostic { kind: Some(Kind::from(&PlanError::LoneHostdev)), ..Diagnostic::error("lone") }
+    }
+
+    fn told(diagnostics: Vec<Diagnostic>) -> Vec<(Severity, String)> {
+        abridge(diagnostics).into_iter().map(|diagnostic| (diagnostic.severity, diagnostic.message)).collect()
+    }
+
+    #[test]
+    fn ten_of_a_kind_are_all_shown() {
+        let list = vec![stale("a.xml"); SHOWN];
+        assert_eq!(abridge(list.clone()), list);
+    }
+
+    #[test]
+    fn more_of_a_kind_are_counted_after_the_last_that_is_shown() {
+        let mut list = vec![stale("a.xml"); 7];
+        list.extend(vec![lone(); 12]);
+        list.extend(vec![stale("a.xml"); 7]);
+        let warning = |message: &str| (Severity::Warning, message.to_owned());
+        let error = |message: &str| (Severity::Error, message.to_owned());
+        let mut expected = vec![warning("stale"); 7];
+        expected.extend(vec![error("lone"); 10]);
+        expected.push(error("and 2 more like this"));
+        expected.extend(vec![warning("stale"); 3]);
+        expected.push(warning("and 4 more like this"));
+        assert_eq!(told(list), expected);
+    }
+
+    #[test]
+    fn each_document_is_named() {
+        let list: Vec<_> = (0..30).flat_map(|number| vec![stale(&format!("{number}.xml")); 2]).collect();
+        let kept = abridge(list);
+        for number in 0..30 {
+            let name = format!("{number}.xml");
+            assert!(kept.iter().any(|d| d.excerpt.as_ref().is_some_and(|excerpt| excerpt.origin == name)), "{name}");
+        }
+        assert_eq!(kept.last().map(|last| last.message.as_str()), Some("and 25 more like this"));
+    }
+
+    #[test]
+    fn what_has_no_kind_is_never_left_out() {
+        let list = vec![Diagnostic::error("cannot read a.xml"); 100];
+        assert_eq!(abridge(list.clone()), list);
+    }
+}
