@@ -10,6 +10,7 @@
 // A test that cannot go on has nothing better to do than to panic.
 #![allow(clippy::unwrap_used)]
 
+mod bounds;
 mod cases;
 mod check;
 mod command_line;

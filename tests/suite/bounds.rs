@@ -1,0 +1,493 @@
+//! What is refused because of its size, and what the largest documents cost that are not.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+
+use crate::support::guests::{bare, domain, elements, filled, host_a, hostdev, identity, record, recorded, uuid};
+use crate::support::{BINARY, Scratch};
+
+const NONE: [&str; 0] = [];
+
+/// The size of the largest document.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+const OURS: &str = "urn:virt-mdev:1";
+
+/// A document whose first comment makes it so many bytes long.
+fn of_size(size: usize, document: &str) -> String {
+    let padding = " ".repeat(size - document.len() - "<!---->".len());
+    format!("{document}<!--{padding}-->")
+}
+
+/// A domain with these bytes before its devices.
+fn with(rest: &str) -> String {
+    bare(1).replacen("  <devices>", &format!("{rest}  <devices>"), 1)
+}
+
+/// UUIDs that host-a does not have.
+fn absent(number: usize) -> String {
+    format!("{number:08x}-0000-4000-8000-000000000000")
+}
+
+mod counts {
+    use super::*;
+
+    /// Is read with `most` of something, and refused with one more, at a place and with a message that names the number.
+    #[track_caller]
+    fn at_most(most: usize, shown: &str, document: impl Fn(usize) -> String) {
+        let scratch = Scratch::new();
+        scratch.virt_mdev(["strip", "-q"]).stdin(document(most)).stdout_any().check();
+        let place = "--> <stdin>:";
+        let refused = scratch.virt_mdev(["strip", "-q"]).stdin(document(most + 1)).status(2);
+        refused.stderr_has("the document is refused").stderr_has(shown).stderr_has(place).check();
+    }
+
+    #[test]
+    fn elements_may_be_256_deep() {
+        // The domain is the first.
+        at_most(255, "256", |depth| with(&("<x>".repeat(depth) + &"</x>".repeat(depth))));
+    }
+
+    #[test]
+    fn depth_without_end_is_refused_and_not_a_crash() {
+        for document in ["<domain>".repeat(300_000), "<hostdev><source>".repeat(150_000)] {
+            Scratch::new().fill(NONE).stdin(document).status(2).stderr_has("256").check();
+        }
+    }
+
+    #[test]
+    fn an_element_has_256_attributes() {
+        at_most(256, "256", |count| {
+            let attributes: String = (0..count).map(|number| format!(" a{number}=''")).collect();
+            with(&format!("<x{attributes}/>"))
+        });
+    }
+
+    #[test]
+    fn a_stray_quote_is_not_taken_for_many_attributes() {
+        let devices = hostdev(&uuid(1), &NONE).repeat(100);
+        for stray in ["<a b='c>\n<d/>", "<a b='c'd'>", "<a 'b'>", "<a b=\"c'>\n<d e=\"f\"/>"] {
+            let document = format!("<domain>\n{stray}\n<devices>{devices}</devices></domain>");
+            Scratch::new().fill(NONE).stdin(document).status(2).stderr_has("not well-formed").check();
+        }
+    }
+
+    #[test]
+    fn a_document_has_1024_cdata_sections() {
+        at_most(1024, "1024", |count| with(&format!("<x>{}</x>", "<![CDATA[]]>".repeat(count))));
+    }
+
+    #[test]
+    fn a_document_has_400_000_elements_and_attributes() {
+        let others = bare(1).matches('<').count() - bare(1).matches("</").count() + bare(1).matches('=').count();
+        at_most(400_000 - others, "400000", |count| with(&"<x/>".repeat(count)));
+    }
+
+    #[test]
+    fn a_document_has_4096_hostdevs() {
+        at_most(4096, "4096 hostdevs", |count| domain(&hostdev(&uuid(1), &NONE).repeat(count)));
+        let usb = "<hostdev mode='subsystem' type='usb'/>\n";
+        at_most(4095, "4096 hostdevs", |count| domain(&(hostdev(&uuid(1), &NONE) + &usb.repeat(count))));
+    }
+
+    #[test]
+    fn a_document_has_4096_records() {
+        // The element that they are in is the first.
+        let records = |count: usize| "<mdev:hostdev/>".repeat(count);
+        at_most(4095, "4096 records", |count| recorded(&records(count), &hostdev(&uuid(1), &NONE)));
+        let beside = |count: usize| {
+            with(&format!("<metadata xmlns:mdev='{OURS}'>{}</metadata>", "<mdev:identities/>".repeat(count)))
+        };
+        at_most(4096, "4096 records", beside);
+    }
+
+    #[test]
+    fn a_snapshot_has_64_domains() {
+        let snapshot = |domains: String| format!("<domainsnapshot>{domains}</domainsnapshot>");
+        at_most(64, "64 domains", |count| snapshot(bare(1).repeat(count)));
+    }
+
+    #[test]
+    fn a_domain_has_a_name_of_1024_bytes() {
+        at_most(1024, "1024 bytes", |length| bare(1).replace("<name>vm<", &format!("<name>{}<", "x".repeat(length))));
+    }
+
+    #[test]
+    fn our_element_has_a_prefix_of_256_bytes() {
+        // With its colon.
+        at_most(255, "256 bytes", |length| {
+            let prefix = "p".repeat(length);
+            with(&format!("<metadata><{prefix}:identities xmlns:{prefix}='{OURS}'/></metadata>"))
+        });
+    }
+
+    #[test]
+    fn few_elements_are_in_the_scope_of_a_long_namespace() {
+        let document = |count: usize| {
+            let uri = "u".repeat(1_000_000);
+            with(&format!("<metadata><a:x xmlns:a='{uri}'>{}</a:x></metadata>", "<a:y/>".repeat(count)))
+        };
+        let scratch = Scratch::new();
+        scratch.virt_mdev(["strip", "-q"]).stdin(document(100)).stdout_any().check();
+        let refused = scratch.fill(NONE).stdin(document(200)).status(2);
+        refused.stderr_has("long namespace declarations").stderr_has("--> <stdin>:3:").check();
+    }
+}
+
+mod sizes {
+    use super::*;
+
+    /// A document, and what `fill` makes of it, which has so many bytes.
+    fn both(size: usize) -> (String, String) {
+        let before = of_size(size + bare(1).len() - filled(1).len(), &bare(1));
+        let after = filled(1) + &before[bare(1).len()..];
+        assert_eq!(after.len(), size);
+        (before, after)
+    }
+
+    #[test]
+    fn four_mebibytes_are_read_and_a_byte_more_is_refused() {
+        let document = of_size(LARGEST, &filled(1));
+        Scratch::with("vm.xml", &document).fill(["vm.xml"]).stdout(&document).check();
+        let larger = of_size(LARGEST + 1, &filled(1));
+        let too_large = "vm.xml.*4 ?MiB|4 ?MiB.*vm.xml|4194304";
+        Scratch::with("vm.xml", &larger).fill(["vm.xml"]).status(2).stderr_matches(too_large).check();
+        Scratch::new().fill(NONE).stdin(larger).status(2).stderr_matches("4 ?MiB|4194304").check();
+    }
+
+    #[test]
+    fn an_input_without_end_is_refused_too() {
+        Scratch::new().fill(["/dev/zero"]).status(2).stderr_has("/dev/zero").check();
+    }
+
+    #[test]
+    fn a_result_of_four_mebibytes_is_written() {
+        let (before, after) = both(LARGEST);
+        Scratch::with("vm.xml", &before).fill(["vm.xml"]).stdout(&after).check();
+        let scratch = Scratch::with("vm.xml", &before);
+        scratch.fill(["-q", "-i", "vm.xml"]).leaves("vm.xml", &after).check();
+    }
+
+    #[test]
+    fn a_larger_result_is_refused_before_anything_is_written() {
+        let (before, _) = both(LARGEST + 1);
+        let scratch = Scratch::with("vm.xml", &before);
+        for options in [&[][..], &["-i"], &["-i=.bak"], &["-o", "out.xml"], &["--diff"], &["-n"], &["-n", "-i"]] {
+            let run = scratch.fill(options).arg("vm.xml").status(2);
+            run.stderr_has("error: vm.xml would have 4194305 bytes").stderr_has("4194304").check();
+        }
+        scratch.fill(NONE).stdin(&before).status(2).stderr_has("<stdin> would have").check();
+    }
+
+    #[test]
+    fn of_many_files_the_one_with_a_larger_result_fails() {
+        let (before, _) = both(LARGEST + 1);
+        let scratch = Scratch::with("a.xml", &before);
+        scratch.file("b.xml", bare(1));
+        scratch.fill(["-i", "a.xml", "b.xml"]).status(2).stderr_has("a.xml would have").check();
+        let run = scratch.fill(["-k", "-i", "a.xml", "b.xml"]).status(2).leaves("b.xml", filled(1));
+        run.stderr_has("a.xml would have").stderr_has("1 failed").check();
+    }
+}
+
+mod messages {
+    use super::*;
+
+    fn stale(count: usize) -> String {
+        let own = record(&uuid(1), identity(1));
+        let stale = (0..count).map(|number| record(&absent(number), ["0x1", "0x2", "x"]));
+        recorded(&(own + &stale.collect::<String>()), &hostdev(&uuid(1), &elements(1)))
+    }
+
+    #[test]
+    fn the_first_ten_warnings_of_a_kind_are_shown_and_the_others_counted() {
+        let scratch = Scratch::with("vm.xml", stale(300));
+        for command in ["fill -q --diff", "fill --diff --into metadata --on-conflict replace", "check"] {
+            let run = scratch.virt_mdev(NONE).args(command).arg("--sysfs").arg(host_a()).arg("vm.xml");
+            let said = run.stdout_any().stderr_any().faults().1.stderr_text();
+            let shown = said.matches("this record belongs to no hostdev").count();
+            let is_quiet = command.contains("-q");
+            assert_eq!(shown, if is_quiet { 0 } else { 10 }, "{command}: {said}");
+            assert_eq!(said.contains("warning: and 290 more like this\n"), !is_quiet, "{command}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_first_ten_errors_of_a_kind_are_shown_and_the_others_counted() {
+        let absent: String = (0..30).map(|number| hostdev(&absent(number), &NONE)).collect();
+        let conflict = hostdev(&uuid(1), &["<vendorid>0x1</vendorid>"]);
+        let document = domain(&(absent + &conflict.repeat(12)));
+        let said = Scratch::new().fill(NONE).stdin(document).status(2).stderr_any().check().stderr_text();
+        assert_eq!(said.matches("is not on this host").count(), 10, "{said}");
+        assert_eq!(said.matches("error: vendorid of mdev").count(), 10, "{said}");
+        assert!(said.contains("error: and 20 more like this\n"), "{said}");
+        assert!(said.contains("error: and 2 more like this\n"), "{said}");
+    }
+
+    #[test]
+    fn each_file_is_named_however_many_have_the_same_error() {
+        let scratch = Scratch::new();
+        for number in 0..15 {
+            scratch.file(format!("{number:02}.xml"), bare(1).replace(&uuid(1), &absent(number)));
+        }
+        let run = scratch.fill(["-k", "-i", "*.xml"]).status(2);
+        (0..15)
+            .fold(run, |run, number| run.stderr_has(format!("--> {number:02}.xml:")))
+            .stderr_lacks("more like")
+            .check();
+    }
+
+    #[test]
+    fn json_is_never_cut() {
+        let document = domain(&hostdev(&uuid(1), &elements(1)).repeat(100));
+        let scratch = Scratch::new();
+        let run = scratch.virt_mdev(["check", "--json", "--sysfs"]).arg(host_a()).stdin(document).stdout_any();
+        let printed = String::from_utf8(run.check().stdout).unwrap();
+        assert_eq!(printed.matches("\"verdict\": \"same\"").count(), 100);
+    }
+
+    #[test]
+    fn a_message_that_quotes_a_long_value_is_cut() {
+        let long = "\u{9b}".repeat(500_000);
+        let document = domain(&hostdev(&uuid(1), &[format!("<mdevtype>{long}</mdevtype>")]));
+        let said = Scratch::new().fill(NONE).stdin(document).status(2).stderr_has("\\u{9b}").check().stderr;
+        assert!(said.len() < 200_000, "{} bytes", said.len());
+    }
+}
+
+/// What the largest documents cost that are not refused.
+///
+/// The bounds are those that the manual page promises: a second of user time, and 256 MiB of memory, or 512 MiB for what
+/// writes. Memory is the address space, which the kernel limits (`ulimit -v`): it is never less than what is resident, and it
+/// is the same in every build and on a busy machine. User time is not. So an unoptimized build is given [`UNOPTIMIZED`] times
+/// as much, and a busy machine twice as much. Each fault that led to these bounds took more than that: 12 s and more, or
+/// gigabytes.
+mod costs {
+    use super::*;
+
+    /// How much longer a build without optimization takes.
+    const UNOPTIMIZED: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
+
+    /// How much longer the same takes on a machine that does other things at the same time.
+    const BUSY: f64 = 2.0;
+
+    /// In seconds.
+    const USER_TIME: f64 = 1.0 * UNOPTIMIZED * BUSY;
+
+    /// The commands, and how many MiB each may take.
+    const COMMANDS: [(&str, usize); 9] = [
+        ("check", 256),
+        ("check --json", 256),
+        ("hook -- g migrate begin -", 256),
+        ("compare - vm.xml", 256),
+        ("strip", 512),
+        ("fill", 512),
+        ("fill --into metadata --on-conflict replace --on-missing skip", 512),
+        ("fill --into both --on-conflict replace --on-missing skip --diff", 512),
+        ("fill --into both --on-conflict keep --on-missing skip -n -v", 512),
+    ];
+
+    /// How many documents a test has run on. An unoptimized build runs a third of the commands on each, in turn.
+    #[derive(Default)]
+    struct Costs(usize);
+
+    impl Costs {
+        /// Runs the commands on a document, and says what goes beyond the bounds.
+        #[track_caller]
+        fn of(&mut self, what: &str, document: &str) {
+            assert!(document.len() <= LARGEST, "{what}: {} bytes", document.len());
+            let scratch = Scratch::with("vm.xml", document);
+            let turn = self.0;
+            self.0 += 1;
+            let is_run = |number: usize| !cfg!(debug_assertions) || number % 3 == turn % 3;
+            let mut beyond = String::new();
+            for (_, (command, memory)) in COMMANDS.into_iter().enumerate().filter(|(number, _)| is_run(*number)) {
+                let (user_time, status) = run(&scratch, command, memory);
+                // The documents are not refused because of their size; that they have conflicts, say, is an end like others.
+                let has_ended =
+                    matches!(status.code(), Some(0..=2)) && (command != "strip" || status.code() == Some(0));
+                if !has_ended || user_time > USER_TIME {
+                    let _ = writeln!(beyond, "{what}, {command}: {user_time:.2} s, {status}");
+                }
+            }
+            assert!(beyond.is_empty(), "beyond {USER_TIME} s or the memory:\n{beyond}");
+        }
+    }
+
+    /// The user time of a run with limited memory, and how it ended.
+    fn run(scratch: &Scratch, command: &str, memory: usize) -> (f64, std::process::ExitStatus) {
+        let name = command.split(' ').next().unwrap();
+        let rest = shell_words::split(&command[name.len()..]).unwrap();
+        let limited = format!("ulimit -v {} && exec \"$@\"", memory * 1024);
+        let mut child = Command::new("/bin/sh");
+        child.args(["-c", &limited, "sh", BINARY, name]);
+        if !matches!(name, "compare" | "strip") {
+            child.arg("--sysfs").arg(host_a());
+        }
+        child.args(rest).current_dir(scratch.dir()).stdin(File::open(scratch.path("vm.xml")).unwrap());
+        let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Ended, but not yet waited for, so that its times can still be read.
+        let pid = Pid::from_child(&child);
+        rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        let status = child.wait().unwrap();
+        assert_ne!(status.signal(), Some(9), "{command}: killed by someone else");
+        (user_time(&stat), status)
+    }
+
+    /// Field 14 of `/proc/PID/stat`, the twelfth after the name in parentheses, in seconds.
+    fn user_time(stat: &str) -> f64 {
+        let after_name = &stat[stat.rfind(')').unwrap() + 1..];
+        let ticks: f64 = after_name.split_whitespace().nth(11).unwrap().parse().unwrap();
+        ticks / rustix::param::clock_ticks_per_second() as f64
+    }
+
+    /// As many times as fit into the largest document.
+    fn repeated(piece: &str, most: usize) -> String {
+        piece.repeat(most.min((LARGEST - 2_000) / piece.len()))
+    }
+
+    fn records(count: usize) -> String {
+        (0..count).map(|number| format!("\n{}", record(&absent(number), ["0x1", "0x2", "x"]).trim())).collect()
+    }
+
+    /// A hostdev without white space.
+    fn short_hostdev(uuid: &str) -> String {
+        hostdev(uuid, &NONE).lines().map(str::trim).collect()
+    }
+
+    #[test]
+    fn the_measure_tells_more_time_and_more_memory() {
+        let scratch = Scratch::with("vm.xml", of_size(LARGEST, &filled(1)));
+        let (user_time, status) = run(&scratch, "check", 256);
+        assert_eq!(status.code(), Some(0));
+        assert!(user_time < USER_TIME, "{user_time}");
+        // The document alone takes 4 MiB, and the program and its libraries some.
+        assert_ne!(run(&scratch, "check", 8).1.code(), Some(0));
+        let stat = "1 (a) b) S 2 3 4 5 6 7 8 9 10 11 1234 5 6";
+        assert!((super::costs::user_time(stat) * rustix::param::clock_ticks_per_second() as f64 - 1234.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn elements() {
+        let mut costs = Costs::default();
+        costs.of("empty elements", &with(&"<x/>".repeat(399_000)));
+        costs.of(
+            "attributes",
+            &with(&format!("<x{}/>", (0..250).map(|n| format!(" a{n}=''")).collect::<String>()).repeat(1_550)),
+        );
+        costs.of(
+            "deep and wide",
+            &with(&format!("{}{}{}", "<x>".repeat(250), "<y/>".repeat(60_000), "</x>".repeat(250))),
+        );
+    }
+
+    #[test]
+    fn text() {
+        let mut costs = Costs::default();
+        costs.of("comments", &with(&repeated("<!---->", usize::MAX)));
+        costs.of("instructions", &with(&repeated("<?x?>y", usize::MAX)));
+        costs.of("line endings", &with(&format!("<x>{}</x>", repeated("\n", usize::MAX))));
+        costs.of("CDATA", &with(&format!("<x>{}{}</x>", "y".repeat(4_000_000), "<![CDATA[y]]>".repeat(1024))));
+    }
+
+    #[test]
+    fn namespaces() {
+        let mut costs = Costs::default();
+        let declared = |count: usize, uri: usize| -> String {
+            (0..count).map(|number| format!(" xmlns:n{number}='{}'", "u".repeat(uri))).collect()
+        };
+        let scope = |declared: String, inside: String| with(&format!("<metadata{declared}>{inside}</metadata>"));
+        costs.of("short", &scope(declared(60, 1), "<n0:x/>".repeat(40_000)));
+        costs.of("a long one", &scope(declared(1, 1_000_000), "<n0:x/>".repeat(120)));
+        let attributes: String = (0..110).map(|number| format!(" n0:a{number}=''")).collect();
+        costs.of("attributes in a long one", &scope(declared(1, 1_000_000), format!("<x{attributes}/>")));
+        let hostdevs = |count: usize, declared: &str| {
+            domain(&short_hostdev(&uuid(1)).repeat(count)).replacen("<domain", &format!("<domain{declared}"), 1)
+        };
+        costs.of("hostdevs in many", &hostdevs(3_000, &declared(60, 1)));
+        let own =
+            (0..4_000).map(|n| short_hostdev(&uuid(1)).replacen("<hostdev", &format!("<hostdev xmlns:o='{n}'"), 1));
+        let own = domain(&own.collect::<String>()).replacen("<domain", &format!("<domain{}", declared(50, 1)), 1);
+        costs.of("hostdevs that declare one", &own);
+    }
+
+    #[test]
+    fn devices_and_records() {
+        let mut costs = Costs::default();
+        let absent_hostdevs: String = (0..4096).map(|number| short_hostdev(&absent(number))).collect();
+        costs.of("hostdevs on one line", &domain(&short_hostdev(&uuid(1)).repeat(4096)));
+        costs.of("hostdevs that are absent", &domain(&absent_hostdevs));
+        let conflicting =
+            short_hostdev(&uuid(1)).replace("</source>", &format!("<mdevtype>{}</mdevtype></source>", "x".repeat(800)));
+        costs.of("conflicts", &domain(&conflicting.repeat(3_900)));
+        let comment = format!("<!--{}-->", "x".repeat(2 * 1024 * 1024));
+        let on_long_line = |records: &str, devices: &str| {
+            recorded(records, devices).replacen("  <metadata>\n", &format!("{comment}<metadata>"), 1).replacen(
+                "<metadata>    <",
+                "<metadata><",
+                1,
+            )
+        };
+        costs.of("stale records after a long comment", &on_long_line(&records(4095), &hostdev(&uuid(1), &NONE)));
+        let empty = "\n<mdev:hostdev/>".repeat(4095);
+        costs.of("empty records after a long comment", &on_long_line(&empty, &short_hostdev(&uuid(1)).repeat(4096)));
+        let reversed: String = (0..4095).rev().map(|number| record(&absent(number), ["0x1", "0x2", "x"])).collect();
+        costs.of("records in reverse order", &recorded(&reversed, &absent_hostdevs));
+        costs.of(
+            "a source with many elements",
+            &with("").replacen("<source>", &format!("<source>{}", "<x/>".repeat(398_000)), 1),
+        );
+        let long_name = bare(1).replace("<name>vm<", &format!("<name>{}<", "&#x7f;".repeat(1024)));
+        let snapshot = long_name
+            .replacen("</devices>", &format!("{}</devices>", short_hostdev(&uuid(1)).repeat(62)), 1)
+            .repeat(64);
+        costs.of("many domains with long names", &format!("<domainsnapshot>{snapshot}</domainsnapshot>"));
+    }
+
+    #[test]
+    fn layout() {
+        let mut costs = Costs::default();
+        let prefix = "p".repeat(255);
+        let lead = format!("\n{}", " ".repeat(256));
+        let ours = format!(
+            "<metadata>{lead}<{prefix}:identities xmlns:{prefix}='{OURS}'>{lead}<!-- -->{lead}</{prefix}:identities></metadata>"
+        );
+        let hostdevs = short_hostdev(&uuid(1)).repeat(4096);
+        costs.of(
+            "a long prefix and indentation",
+            &domain(&hostdevs).replacen("  <devices>", &format!("{ours}  <devices>"), 1),
+        );
+        let blanks = format!("\n{}{}", " ".repeat(2 * 1024 * 1024), record(&absent(1), ["0x1", "0x2", "x"]));
+        costs.of("two megabytes of indentation", &recorded(&blanks, &hostdevs));
+        let comments = hostdev(&uuid(1), &NONE).replace("'/>\n", &format!("'/>{}\n", "<!---->".repeat(100)));
+        costs.of("comments behind addresses", &domain(&comments.repeat(4_096.min(LARGEST / comments.len() - 1))));
+    }
+
+    #[test]
+    fn refusals() {
+        let scratch = Scratch::new();
+        for (what, document) in [
+            ("tags that do not end", repeated("<a ", usize::MAX)),
+            ("values that do not end", repeated("<a b='", usize::MAX)),
+            ("comments that do not end", repeated("<!--", usize::MAX)),
+            ("sections that do not end", repeated("<![CDATA[", usize::MAX)),
+            ("end tags", repeated("</a>", usize::MAX)),
+            ("an error at the end of a long line", with(&"x".repeat(4_000_000)) + "<"),
+            ("an error after many lines", with(&"\n".repeat(4_000_000)) + "<"),
+            (
+                "hostdevs without a source",
+                domain(&"<hostdev mode='subsystem' type='mdev' model='vfio-pci'/>".repeat(4096)),
+            ),
+            ("UUIDs that are none", domain(&short_hostdev(&"z".repeat(800)).repeat(4000))),
+        ] {
+            scratch.file("vm.xml", &document);
+            let (user_time, status) = run(&scratch, "fill", 512);
+            assert!(user_time < USER_TIME && status.code() == Some(2), "{what}: {user_time} s, {status}");
+        }
+    }
+}
