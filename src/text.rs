@@ -10,7 +10,7 @@ use std::ops::Range;
 pub struct Span {
     /// Offset of the first byte.
     pub start: usize,
-    /// Offset behind the last byte.
+    /// Offset after the last byte.
     pub end: usize,
 }
 
@@ -36,7 +36,7 @@ impl Span {
         self.start == self.end
     }
 
-    /// Whether `other` lies in it, or at one of its ends.
+    /// Whether it contains `other`.
     pub fn covers(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end
     }
@@ -64,7 +64,7 @@ impl From<Span> for Range<usize> {
 pub struct Place {
     /// The line; lines end with LF, as in libxml2's messages.
     pub line: usize,
-    /// The character in the line. A byte order mark counts for none.
+    /// The character in the line. A byte order mark is not counted.
     pub column: usize,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where the lines of a text begin, so that many places of one text are found without reading it over again.
+/// Where the lines of a text begin, so that many places of one text are found without reading it again for each.
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
     text: &'a str,
@@ -103,7 +103,7 @@ impl<'a> Lines<'a> {
         Self { text, starts, characters }
     }
 
-    /// The line and column of `offset`. An offset behind the text is its end, one inside a character its start.
+    /// Returns the line and column of `offset`. An offset after the text counts as its end, one inside a character as its start.
     pub fn place(&self, offset: usize) -> Place {
         let offset = floor_char_boundary(self.text, offset);
         let line = self.number(offset);
@@ -136,7 +136,7 @@ fn characters_begun(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
-/// The last place at or before `offset` that lies between two characters, at most the text's end.
+/// Returns the last character boundary at or before `offset`, at most the text's end.
 // `str::floor_char_boundary` came with Rust 1.91, and `rust-version` is older.
 pub fn floor_char_boundary(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
@@ -151,12 +151,12 @@ pub fn abridged(text: &str) -> String {
     }
 }
 
-/// White space as XML 1.0 knows it, production 3 (`S`).
+/// Whether the character is whitespace in XML 1.0, production 3 (`S`).
 pub fn is_xml_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\n')
 }
 
-/// Whether XML 1.0 can hold the character, production 2 (`Char`).
+/// Whether XML 1.0 allows the character, production 2 (`Char`).
 pub fn is_xml_char(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_behind_the_last_line_ending_is_a_line_of_its_own() {
+    fn the_place_after_the_last_line_ending_is_a_line_of_its_own() {
         assert_eq!(Lines::new("a\n").place(2), Place { line: 2, column: 1 });
         assert_eq!(Lines::new("").place(0), Place { line: 1, column: 1 });
         assert_eq!(Lines::new("a").place(99), Place { line: 1, column: 2 });

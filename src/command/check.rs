@@ -102,10 +102,10 @@ fn judge(
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     let is_replaced = |orphan: &&Orphan<'_>| matches!(orphan.place, OrphanPlace::Pci(_));
     if settings.format != CheckFormat::Status {
-        let stale = orphans.iter().filter(|orphan| !is_replaced(orphan)).map(|orphan| Remark {
-            span: orphan.record.element.start_tag,
-            kind: RemarkKind::Stale,
-        });
+        let stale = orphans
+            .iter()
+            .filter(|orphan| !is_replaced(orphan))
+            .map(|orphan| Remark { span: orphan.record.element.start_tag, kind: RemarkKind::Stale });
         streams.tell_all(stale.map(|remark| origin.remark(&remark)));
         let count = pci_hostdevs(&document);
         if count > 0 {

@@ -1,6 +1,7 @@
-//! What a document may be before a parser sees it, so that none makes a parser overflow its stack or take more than a second.
+//! Bounds on documents, so that none makes a parser overflow its stack, or takes more than a second or much memory.
 //!
-//! It never refuses a document within the bounds, well-formed or not: judging that is the parser's work.
+//! One pass over the markup checks most of them before a parser sees the document. It accepts any document within the bounds,
+//! well-formed or not: that is for the parser to say. What needs names and namespaces is checked after parsing.
 
 use std::fmt;
 
@@ -17,10 +18,10 @@ const MAX_DEPTH: usize = 256;
 /// The most attributes of one element, namespace declarations included: a parser compares them pair by pair.
 const MAX_ATTRIBUTES: usize = 256;
 
-/// The most namespace declarations in force at one place: a parser looks each prefix up among them one by one.
+/// The most namespace declarations in scope at one place: a parser looks each prefix up among them one by one.
 const MAX_NAMESPACES_IN_FORCE: usize = 64;
 
-/// The most namespace declarations of a document: a parser copies those in force for each element that adds one.
+/// The most namespace declarations of a document: a parser copies those in scope for each element that adds one.
 const MAX_NAMESPACES: usize = 4096;
 
 /// The most CDATA sections: a parser copies the text before each one that adjoins it.
@@ -37,23 +38,23 @@ const MAX_NAMESPACE_EFFORT: usize = 128 * 1024 * 1024;
 const DECLARATION_EFFORT: usize = 32;
 const LEVEL_EFFORT: usize = 8;
 
-/// The most domains of a document, hostdevs in them, and metadata elements of ours in them: what takes time or memory or space
-/// in messages for each. A snapshot has two domains, and QEMU takes no guest with so many devices.
+/// The most domains, hostdevs and records of a document: each takes memory, and may take a message. A snapshot has two domains,
+/// and QEMU does not start a guest with so many devices.
 pub(super) const MAX_DOMAINS: usize = 64;
 pub(super) const MAX_HOSTDEVS: usize = 4096;
 pub(super) const MAX_RECORDS: usize = 4096;
 
-/// The longest name of a domain, which is told for each of its devices. QEMU's domains are kept in files of that name, so
-/// theirs have 251 bytes at most.
+/// The longest name of a domain, which is printed for each of its devices. libvirt keeps a domain in a file of that name, so
+/// names have 251 bytes at most.
 pub(super) const MAX_NAME: usize = 1024;
 
 /// The longest prefix of our metadata element, which is written with each new record.
 pub(super) const MAX_PREFIX: usize = 256;
 
-/// The size of a document up to which its bytes need not be looked at one by one: with this, so few tags go beyond no bound.
+/// The size of a document up to which a few tags cannot go beyond a bound.
 const MODEST_BYTES: usize = 64 * 1024;
 
-/// A bound that a document went beyond.
+/// A bound that a document exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// Bytes of a document.
@@ -62,19 +63,19 @@ pub enum Bound {
     Depth,
     /// Attributes of one element.
     Attributes,
-    /// Namespace declarations, in scope at one place or in all.
+    /// Namespace declarations, in scope at one place or in total.
     Namespaces,
     /// Bytes of namespace declarations, times the elements and attributes in their scope.
     NamespaceEffort,
     /// CDATA sections.
     Cdata,
-    /// Elements and attributes, in all.
+    /// Elements and attributes, in total.
     Pieces,
     /// Domains.
     Domains,
-    /// Hostdevs, in all.
+    /// Hostdevs, in total.
     Hostdevs,
-    /// Metadata elements of ours, in all.
+    /// Records, in total.
     Records,
     /// Bytes of a domain's name.
     Name,
@@ -90,7 +91,7 @@ impl fmt::Display for Bound {
             Self::Attributes => write!(f, "an element has more than {MAX_ATTRIBUTES} attributes"),
             Self::Namespaces => write!(
                 f,
-                "there are more than {MAX_NAMESPACES_IN_FORCE} namespace declarations in scope, or {MAX_NAMESPACES} in all"
+                "there are more than {MAX_NAMESPACES_IN_FORCE} namespace declarations in scope, or {MAX_NAMESPACES} in total"
             ),
             Self::NamespaceEffort => f.write_str("too many elements are in the scope of long namespace declarations"),
             Self::Cdata => write!(f, "there are more than {MAX_CDATA} CDATA sections"),
@@ -104,19 +105,19 @@ impl fmt::Display for Bound {
     }
 }
 
-/// What the pass found that the parser does not tell.
+/// What the pass finds and the parser does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outline {
     /// The `[` of a DOCTYPE with declarations in it.
     pub internal_subset: Option<Span>,
-    /// The first start tag behind the end of the root element.
+    /// The first start tag after the end of the root element.
     pub second_root: Option<Span>,
 }
 
 /// Measures a document.
 ///
 /// # Errors
-/// The bound that it goes beyond, and where.
+/// The bound that the document exceeds, and where.
 pub(super) fn measure(text: &str) -> Result<Outline, (Bound, Span)> {
     if text.len() > MAX_BYTES {
         return Err((Bound::Bytes, Span::at(0)));
@@ -126,8 +127,7 @@ pub(super) fn measure(text: &str) -> Result<Outline, (Bound, Span)> {
     Ok(pass.outline)
 }
 
-/// Whether [`measure`] need not be asked: so little stands in the text that it can go beyond no bound, and it has no
-/// DOCTYPE.
+/// Whether [`measure`] can be skipped: the text is so small that it cannot exceed a bound, and it has no DOCTYPE.
 pub(super) fn is_modest(text: &str, prescan: &Prescan) -> bool {
     text.len() <= MODEST_BYTES
         && prescan.less_than <= MAX_DEPTH.min(MAX_CDATA)

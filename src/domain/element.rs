@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use crate::text::Span;
 
-/// Where an element and its tags stand.
+/// Where an element and its tags are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
     /// All of it.
     pub span: Span,
-    /// Its start tag, or all of it where it is `<x/>`.
+    /// Its start tag, or all of it if it is `<x/>`.
     pub start_tag: Span,
     /// Its name in the start tag, prefix included.
     pub name: Span,
-    /// What stands between its tags; nothing where it is `<x/>`.
+    /// Its content; nothing if it is `<x/>`.
     pub content: Option<Span>,
     /// Its number among the elements in its parent, from 0.
     pub index: usize,

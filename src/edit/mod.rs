@@ -1,8 +1,8 @@
 //! Changing a text without touching any other byte of it.
 //!
-//! An [`Edit`] is a span of the original and what stands there afterwards, together with what it means for a reader of the
-//! XML. [`Edits`] keeps them sorted and disjoint and splices them; [`prove`] doubts the result. No file is known here, and of
-//! the domain only where in its text something goes ([`Slot`]) and which element is read again ([`Holder`]).
+//! An [`Edit`] replaces a span of the original, and says what that means for a reader of the XML. [`Edits`] keeps them sorted and
+//! disjoint and applies them; [`prove`] verifies the result. This module does not know files, and of the domain it knows only
+//! insertion points ([`Slot`]) and the elements to verify ([`Holder`]).
 
 mod new_element;
 mod proof;
@@ -19,16 +19,16 @@ pub use proof::{ProofError, prove};
 /// One edit: the bytes, and what they mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// The bytes of the original that give way.
+    /// The bytes of the original that are replaced.
     pub span: Span,
-    /// What stands there afterwards.
+    /// The new bytes.
     pub text: String,
-    /// What a reader of the XML finds changed in the element that holds the edit.
+    /// What it changes for a reader of the XML, in the element that contains the edit.
     pub change: Change,
 }
 
 impl Edit {
-    /// New elements in a slot of the element at `parent`.
+    /// Adds elements at an insertion point of the element at `parent`.
     pub fn add(slot: &Slot, parent: &[usize], elements: Vec<NewElement>) -> Self {
         let mut text = slot.head.clone();
         elements.iter().for_each(|element| element.write(&slot.lead, &slot.unit, &mut text));
@@ -37,22 +37,22 @@ impl Edit {
     }
 }
 
-/// A change of the tree, said in numbers of elements below the one that holds the edit.
+/// A change of the tree, by the numbers of the elements below the one that contains the edit.
 ///
 /// A path is the number of an element among the elements of its parent, from 0, for each level down; an empty path is the
 /// holder itself. Numbers are those of the original.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// New elements in `parent`, behind the first `behind` elements there.
+    /// New elements in `parent`, after its first `behind` elements.
     Add {
         /// Path of the parent.
         parent: Vec<usize>,
-        /// How many of its elements stand before the new ones.
+        /// How many of its elements come before the new ones.
         behind: usize,
         /// The new ones.
         elements: Vec<NewElement>,
     },
-    /// An element holds this text, and nothing else.
+    /// An element contains this text, and nothing else.
     SetText {
         /// Its path.
         element: Vec<usize>,
@@ -66,21 +66,21 @@ pub enum Change {
         /// The attributes, by name and value.
         attributes: Vec<(&'static str, String)>,
     },
-    /// An element does not have this attribute any more.
+    /// An element loses this attribute.
     RemoveAttribute {
         /// Its path.
         element: Vec<usize>,
         /// The attribute's name.
         name: &'static str,
     },
-    /// An element is gone.
+    /// An element is removed.
     Remove {
         /// Its path.
         element: Vec<usize>,
     },
 }
 
-/// Edits of one text, in the order of their places, none touching another.
+/// Edits of one text, in document order, of which no two overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// By span; each with the bytes that it replaces and the number of its holder.
@@ -95,23 +95,23 @@ struct Placed {
     holder: usize,
 }
 
-/// Two edits of the same bytes, or at the same place: which comes first cannot be told.
+/// Two edits of the same bytes, or at the same place, so that their order is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the edit of bytes {}..{} meets another at {}..{}", new.start, new.end, old.start, old.end)]
 pub struct Overlap {
-    /// The span that was to be added.
+    /// The span of the edit that was to be added.
     pub new: Span,
-    /// The one that is there.
+    /// The span of the edit that is there.
     pub old: Span,
 }
 
 impl Edits {
-    /// Whether there is nothing to do.
+    /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.placed.is_empty()
     }
 
-    /// The edits in the order of their places.
+    /// The edits in document order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Edit> {
         self.placed.values().map(|placed| &placed.edit)
     }
@@ -119,14 +119,14 @@ impl Edits {
     /// Adds an edit of `original` inside the element `holder`.
     ///
     /// # Errors
-    /// Where it meets one that is there already.
+    /// If it overlaps one that is there already.
     pub fn add(&mut self, original: &str, holder: &Holder, edit: Edit) -> Result<(), Overlap> {
         let before = self.placed.range(..edit.span).next_back();
         let after = self.placed.range(edit.span..).next();
         if let Some((old, _)) = before.into_iter().chain(after).find(|(old, _)| meets(**old, edit.span)) {
             return Err(Overlap { new: edit.span, old: *old });
         }
-        // Edits of one element come one after the other, so the last holder is the one or it is new.
+        // Edits of one element are added one after the other, so this holder is the last one or a new one.
         if self.holders.last() != Some(holder) {
             self.holders.push(holder.clone());
         }
@@ -135,21 +135,21 @@ impl Edits {
         Ok(())
     }
 
-    /// How many bytes the text has with all edits in it.
+    /// Returns the length of the text with all edits applied.
     pub fn edited_len(&self, original: &str) -> usize {
         let [new, old] = [|placed: &Placed| placed.edit.text.len(), |placed: &Placed| placed.old.len()]
             .map(|length| self.placed.values().map(length).sum::<usize>());
         (original.len() + new).saturating_sub(old)
     }
 
-    /// The text with all edits in it.
+    /// Returns the text with all edits applied.
     pub fn apply(&self, original: &str) -> String {
         splice(original, Span::new(0, original.len()), self.placed.values())
     }
 
-    /// The text that [`Edits::apply`] made `edited` of, found by taking each new text out of it again.
+    /// Returns the text that [`Edits::apply`] made `edited` from, by taking each new text out again.
     ///
-    /// Nothing where `edited` does not have the new texts in their places.
+    /// Returns nothing if a new text is not in its place in `edited`.
     fn undo(&self, edited: &str) -> Option<String> {
         let mut original = String::with_capacity(edited.len());
         let mut rest = edited;
@@ -162,7 +162,7 @@ impl Edits {
         Some(original + rest)
     }
 
-    /// The edits in an element.
+    /// Returns the edits in an element.
     fn inside(&self, span: Span) -> impl Iterator<Item = &Placed> + Clone {
         self.placed
             .range(Span::at(span.start)..)
@@ -176,7 +176,7 @@ fn meets(one: Span, other: Span) -> bool {
     one == other || (one.start < other.end && other.start < one.end)
 }
 
-/// The part `within` of the text, with these edits in it.
+/// Returns the part `within` of the text, with these edits applied.
 fn splice<'a>(original: &str, within: Span, edits: impl Iterator<Item = &'a Placed> + Clone) -> String {
     let added: usize = edits.clone().map(|placed| placed.edit.text.len()).sum();
     let mut text = String::with_capacity(within.len() + added);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn edits_that_meet_are_refused() {
+    fn edits_that_overlap_are_refused() {
         let mut edits = Edits::default();
         edits.add("01234567", &holder(), edit(2, 4, "")).unwrap();
         edits.add("01234567", &holder(), edit(4, 4, "")).unwrap();

@@ -1,6 +1,6 @@
 //! An element to be written.
 
-/// An element that is not there yet: said once, for the bytes and for the reader that checks them.
+/// An element to be added: described once, for the bytes and for the reader that verifies them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewElement {
     /// Its prefix with the colon, or nothing.
@@ -9,15 +9,15 @@ pub struct NewElement {
     pub name: &'static str,
     /// The namespace that it is in.
     pub namespace: Option<&'static str>,
-    /// Whether it declares that namespace for its prefix; else one around it does.
+    /// Whether it declares that namespace for its prefix; otherwise an element around it does.
     pub declares_namespace: bool,
     /// Its attributes, without a prefix.
     pub attributes: Vec<(&'static str, String)>,
-    /// What stands between its tags.
+    /// Its content.
     pub content: NewContent,
 }
 
-/// What stands between the tags of a new element.
+/// The content of a new element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewContent {
     /// Text.
@@ -27,7 +27,7 @@ pub enum NewContent {
 }
 
 impl NewElement {
-    /// An element that holds text, in no namespace.
+    /// An element that contains text, in no namespace.
     pub fn text(name: &'static str, text: String) -> Self {
         Self {
             prefix: String::new(),
@@ -39,14 +39,14 @@ impl NewElement {
         }
     }
 
-    /// An element that holds elements, in no namespace.
+    /// An element that contains elements, in no namespace.
     pub fn holding(name: &'static str, elements: Vec<Self>) -> Self {
         Self { content: NewContent::Elements(elements), ..Self::text(name, String::new()) }
     }
 
-    /// Writes it behind `lead`, a line ending and the indentation; elements in it are indented by `unit` more.
+    /// Writes it after `lead`, a line ending and the indentation; elements in it are indented by `unit` more.
     ///
-    /// Without a `lead` all of it stands on one line.
+    /// Without a `lead` it is written on one line.
     pub fn write(&self, lead: &str, unit: &str, into: &mut String) {
         let Self { prefix, name, .. } = self;
         into.push_str(lead);
@@ -72,12 +72,12 @@ impl NewElement {
     }
 }
 
-/// Text as it stands between tags. A reader takes a bare CR for a line ending, so that is a reference.
+/// Escapes text content. A parser reads a bare CR as a line ending, so it becomes a reference.
 pub fn escape_text(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "&#13;")
 }
 
-/// Text as it stands between the quotes of an attribute.
+/// Escapes an attribute value.
 pub fn escape_attribute(text: &str) -> String {
     escape_text(text).replace('\'', "&apos;").replace('"', "&quot;").replace('\n', "&#10;").replace('\t', "&#9;")
 }

@@ -1,11 +1,11 @@
-//! Keeps what came from outside from commanding the terminal, or from hiding in it.
+//! Escapes text from outside, so that it can neither control the terminal nor hide in it.
 //!
-//! Escaping twice is escaping once: a backslash is left as it is, so a text may hold what was escaped before.
+//! Escaping is idempotent: a backslash is not escaped, so a text may contain what was escaped before.
 
 use std::fmt::Write;
 use std::path::Path;
 
-/// Writes what a terminal would obey or not show as a visible escape: `\n`, `\r`, `\t`, `\x1b`, `\u{9b}`.
+/// Replaces what a terminal would obey or not show by a visible escape: `\n`, `\r`, `\t`, `\x1b`, `\u{9b}`.
 ///
 /// That is every control character (U+0000 to U+001F, U+007F to U+009F), line and paragraph separators, what reorders
 /// text, and the invisible format characters that no script needs.
@@ -28,10 +28,10 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// The same for a line of a document, one character for one, so that the columns below it hold.
+/// Does the same for a line of a document, character by character, so that columns stay right.
 ///
-/// The ASCII controls become their pictures (U+2400 to U+2421), the others U+FFFD. A tab stays: how wide it is drawn is
-/// for the renderer to say, which draws the marker below it too.
+/// The ASCII controls become their pictures (U+2400 to U+2421), the others U+FFFD. A tab stays: the renderer decides its width,
+/// and draws the marker below it too.
 pub fn escape_line(line: &str) -> String {
     let shown = |character| match character {
         '\t' => '\t',
@@ -43,7 +43,7 @@ pub fn escape_line(line: &str) -> String {
     line.chars().map(shown).collect()
 }
 
-/// A path to be read by a person: escaped as by [`escape`], and bytes that are not UTF-8 as `\xff`.
+/// Escapes a path as [`escape`] does, and bytes that are not UTF-8 as `\xff`.
 pub fn path(path: &Path) -> String {
     let mut escaped = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
@@ -60,9 +60,9 @@ fn push_byte(escaped: &mut String, byte: u8) {
     let _ = write!(escaped, "\\x{byte:02x}");
 }
 
-/// Characters beyond ASCII that are obeyed rather than shown.
+/// Whether a character beyond ASCII has an effect instead of being shown.
 ///
-/// The joiners U+200C and U+200D are not among them: Persian and Hindi are written with them.
+/// The joiners U+200C and U+200D are shown: Persian and Hindi need them.
 fn is_hidden(character: char) -> bool {
     matches!(character,
         '\u{80}'..='\u{9f}' // C1 controls: U+009B starts a sequence as ESC [ does
@@ -73,10 +73,10 @@ fn is_hidden(character: char) -> bool {
     )
 }
 
-/// The most characters of a name or a value in a line or a table: more serves nobody, and a document may hold millions.
+/// The most characters of a name or a value in a line or a table. A document may contain millions.
 const MAX_SHOWN: usize = 128;
 
-/// The most characters of a message: a path or a command fits, and a value of a megabyte does not.
+/// The most characters of a message: enough for a path or a command, not for a value of a megabyte.
 const MAX_MESSAGE: usize = 8192;
 
 /// Escapes a name or a value as [`escape`] does, and cuts it where it gets long.

@@ -1,8 +1,7 @@
-//! What a person is told: one form for every error and warning, whatever module it comes from.
+//! Diagnostics: one form for every error and warning, whatever module it comes from.
 //!
 //! The modules return their errors as values. Here each becomes a [`Diagnostic`]: what is wrong, where, and what to do
-//! about it.
-//! Nothing here prints; [`Diagnostic::render`] gives the text.
+//! about it. Nothing here prints; [`Diagnostic::render`] returns the text.
 
 mod abridge;
 pub mod escape;
@@ -23,13 +22,13 @@ pub enum Severity {
     Error,
     /// The run goes on; `--quiet` drops it.
     Warning,
-    /// Said only where it was asked for (`--verbose`).
+    /// Shown only with `--verbose`.
     Note,
 }
 
-/// One thing to tell, with its place in a file where it has one.
+/// An error, a warning or a note, with its place in a file if it has one.
 ///
-/// The texts may hold anything that a document, a path or sysfs holds: rendering escapes them.
+/// The texts may contain anything that a document, a path or sysfs contains: rendering escapes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// How bad it is.
@@ -55,7 +54,7 @@ pub struct Excerpt {
     pub line: String,
     /// The marked bytes of `line`; of a span over several lines those on the first, of a long span its beginning.
     pub marked: Span,
-    /// What is said below the marked characters; may be empty.
+    /// The label below the marked characters; may be empty.
     pub label: String,
 }
 

@@ -14,7 +14,7 @@ use crate::text::{Lines, Place, Span};
 pub struct Origin<'a> {
     name: String,
     text: &'a str,
-    /// Found when a place is first asked for: of nearly every document there is nothing to say.
+    /// Computed when a place is first needed: most documents need none.
     lines: OnceLock<Lines<'a>>,
 }
 

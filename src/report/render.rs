@@ -1,7 +1,6 @@
 //! The text of a diagnostic, drawn by annotate-snippets.
 //!
-//! Everything is escaped before the library sees it: it hands labels, paths and help on as they are, and
-//! U+0080 to U+009F everywhere.
+//! Everything is escaped before the library sees it: it does not escape labels, paths and help, and U+0080 to U+009F nowhere.
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
 
@@ -13,9 +12,9 @@ use crate::text::floor_char_boundary;
 const NEVER_CUT: usize = 100_000;
 
 impl Diagnostic {
-    /// The text as rustc would lay it out, with a line ending; in colour if `colour` says so.
+    /// Returns the text in rustc's layout, with a line ending; in color if `colour` is set.
     ///
-    /// Without colour it holds no control character but the line endings.
+    /// Without color it contains no control characters except line endings.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(NEVER_CUT);
         let level = match self.severity {
@@ -40,7 +39,7 @@ impl Diagnostic {
 fn snippet(excerpt: &Excerpt) -> Element<'static> {
     let end = floor_char_boundary(&excerpt.line, excerpt.marked.end);
     let start = floor_char_boundary(&excerpt.line, excerpt.marked.start.min(end));
-    // A replaced character may be longer or shorter in bytes, so the mark is found anew.
+    // A replaced character may be longer or shorter in bytes, so the mark is computed again.
     let before = escape_line(&excerpt.line[..start]);
     let marked = escape_line(&excerpt.line[start..end]);
     let behind = escape_line(&excerpt.line[end..]);
@@ -54,7 +53,7 @@ fn snippet(excerpt: &Excerpt) -> Element<'static> {
         .into()
 }
 
-/// Puts the true column behind the last colon of the second line, `--> FILE:LINE:COLUMN`.
+/// Puts the true column after the last colon of the second line, `--> FILE:LINE:COLUMN`.
 ///
 /// The library counts the column in the source that it is given, which is a piece of the line only. Its `Origin`
 /// takes any column, but a snippet below an `Origin` gets a `:::` as if it were of another file.
