@@ -51,6 +51,10 @@ pub fn abridge(diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Diagnos
         left_out: usize,
         last: usize,
     }
+    let diagnostics: Vec<_> = diagnostics.into_iter().collect();
+    if diagnostics.len() <= SHOWN {
+        return diagnostics;
+    }
     let mut told: HashMap<Kind, Told> = HashMap::new();
     let mut documents = HashSet::new();
     let mut kept: Vec<Diagnostic> = Vec::new();

@@ -24,7 +24,7 @@ const DOMAIN: &str = "<domain type='kvm'>
 </domain>
 ";
 
-/// The place behind the first `piece`.
+/// The place after the first `piece`.
 fn behind(piece: &str) -> Span {
     Span::at(DOMAIN.find(piece).unwrap() + piece.len())
 }
@@ -74,7 +74,7 @@ fn proof(list: Vec<(Holder, Edit)>) -> Result<(), ProofError> {
     prove(DOMAIN, &edits, &edits.apply(DOMAIN))
 }
 
-/// The three elements as they are planned, behind the address.
+/// The three elements as they are planned, after the address.
 fn parts() -> Change {
     let elements = vec![
         NewElement::text("vendorid", "0x8086".to_owned()),
@@ -86,7 +86,7 @@ fn parts() -> Change {
 
 const PARTS: &str = "<vendorid>0x8086</vendorid><productid>0x591d</productid><mdevtype>a&lt;b</mdevtype>";
 
-/// An edit that claims to add the parts, and writes this behind the address.
+/// An edit that claims to add the parts, and writes this after the address.
 fn writing(text: &str) -> Edit {
     Edit { span: behind("<address uuid='u'/>"), text: text.to_owned(), change: parts() }
 }
@@ -107,6 +107,10 @@ fn set_uuid(value: &str) -> Change {
     Change::SetAttributes { element: vec![0], attributes: vec![("uuid", value.to_owned())] }
 }
 
+fn remove_attribute(name: &'static str) -> Change {
+    Change::RemoveAttribute { element: vec![0], name }
+}
+
 fn assert_refused(what: &str, list: Vec<(Holder, Edit)>) {
     let result = proof(list);
     assert!(matches!(result, Err(ProofError::Different { .. } | ProofError::Unreadable { .. })), "{what}: {result:?}");
@@ -120,6 +124,7 @@ fn right_edits_of_each_kind_are_proven() {
     for right in [
         (second_source(), edit(of("0x1</vendorid>"), "0x2</vendorid>", set_text(&[0], "0x2"))),
         (identities(), edit(of("old"), "new", set_uuid("new"))),
+        (identities(), edit(of(" to='a'"), "", remove_attribute("to"))),
         (source(), removing(of("<keep/>"), &[1])),
         (domain(), removing(element("<metadata", "</metadata>"), &[1])),
     ] {
@@ -170,7 +175,7 @@ fn new_elements_that_are_not_the_planned_ones_are_refused() {
         ("a prefix of nothing", PARTS.replace("vendorid>", "x:vendorid>")),
         ("an attribute", PARTS.replace("<vendorid>", "<vendorid note='n'>")),
         ("an element inside", PARTS.replace("0x8086", "0x8086<b/>")),
-        ("words beside", PARTS.to_owned() + "words"),
+        ("text beside", PARTS.to_owned() + "words"),
         ("a comment beside", PARTS.to_owned() + "<!-- c -->"),
         ("an instruction beside", PARTS.to_owned() + "<?p i?>"),
         ("all in a comment", format!("<!--{PARTS}-->")),
@@ -215,7 +220,7 @@ fn a_value_that_breaks_out_of_its_element_is_refused() {
 fn right_elements_in_another_place_are_refused() {
     for (what, span) in [
         ("before the address", behind("<source>\n")),
-        ("behind another element", behind("<keep/>")),
+        ("after another element", behind("<keep/>")),
         ("inside the address's comment", behind("<!-- the")),
         ("inside a tag", behind("<address uuid='u'")),
     ] {
@@ -225,7 +230,7 @@ fn right_elements_in_another_place_are_refused() {
         ("in the other source", behind("<source><vendorid note='n'>0x1</vendorid>")),
         ("outside of any source", behind("<address type='pci'/>")),
         ("in the domain", behind("</metadata>")),
-        ("behind the document", Span::at(DOMAIN.len())),
+        ("after the document", Span::at(DOMAIN.len())),
     ] {
         // The holder that is named, and the one in which it truly is.
         assert_refused(what, vec![(source(), Edit { span, ..writing(PARTS) })]);
@@ -272,7 +277,7 @@ fn a_value_that_is_not_replaced_as_planned_is_refused() {
         ("its attribute is changed", of("n'>0x1"), "o'>0x2"),
         ("its attribute is lost", of(" note='n'>0x1"), ">0x2"),
         ("its name is changed", of("<vendorid note='n'>0x1</vendorid>"), "<productid note='n'>0x2</productid>"),
-        ("it stands twice", of("0x1</vendorid></source>"), "0x2</vendorid><vendorid note='n'>0x2</vendorid></source>"),
+        ("it appears twice", of("0x1</vendorid></source>"), "0x2</vendorid><vendorid note='n'>0x2</vendorid></source>"),
     ] {
         assert_refused(what, vec![(second_source(), edit(span, text, planned()))]);
     }
@@ -295,6 +300,34 @@ fn an_attribute_that_is_not_set_as_planned_is_refused() {
     ] {
         assert_refused(what, vec![(identities(), edit(span, text, set_uuid("new")))]);
     }
+    for (what, span, text) in [
+        ("nothing is removed", of(" to='a'"), " to='a'"),
+        ("its value only", of("a'><m:vendorid"), "'><m:vendorid"),
+        ("another attribute", of(" uuid='old'"), ""),
+        ("both attributes", of(" uuid='old' to='a'"), ""),
+        ("it gains a prefix", of(" to='a'"), " m:to='a'"),
+    ] {
+        assert_refused(what, vec![(identities(), edit(span, text, remove_attribute("to")))]);
+    }
+    assert_refused("it is not there", vec![(identities(), edit(of(" to='a'"), "", remove_attribute("from")))]);
+}
+
+#[test]
+fn changes_that_contradict_each_other_are_refused() {
+    let uuid = || edit(of("old"), "new", set_uuid("new"));
+    for (what, other) in [
+        ("an attribute changed twice", edit(Span::at(of("old").end), "", set_uuid("new"))),
+        ("an attribute set and removed", edit(of(" to='a'"), "", remove_attribute("uuid"))),
+    ] {
+        assert_refused(what, vec![(identities(), uuid()), (identities(), other)]);
+    }
+    let inside = edit(of("0x1"), "0x2", set_text(&[0, 0], "0x2"));
+    let beside = |change| edit(Span::at(of("<m:hostdev").start), "", change);
+    assert_refused(
+        "inside of what is removed",
+        vec![(identities(), inside.clone()), (identities(), beside(Change::Remove { element: vec![0] }))],
+    );
+    assert_refused("inside of what is text", vec![(identities(), inside), (identities(), beside(set_text(&[0], "x")))]);
 }
 
 #[test]
@@ -317,7 +350,7 @@ fn more_or_less_than_the_planned_element_removed_is_refused() {
 }
 
 #[test]
-fn edits_that_swallow_what_lies_between_them_are_refused() {
+fn edits_that_swallow_what_is_between_them_are_refused() {
     let between = |opens: &str, closes: &str| {
         let first =
             edit(behind("<source>\n"), opens, Change::Add { parent: Vec::new(), behind: 0, elements: Vec::new() });
@@ -433,7 +466,7 @@ fn an_element_that_the_second_parser_refuses_as_it_came_is_told_apart() {
 }
 
 #[test]
-fn white_space_around_the_last_element_that_goes_is_layout_and_words_are_not() {
+fn whitespace_around_the_last_element_that_is_removed_is_layout_and_text_is_not() {
     let original = "<metadata>\n  words\n  <x/>\n  more\n</metadata>";
     let removing = |from: &str| {
         let span = Span::new(original.find(from).unwrap(), original.find("<x/>").unwrap() + 4);
