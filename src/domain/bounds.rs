@@ -27,15 +27,15 @@ const MAX_NAMESPACES: usize = 4096;
 /// The most CDATA sections: a parser copies the text before each one that adjoins it.
 const MAX_CDATA: usize = 1024;
 
-/// The most elements and attributes of a document. libvirt writes more than ten bytes for each, so its documents are too large
-/// before they have too many.
+/// The most elements, attributes, comments and processing instructions of a document: each takes memory where an edit around
+/// them is proven. libvirt writes more than ten bytes for each, so its documents are too large before they have too many.
 const MAX_PIECES: usize = 400_000;
 
 /// The most effort for the namespaces of a document: for each element and attribute, the bytes of the start tags with the
 /// namespace declarations in scope, and [`DECLARATION_EFFORT`] and [`LEVEL_EFFORT`]. A parser copies all declarations in scope
 /// for each element, and looks each prefix up level by level.
 const MAX_NAMESPACE_EFFORT: usize = 128 * 1024 * 1024;
-const DECLARATION_EFFORT: usize = 32;
+const DECLARATION_EFFORT: usize = 128;
 const LEVEL_EFFORT: usize = 8;
 
 /// The most domains, hostdevs and records of a document: each takes memory, and may take a message. A snapshot has two domains,
@@ -95,7 +95,9 @@ impl fmt::Display for Bound {
             ),
             Self::NamespaceEffort => f.write_str("too many elements are in the scope of long namespace declarations"),
             Self::Cdata => write!(f, "there are more than {MAX_CDATA} CDATA sections"),
-            Self::Pieces => write!(f, "there are more than {MAX_PIECES} elements and attributes"),
+            Self::Pieces => {
+                write!(f, "there are more than {MAX_PIECES} elements, attributes, comments and instructions")
+            }
             Self::Domains => write!(f, "there are more than {MAX_DOMAINS} domains"),
             Self::Hostdevs => write!(f, "there are more than {MAX_HOSTDEVS} hostdevs"),
             Self::Records => write!(f, "there are more than {MAX_RECORDS} records"),
@@ -167,10 +169,15 @@ impl Pass<'_> {
                 Markup::Doctype(doctype) => {
                     self.outline.internal_subset = self.outline.internal_subset.or(doctype.internal_subset);
                 }
-                Markup::Ignored => {}
+                Markup::Ignored(span) => self.count_pieces(1, Span::new(span.start, span.start + 1))?,
             }
         }
         Ok(())
+    }
+
+    fn count_pieces(&mut self, count: usize, span: Span) -> Result<(), (Bound, Span)> {
+        self.pieces += count;
+        if self.pieces > MAX_PIECES { Err((Bound::Pieces, span)) } else { Ok(()) }
     }
 
     fn start_tag(&mut self, tag: StartTag) -> Result<(), (Bound, Span)> {
@@ -183,10 +190,7 @@ impl Pass<'_> {
         if self.in_force > MAX_NAMESPACES_IN_FORCE || self.declared > MAX_NAMESPACES {
             return Err((Bound::Namespaces, name));
         }
-        self.pieces += 1 + tag.attributes;
-        if self.pieces > MAX_PIECES {
-            return Err((Bound::Pieces, name));
-        }
+        self.count_pieces(1 + tag.attributes, name)?;
         if self.open.is_empty() && self.root_closed {
             self.outline.second_root.get_or_insert(name);
         }
@@ -258,7 +262,8 @@ mod tests {
         assert!(measure(&many("<b/>", MAX_PIECES - 1)).is_ok());
         assert_eq!(measure(&many("<b/>", MAX_PIECES)).unwrap_err().0, Bound::Pieces);
         assert_eq!(measure(&many("<b c=''/>", MAX_PIECES / 2)).unwrap_err().0, Bound::Pieces);
-        assert!(measure(&many("<!---->", MAX_PIECES)).is_ok());
+        assert_eq!(measure(&many("<!---->", MAX_PIECES)).unwrap_err().0, Bound::Pieces);
+        assert!(measure(&many("<?a?>", MAX_PIECES - 1)).is_ok());
     }
 
     #[test]

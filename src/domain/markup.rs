@@ -17,7 +17,7 @@ pub(super) enum Markup {
     /// The DOCTYPE, or anything else that begins with `<!`.
     Doctype(Doctype),
     /// A comment or a processing instruction.
-    Ignored,
+    Ignored(Span),
 }
 
 /// A start tag, or an empty-element tag, as far as the bytes tell.
@@ -76,12 +76,14 @@ impl Iterator for Scanner<'_> {
         let start = self.at + self.text[self.at..].find('<')?;
         let rest = &self.text[start..];
         let (markup, end) = if rest.starts_with("<!--") {
-            (Markup::Ignored, self.after(start + 4, "-->"))
+            let end = self.after(start + 4, "-->");
+            (Markup::Ignored(Span::new(start, end)), end)
         } else if rest.starts_with("<![CDATA[") {
             let end = self.after(start + 9, "]]>");
             (Markup::Cdata(Span::new(start, end)), end)
         } else if rest.starts_with("<?") {
-            (Markup::Ignored, self.after(start + 2, "?>"))
+            let end = self.after(start + 2, "?>");
+            (Markup::Ignored(Span::new(start, end)), end)
         } else if rest.starts_with("<!") {
             let doctype = scan_doctype(self.text, start);
             (Markup::Doctype(doctype), doctype.end)

@@ -90,7 +90,7 @@ pub(super) fn check_names(text: &str) -> Result<Names, Malformed> {
         match markup {
             Markup::StartTag(tag) => pass.start_tag(tag)?,
             Markup::EndTag(tag) => pass.end_tag(name_of_end_tag(text, tag))?,
-            Markup::Cdata(_) | Markup::Doctype(_) | Markup::Ignored => {}
+            Markup::Cdata(_) | Markup::Doctype(_) | Markup::Ignored(_) => {}
         }
     }
     Ok(Names { error: pass.error, copy: copy_with(text, &pass.replaced) })

@@ -5,7 +5,7 @@
 //! other difference. Everything outside those elements is the original's own bytes, so this is as strong as reading both
 //! documents whole.
 //!
-//! Both readings run side by side and keep only the open elements, so the proof is linear in the text.
+//! Both readings are walked through side by side, so the proof is linear in the text.
 
 mod changes;
 mod reading;
@@ -79,28 +79,19 @@ fn prove_holder(original: &str, edits: &Edits, number: usize, holder: &Holder) -
     };
     let before = splice(original, span, inside().filter(|placed| placed.holder != number));
     let after = splice(original, span, inside());
-    Proof::of(&before, &after, holder).and_then(|mut proof| proof.root(&changes)).map_err(|stop| match stop {
-        Stop::Different => ProofError::Different { span },
-        Stop::Malformed(reason) => match Reader::read_whole(span.of(original), holder) {
-            Ok(()) => ProofError::Unreadable { span, reason },
+    let read = |text: &str| {
+        Reader::new(text, holder).map_err(|reason| match Reader::new(span.of(original), holder) {
+            Ok(_) => ProofError::Unreadable { span, reason },
             Err(reason) => ProofError::Refused { span, reason },
-        },
-    })
+        })
+    };
+    let mut proof = Proof { before: read(&before)?, after: read(&after)? };
+    proof.root(&changes).map_err(|Differs| ProofError::Different { span })
 }
 
-/// What ends a comparison early.
+/// The second text is not what was planned.
 #[derive(Debug)]
-enum Stop {
-    Different,
-    /// The second parser refuses one of the two texts.
-    Malformed(String),
-}
-
-impl From<String> for Stop {
-    fn from(reason: String) -> Self {
-        Self::Malformed(reason)
-    }
-}
+struct Differs;
 
 /// Two readings of one element: of the text before the edits, to which the planned changes are applied on the way, and of the
 /// text after them.
@@ -110,32 +101,24 @@ struct Proof {
 }
 
 impl Proof {
-    fn of(before: &str, after: &str, holder: &Holder) -> Result<Self, Stop> {
-        Ok(Self { before: Reader::new(before, holder)?, after: Reader::new(after, holder)? })
-    }
-
     /// Compares the whole element; each text must consist of one.
-    fn root(&mut self, changes: &Changes<'_>) -> Result<(), Stop> {
-        let (Token::Start(before), Token::Start(after)) = (self.before.next()?, self.after.next()?) else {
-            return Err(Stop::Different);
+    fn root(&mut self, changes: &Changes<'_>) -> Result<(), Differs> {
+        let (Some(Token::Start(before)), Some(Token::Start(after))) = (self.before.next(), self.after.next()) else {
+            return Err(Differs);
         };
         // An element is removed from its parent, which is outside the holder.
         if changes.is_removal {
-            return Err(Stop::Different);
+            return Err(Differs);
         }
-        self.element(before, &after, changes)?;
-        self.before.finish()?;
-        self.after.finish()?;
-        Ok(())
+        self.element(before, &after, changes)
     }
 
     /// Compares an element whose start tags have been read, up to its end tags.
-    fn element(&mut self, mut before: Tag, after: &Tag, changes: &Changes<'_>) -> Result<(), Stop> {
+    fn element(&mut self, mut before: Tag, after: &Tag, changes: &Changes<'_>) -> Result<(), Differs> {
         for (name, value) in &changes.attributes {
-            let name = (None, (*name).to_owned());
             match value {
-                Some(value) => before.attributes.insert(name, (*value).to_owned()),
-                None => Some(before.attributes.remove(&name).ok_or(Stop::Different)?),
+                Some(value) => before.attributes.insert((*name).to_owned(), (*value).to_owned()),
+                None => Some(before.attributes.remove(*name).ok_or(Differs)?),
             };
         }
         same(&before, after)?;
@@ -147,14 +130,14 @@ impl Proof {
         let mut visited = 0;
         self.expect_added(changes, count, &mut visited)?;
         loop {
-            match self.before.next()? {
+            match self.before.next().ok_or(Differs)? {
                 Token::Start(tag) => {
                     let below = changes.children.get(&count);
                     visited += usize::from(below.is_some());
                     match below {
                         Some(below) if below.is_removal => self.skip()?,
                         _ => {
-                            let Token::Start(found) = self.after.next()? else { return Err(Stop::Different) };
+                            let Some(Token::Start(found)) = self.after.next() else { return Err(Differs) };
                             self.element(tag, &found, below.unwrap_or(&Changes::NONE))?;
                         }
                     }
@@ -162,14 +145,14 @@ impl Proof {
                     self.expect_added(changes, count, &mut visited)?;
                 }
                 Token::End(planned) => {
-                    let Token::End(found) = self.after.next()? else { return Err(Stop::Different) };
+                    let Some(Token::End(found)) = self.after.next() else { return Err(Differs) };
                     // A change whose place was not met is not in the text.
                     let is_complete = visited == changes.children.len() + changes.added.len();
                     let is_layout = count > 0 || changes.adds_or_removes();
                     return if is_complete && planned.means_the_same(&found, is_layout) {
                         Ok(())
                     } else {
-                        Err(Stop::Different)
+                        Err(Differs)
                     };
                 }
             }
@@ -177,10 +160,10 @@ impl Proof {
     }
 
     /// Reads on, in the text before the edits, to the end tag of the open element.
-    fn skip(&mut self) -> Result<(), Stop> {
+    fn skip(&mut self) -> Result<(), Differs> {
         let mut depth = 1;
         while depth > 0 {
-            match self.before.next()? {
+            match self.before.next().ok_or(Differs)? {
                 Token::Start(_) => depth += 1,
                 Token::End(_) => depth -= 1,
             }
@@ -189,15 +172,15 @@ impl Proof {
     }
 
     /// The elements that are planned after the first `count` of the original.
-    fn expect_added(&mut self, changes: &Changes<'_>, count: usize, visited: &mut usize) -> Result<(), Stop> {
+    fn expect_added(&mut self, changes: &Changes<'_>, count: usize, visited: &mut usize) -> Result<(), Differs> {
         let Some(added) = changes.added.get(&count) else { return Ok(()) };
         *visited += 1;
         added.iter().try_for_each(|new| self.expect(new))
     }
 
     /// Expects a new element next in the text after the edits.
-    fn expect(&mut self, new: &NewElement) -> Result<(), Stop> {
-        let Token::Start(found) = self.after.next()? else { return Err(Stop::Different) };
+    fn expect(&mut self, new: &NewElement) -> Result<(), Differs> {
+        let Some(Token::Start(found)) = self.after.next() else { return Err(Differs) };
         same(&Tag::from(new), &found)?;
         match &new.content {
             NewContent::Text(text) => self.expect_text(text),
@@ -208,20 +191,20 @@ impl Proof {
         }
     }
 
-    fn expect_text(&mut self, text: &str) -> Result<(), Stop> {
+    fn expect_text(&mut self, text: &str) -> Result<(), Differs> {
         self.expect_end(&Content { text: text.to_owned(), ..Content::default() }, false)
     }
 
-    fn expect_end(&mut self, planned: &Content, is_layout: bool) -> Result<(), Stop> {
-        match self.after.next()? {
-            Token::End(found) if planned.means_the_same(&found, is_layout) => Ok(()),
-            _ => Err(Stop::Different),
+    fn expect_end(&mut self, planned: &Content, is_layout: bool) -> Result<(), Differs> {
+        match self.after.next() {
+            Some(Token::End(found)) if planned.means_the_same(&found, is_layout) => Ok(()),
+            _ => Err(Differs),
         }
     }
 }
 
-fn same(planned: &Tag, found: &Tag) -> Result<(), Stop> {
-    if planned == found { Ok(()) } else { Err(Stop::Different) }
+fn same(planned: &Tag, found: &Tag) -> Result<(), Differs> {
+    if planned == found { Ok(()) } else { Err(Differs) }
 }
 
 impl Content {

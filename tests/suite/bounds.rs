@@ -389,8 +389,8 @@ mod costs {
     #[test]
     fn text() {
         let mut costs = Costs::default();
-        costs.of("comments", &with(&repeated("<!---->", usize::MAX)));
-        costs.of("instructions", &with(&repeated("<?x?>y", usize::MAX)));
+        costs.of("comments", &with(&"<!---->".repeat(398_000)));
+        costs.of("instructions", &with(&"<?x?>y".repeat(398_000)));
         costs.of("line endings", &with(&format!("<x>{}</x>", repeated("\n", usize::MAX))));
         costs.of("CDATA", &with(&format!("<x>{}{}</x>", "y".repeat(4_000_000), "<![CDATA[y]]>".repeat(1024))));
     }
@@ -402,16 +402,16 @@ mod costs {
             (0..count).map(|number| format!(" xmlns:n{number}='{}'", "u".repeat(uri))).collect()
         };
         let scope = |declared: String, inside: String| with(&format!("<metadata{declared}>{inside}</metadata>"));
-        costs.of("short", &scope(declared(60, 1), "<n0:x/>".repeat(40_000)));
+        costs.of("short", &scope(declared(60, 1), "<n0:x/>".repeat(15_000)));
         costs.of("a long one", &scope(declared(1, 1_000_000), "<n0:x/>".repeat(120)));
         let attributes: String = (0..110).map(|number| format!(" n0:a{number}=''")).collect();
         costs.of("attributes in a long one", &scope(declared(1, 1_000_000), format!("<x{attributes}/>")));
         let hostdevs = |count: usize, declared: &str| {
             domain(&short_hostdev(&uuid(1)).repeat(count)).replacen("<domain", &format!("<domain{declared}"), 1)
         };
-        costs.of("hostdevs in many", &hostdevs(3_000, &declared(60, 1)));
+        costs.of("hostdevs in many", &hostdevs(900, &declared(60, 1)));
         let own =
-            (0..4_000).map(|n| short_hostdev(&uuid(1)).replacen("<hostdev", &format!("<hostdev xmlns:o='{n}'"), 1));
+            (0..2_000).map(|n| short_hostdev(&uuid(1)).replacen("<hostdev", &format!("<hostdev xmlns:o='{n}'"), 1));
         let own = domain(&own.collect::<String>()).replacen("<domain", &format!("<domain{}", declared(50, 1)), 1);
         costs.of("hostdevs that declare one", &own);
     }
@@ -465,7 +465,7 @@ mod costs {
         let blanks = format!("\n{}{}", " ".repeat(2 * 1024 * 1024), record(&absent(1), ["0x1", "0x2", "x"]));
         costs.of("two megabytes of indentation", &recorded(&blanks, &hostdevs));
         let comments = hostdev(&uuid(1), &NONE).replace("'/>\n", &format!("'/>{}\n", "<!---->".repeat(100)));
-        costs.of("comments behind addresses", &domain(&comments.repeat(4_096.min(LARGEST / comments.len() - 1))));
+        costs.of("comments after addresses", &domain(&comments.repeat(3_500)));
     }
 
     #[test]
