@@ -3,21 +3,21 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use virt_mdev::cli::{Environment, Request};
+use virt_mdev::cli::{self, Environment};
 use virt_mdev::command::{self, Failure, Outcome, Streams};
 use virt_mdev::file::Stdout;
 
 fn main() -> ExitCode {
     let environment = Environment::read(|name| std::env::var_os(name));
-    let request = match Request::parse(std::env::args_os(), environment) {
-        Ok(request) => request,
+    let settings = match cli::parse(std::env::args_os(), environment) {
+        Ok(settings) => settings,
         Err(asked) => return answer(&asked),
     };
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let has_bar = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let colour = has_bar && !is_plain;
     let mut streams = Streams { stdout: &mut Stdout::new(), stderr: &mut io::stderr(), colour, has_bar };
-    match command::run(&request, &mut streams) {
+    match command::run(&settings, &mut streams) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),
         Err(failure) => fail(&failure, colour),

@@ -1,6 +1,7 @@
-//! The command line: what may be typed, and nothing of what it does.
+//! The command line: parses arguments into [`Settings`].
 
 mod arguments;
+mod completions;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, Command, FromArgMatches};
 
-use crate::command::settings::{CompletionSettings, HookSettings, Settings};
+use crate::command::settings::{HookSettings, Settings};
 use crate::plan::Pairing;
 use crate::report::escape;
 use arguments::{
@@ -16,13 +17,6 @@ use arguments::{
     CompareArgs, CompletionArgs, DoctorArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK, LONG_ABOUT_COMPARE,
     LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, StripArgs,
 };
-
-/// What was asked for, free of contradictions.
-#[derive(Debug)]
-pub struct Request {
-    /// The subcommand and what it is to do.
-    pub settings: Settings,
-}
 
 /// What the environment says.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +96,7 @@ const SUBCOMMANDS: [Subcommand; 7] = [
         command: || CompletionArgs::augment_args(Command::new("completions")).about(ABOUT_COMPLETIONS),
         settings: |matches, _| {
             let CompletionArgs { shell } = CompletionArgs::from_arg_matches(matches)?;
-            Ok(Settings::Completions(CompletionSettings { shell, command: whole }))
+            Ok(Settings::Completions(completions::script(shell)))
         },
     },
 ];
@@ -113,50 +107,41 @@ struct Subcommand {
     settings: fn(&clap::ArgMatches, Environment) -> Result<Settings, clap::Error>,
 }
 
-impl Request {
-    /// Parses what was typed, the program's own name first.
-    ///
-    /// # Errors
-    /// For help and version too; the error knows its exit status and where it is printed.
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Result<Self, clap::Error> {
-        let arguments: Vec<_> = arguments.into_iter().collect();
-        match Self::parse_words(&arguments, environment.clone()) {
-            // A hook that exits with anything but 0 kills the guest at `reconnect begin`: `hook` itself decides what an error
-            // means.
-            Err(error) if is_called_as_hook(&arguments) => {
-                Ok(Self { settings: misused_hook(&error, &arguments, &environment) })
-            }
-            Err(error) if error.use_stderr() => Err(Self::with_words_escaped(error, &arguments)),
-            parsed => parsed,
-        }
+/// Parses a command line, which begins with the program's own name.
+///
+/// # Errors
+/// Also for `--help` and `--version`; the error knows its exit status and where it is printed.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Result<Settings, clap::Error> {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    match parse_words(&arguments, environment.clone()) {
+        // A hook that exits with anything but 0 kills the guest at `reconnect begin`: `hook` itself decides what an error
+        // means.
+        Err(error) if is_called_as_hook(&arguments) => Ok(misused_hook(&error, &arguments, &environment)),
+        Err(error) if error.use_stderr() => Err(with_words_escaped(error, &arguments)),
+        parsed => parsed,
     }
+}
 
-    /// The same error about the words as a terminal may be shown them: clap quotes what was typed as it is.
-    fn with_words_escaped(error: clap::Error, arguments: &[OsString]) -> clap::Error {
-        let escaped: Vec<_> = arguments.iter().map(|word| escape::path(Path::new(word)).into()).collect();
-        if escaped == arguments {
-            error
-        } else {
-            Self::parse_words(&escaped, Environment::default()).err().unwrap_or(error)
-        }
-    }
+/// Returns the same error with the words escaped for a terminal: clap quotes them as they were typed.
+fn with_words_escaped(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let escaped: Vec<_> = arguments.iter().map(|word| escape::path(Path::new(word)).into()).collect();
+    if escaped == arguments { error } else { parse_words(&escaped, Environment::default()).err().unwrap_or(error) }
+}
 
-    fn parse_words(arguments: &[OsString], environment: Environment) -> Result<Self, clap::Error> {
-        let named = SUBCOMMANDS.iter().find(|subcommand| arguments.get(1).is_some_and(|word| word == subcommand.name));
-        // To build what is not used would cost a tenth of a whole run.
-        let mut command = named.map_or_else(whole, |subcommand| {
-            // A guest may be named --help.
-            let is_hook = is_called_as_hook(arguments);
-            root().subcommand((subcommand.command)().disable_help_flag(is_hook))
-        });
-        let matches = command.try_get_matches_from_mut(arguments).map_err(|error| explain(error, arguments))?;
-        let chosen = matches.subcommand().and_then(|(name, matches)| {
-            let subcommand = SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name)?;
-            Some((subcommand.settings)(matches, environment))
-        });
-        let no_subcommand = || clap::Error::new(ErrorKind::MissingSubcommand);
-        Ok(Self { settings: chosen.ok_or_else(no_subcommand)?? })
-    }
+fn parse_words(arguments: &[OsString], environment: Environment) -> Result<Settings, clap::Error> {
+    let named = SUBCOMMANDS.iter().find(|subcommand| arguments.get(1).is_some_and(|word| word == subcommand.name));
+    // Building the subcommands that are not used would take a tenth of the time of a whole run.
+    let mut command = named.map_or_else(whole, |subcommand| {
+        // A guest may be named --help.
+        let is_hook = is_called_as_hook(arguments);
+        root().subcommand((subcommand.command)().disable_help_flag(is_hook))
+    });
+    let matches = command.try_get_matches_from_mut(arguments).map_err(|error| explain(error, arguments))?;
+    let chosen = matches.subcommand().and_then(|(name, matches)| {
+        let subcommand = SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name)?;
+        Some((subcommand.settings)(matches, environment))
+    });
+    chosen.unwrap_or_else(|| Err(clap::Error::new(ErrorKind::MissingSubcommand)))
 }
 
 /// Whether this is a call as libvirt makes it, not a person who asks for help.

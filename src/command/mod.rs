@@ -4,7 +4,6 @@
 
 mod check;
 mod compare;
-mod completions;
 mod diff;
 mod doctor;
 mod fill;
@@ -17,7 +16,6 @@ mod strip;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::cli::Request;
 use crate::domain::Document;
 use crate::file::{self, Input, Original, Purpose, Signal};
 use crate::host::{HostSource, Sysfs};
@@ -166,15 +164,15 @@ fn expand_each(inputs: &Inputs) -> (Vec<Input>, Vec<Diagnostic>) {
 ///
 /// # Errors
 /// Where it cannot be done; then nothing was written, but where the failure says so.
-pub fn run(request: &Request, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let result = match &request.settings {
+pub fn run(settings: &Settings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    let result = match settings {
         Settings::Fill(settings) => fill::run(settings, streams),
         Settings::Strip(settings) => strip::run(settings, streams),
         Settings::Compare(settings) => compare::run(settings, streams),
         Settings::Check(settings) => check::run(settings, streams),
         Settings::Hook(settings) => hook::run(settings, streams),
         Settings::Doctor(settings) => doctor::run(settings, streams),
-        Settings::Completions(settings) => completions::run(settings, streams),
+        Settings::Completions(script) => streams.print(script).map(|()| Outcome::Done),
     };
     result.map_err(Failure::abridged)
 }

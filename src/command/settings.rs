@@ -23,8 +23,8 @@ pub enum Settings {
     Hook(HookSettings),
     /// `doctor`.
     Doctor(DoctorSettings),
-    /// `completions`.
-    Completions(CompletionSettings),
+    /// `completions`: the script to print.
+    Completions(String),
 }
 
 /// Which documents are meant: paths, patterns, or `-` for standard input; at least one.
@@ -184,13 +184,4 @@ pub enum DoctorFormat {
     Lines,
     /// JSON for programs.
     Json,
-}
-
-/// What `completions` is told.
-#[derive(Debug)]
-pub struct CompletionSettings {
-    /// The shell.
-    pub shell: clap_complete::Shell,
-    /// Makes the command line that is completed.
-    pub command: fn() -> clap::Command,
 }
