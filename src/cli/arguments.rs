@@ -11,7 +11,7 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use super::{Environment, usage_error};
 use crate::command::settings::{
     CheckFormat, CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, FillSettings, HookSettings, Inputs,
-    Output, RewriteSettings, Settings, StripSettings, Verbosity,
+    Output, RewriteSettings, Settings, StripSettings, Target, Verbosity,
 };
 use crate::file::Suffix;
 use crate::plan::fill::{OnConflict, OnMissing, Policy};
@@ -115,9 +115,9 @@ impl RewriteArgs {
         }
         let output = match (self.in_place, self.output) {
             // clap gives an empty value where -i stands by itself.
-            (Some(suffix), _) if suffix.is_empty() => Output::InPlace(None),
-            (Some(suffix), _) => Output::InPlace(Some(Suffix::new(suffix).map_err(usage_error)?)),
-            (None, Some(file)) if file.as_os_str() != "-" => Output::File(file),
+            (Some(suffix), _) if suffix.is_empty() => Output::File(Target::InPlace(None)),
+            (Some(suffix), _) => Output::File(Target::InPlace(Some(Suffix::new(suffix).map_err(usage_error)?))),
+            (None, Some(file)) if file.as_os_str() != "-" => Output::File(Target::Other(file)),
             (None, _) if self.diff => Output::Diff,
             (None, _) => Output::Stdout,
         };

@@ -4,7 +4,7 @@ use super::settings::{CompareSettings, Inputs, Verbosity};
 use super::{Failure, Outcome, Streams, expand, name_of, read_document};
 use crate::domain::Document;
 use crate::file::Purpose;
-use crate::plan::compare::{Difference, Side, What, Which, compare};
+use crate::plan::compare::{Difference, Side, Which, compare};
 use crate::report::{Diagnostic, Origin, escape};
 
 pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
@@ -41,27 +41,20 @@ fn read(argument: &std::ffi::OsString) -> Result<(String, Document), Failure> {
     Ok((name_of(input), document))
 }
 
-/// Which device, which value, and what stands on each side, where.
+/// Returns the line for people: which device, which value, what each side has, and where.
 fn line(difference: &Difference, source: &Origin<'_>, destination: &Origin<'_>) -> String {
-    let subject = match (difference.ordinal, difference.what) {
-        (_, What::Number) => "number of mdev hostdevs".to_owned(),
-        (ordinal, what) => {
-            let value = match what {
-                What::Model => "model",
-                What::Part(part) => part.element(),
-                What::Number => "number",
+    let (subject, source, destination) = match difference {
+        Difference::Number { source: one, destination: other } => {
+            let side = |count: &usize, origin: &Origin<'_>| format!("{count} ({})", origin.name());
+            ("number of mdev hostdevs".to_owned(), side(one, source), side(other, destination))
+        }
+        Difference::Hostdev { ordinal, what, source: one, destination: other } => {
+            let side = |side: &Side, origin: &Origin<'_>| {
+                let value = side.value.as_ref().map_or_else(|| "nothing".to_owned(), |value| escape(value));
+                format!("{value} ({})", origin.named_place(side.span))
             };
-            format!("mdev hostdev {}: {value}", ordinal.unwrap_or_default())
+            (format!("mdev hostdev {ordinal}: {}", what.name()), side(one, source), side(other, destination))
         }
     };
-    let side = |side: &Side, origin: &Origin<'_>| {
-        let value = side.value.as_ref().map_or_else(|| "nothing".to_owned(), |value| escape(value));
-        let place = side.span.map_or_else(|| origin.name().to_owned(), |span| origin.named_place(span));
-        format!("{value} ({place})")
-    };
-    format!(
-        "{subject}: source has {}, destination has {}\n",
-        side(&difference.source, source),
-        side(&difference.destination, destination)
-    )
+    format!("{subject}: source has {source}, destination has {destination}\n")
 }

@@ -46,12 +46,19 @@ impl Inputs {
 pub enum Output {
     /// To standard output; one document only.
     Stdout,
-    /// Over the file that it came from, which is kept under the suffix if there is one.
-    InPlace(Option<Suffix>),
-    /// To a file; one document only.
-    File(PathBuf),
     /// Nowhere: the difference is printed.
     Diff,
+    /// To a file.
+    File(Target),
+}
+
+/// The file that a rewritten document goes to.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// The file that it came from, of which a backup with the suffix is kept if there is one.
+    InPlace(Option<Suffix>),
+    /// Another file; one document only.
+    Other(PathBuf),
 }
 
 /// How much is said.
@@ -63,6 +70,13 @@ pub enum Verbosity {
     Normal,
     /// What was left alone, too.
     Verbose,
+}
+
+impl Output {
+    /// Whether files are rewritten in place.
+    pub fn is_in_place(&self) -> bool {
+        matches!(self, Self::File(Target::InPlace(_)))
+    }
 }
 
 /// What every command that rewrites documents is told.

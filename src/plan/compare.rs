@@ -10,35 +10,53 @@ use crate::text::Span;
 
 /// One thing in which two domains differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The number of the mdev hostdev in both domains, from 1; nothing where their number differs.
-    pub ordinal: Option<usize>,
-    /// What differs.
-    pub what: What,
-    /// What the source domain has.
-    pub source: Side,
-    /// What the destination domain has.
-    pub destination: Side,
+pub enum Difference {
+    /// How many mdev hostdevs they have.
+    Number {
+        /// How many the source domain has.
+        source: usize,
+        /// How many the destination domain has.
+        destination: usize,
+    },
+    /// A hostdev that both have.
+    Hostdev {
+        /// The number of the mdev hostdev in both domains, from 1.
+        ordinal: usize,
+        /// What differs.
+        what: What,
+        /// What the source domain has.
+        source: Side,
+        /// What the destination domain has.
+        destination: Side,
+    },
 }
 
-/// What stands on one side, and where.
+/// What one of two hostdevs has, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Side {
-    /// The value; nothing where there is none.
+    /// The value, if there is one.
     pub value: Option<String>,
-    /// Where: the value, or the hostdev that lacks it; nothing where it is the number of hostdevs.
-    pub span: Option<Span>,
+    /// Where: the value, or the hostdev that lacks it.
+    pub span: Span,
 }
 
-/// What two domains can differ in.
+/// What two hostdevs can differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// How many mdev hostdevs there are.
-    Number,
-    /// The model of a hostdev.
+    /// The model.
     Model,
-    /// A part of its identity, or that it is missing.
+    /// A part of the identity, which may be missing on both sides.
     Part(Part),
+}
+
+impl What {
+    /// Returns the name that libvirt has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Part(part) => part.element(),
+        }
+    }
 }
 
 /// One of the two documents.
@@ -68,13 +86,7 @@ pub fn compare(source: &Document, destination: &Document) -> Result<Vec<Differen
     };
     let mut differences = Vec::new();
     if one.len() != other.len() {
-        let side = |devices: &[Compared<'_>]| Side { value: Some(devices.len().to_string()), span: None };
-        differences.push(Difference {
-            ordinal: None,
-            what: What::Number,
-            source: side(&one),
-            destination: side(&other),
-        });
+        differences.push(Difference::Number { source: one.len(), destination: other.len() });
     }
     for (number, (one, other)) in one.iter().zip(&other).enumerate() {
         one.differences(other, number + 1, &mut differences);
@@ -123,15 +135,15 @@ impl Compared<'_> {
 
     /// What a part says and where, which may be the metadata; where it is missing, the hostdev that lacks it.
     fn side(&self, part: Option<&WrittenPart>) -> Side {
-        Side { value: part.map(|part| part.text.clone()), span: Some(part.map_or(self.span, WrittenPart::span)) }
+        Side { value: part.map(|part| part.text.clone()), span: part.map_or(self.span, WrittenPart::span) }
     }
 
     fn differences(&self, other: &Self, ordinal: usize, differences: &mut Vec<Difference>) {
         let mut differ = |what, source, destination| {
-            differences.push(Difference { ordinal: Some(ordinal), what, source, destination });
+            differences.push(Difference::Hostdev { ordinal, what, source, destination });
         };
         if self.model != other.model {
-            let side = |side: &Self| Side { value: side.model.map(str::to_owned), span: Some(side.span) };
+            let side = |side: &Self| Side { value: side.model.map(str::to_owned), span: side.span };
             differ(What::Model, side(self), side(other));
         } else if self.model == Some(DeviceApi::VFIO_PCI) {
             for part in Part::ALL {

@@ -192,7 +192,6 @@ impl<'a> Filling<'a> {
                 Ok(Judged::Leave { record, kept: device }) => {
                     kept.extend(device.map(|(uuid, _)| uuid));
                     left.extend(record.map(|record| (hostdev, record)));
-                    self.decide(hostdev, Vec::new());
                 }
                 Err(faults) => self.faults.extend(faults),
             }
@@ -203,7 +202,6 @@ impl<'a> Filling<'a> {
         for Fillable { hostdev, source, record, uuid, identity, .. } in twins {
             self.remark(source.uuid.name, RemarkKind::Kept(DeviceAddress::Mdev(uuid), identity));
             left.extend(record.map(|record| (hostdev, record)));
-            self.decide(hostdev, Vec::new());
         }
         let stale = records.stale();
         let fate = if self.removes_stale() { RemarkKind::StaleRemoved } else { RemarkKind::Stale };
@@ -215,11 +213,12 @@ impl<'a> Filling<'a> {
             self.fill_metadata(domain, &mut fillable, &left, &stale);
             self.keep_records(domain, &fillable, &left, &stale);
         }
-        for Fillable { hostdev, source, uuid, steps, .. } in fillable {
+        for Fillable { source, uuid, steps, .. } in fillable {
             if steps.is_empty() {
                 self.remark(source.uuid.name, RemarkKind::Complete(DeviceAddress::Mdev(uuid)));
+            } else {
+                self.decide(source, steps);
             }
-            self.decide(hostdev, steps);
         }
     }
 
@@ -434,9 +433,9 @@ impl<'a> Filling<'a> {
         self.records.push(records);
     }
 
-    fn decide(&mut self, hostdev: &Hostdev, steps: Vec<Step>) {
-        let uuid = hostdev.source().map(|source| source.uuid.text.clone());
-        self.plan.decisions.push(Decision { uuid, span: span_of(hostdev), steps });
+    fn decide(&mut self, source: &Source, steps: Vec<Step>) {
+        let uuid = Some(source.uuid.text.clone());
+        self.plan.decisions.push(Decision { uuid, span: source.uuid.name, steps });
     }
 
     fn decide_about_record(&mut self, record: &Record, steps: Vec<Step>) {

@@ -61,7 +61,7 @@ impl Place {
 /// What is to be done with a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// One for each mdev hostdev, in document order.
+    /// One for each hostdev or record that changes, in document order.
     pub decisions: Vec<Decision>,
     /// What is worth a warning or a note, in the order of its places.
     pub remarks: Vec<Remark>,
@@ -69,14 +69,14 @@ pub struct Plan {
     pub edits: Edits,
 }
 
-/// What is decided about one hostdev, or about a record that has none.
+/// What changes for one hostdev, or for records that belong to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The UUID, as the document spells it; nothing where there is none.
     pub uuid: Option<String>,
     /// Where: the address's UUID, or what comes nearest to it.
     pub span: Span,
-    /// What is done, step by step; no step where it is left as it is.
+    /// What is done, step by step; at least one.
     pub steps: Vec<Step>,
 }
 

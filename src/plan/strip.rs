@@ -58,8 +58,10 @@ impl Stripping<'_> {
             self.remove(&source.holder, part.element.span, part.element.index);
             steps.push(Step::Remove(Place::Source, part.part, part.text.clone()));
         }
-        let uuid = Some(source.uuid.text.clone());
-        self.plan.decisions.push(Decision { uuid, span: source.uuid.name, steps });
+        if !steps.is_empty() {
+            let uuid = Some(source.uuid.text.clone());
+            self.plan.decisions.push(Decision { uuid, span: source.uuid.name, steps });
+        }
     }
 
     fn strip_metadata(&mut self, metadata: &Metadata) {

@@ -5,7 +5,7 @@ mod summary;
 mod write;
 
 use super::progress::Progress;
-use super::settings::{Output, RewriteSettings, Verbosity};
+use super::settings::{Output, RewriteSettings, Target, Verbosity};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
 use crate::domain::{Document, MAX_BYTES};
 use crate::file::{Input, Purpose};
@@ -75,8 +75,8 @@ pub(super) fn rewrite(
     let mut signal = None;
     if faults.is_empty() || settings.keep_going {
         match &settings.output {
-            Output::File(_) | Output::InPlace(_) if !settings.dry_run => {
-                let written = write(settings, rewrite, &prepared, &progress, streams)?;
+            Output::File(target) if !settings.dry_run => {
+                let written = write(target, settings, rewrite, &prepared, &progress, streams)?;
                 summary.write(written.replaced, written.failed);
                 faults.extend(written.faults);
                 signal = written.signal;
@@ -89,7 +89,7 @@ pub(super) fn rewrite(
     }
     drop(progress);
     let has_faults = !faults.is_empty();
-    let is_told = matches!(settings.output, Output::InPlace(_)) && !settings.dry_run && !is_one;
+    let is_told = settings.output.is_in_place() && !settings.dry_run && !is_one;
     if is_told {
         // Behind all that went wrong, since it is what stays on the screen.
         streams.tell_all(faults.drain(..));
@@ -142,7 +142,7 @@ fn wanted(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Rem
 fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
     let (inputs, faults) =
         if settings.keep_going { expand_each(&settings.inputs) } else { (expand(&settings.inputs)?, Vec::new()) };
-    let takes_many = matches!(settings.output, Output::InPlace(_) | Output::Diff) || settings.dry_run;
+    let takes_many = matches!(settings.output, Output::File(Target::InPlace(_)) | Output::Diff) || settings.dry_run;
     if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, faults)) }
 }
 
@@ -157,5 +157,5 @@ fn too_many(count: usize) -> Failure {
 ///
 /// Of many, a pattern may have found some that nobody had in mind: a FIFO among them is not waited for.
 fn purpose(settings: &RewriteSettings, count: usize) -> Purpose {
-    if matches!(settings.output, Output::InPlace(_)) || count > 1 { Purpose::Replacing } else { Purpose::Reading }
+    if settings.output.is_in_place() || count > 1 { Purpose::Replacing } else { Purpose::Reading }
 }

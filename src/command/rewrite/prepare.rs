@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::fmt::Write as _;
 
 use super::super::diff::unified;
-use super::super::settings::{Output, RewriteSettings};
+use super::super::settings::{Output, RewriteSettings, Target};
 use super::super::{name_of, read_document};
 use super::summary::Standing;
 use super::{Rewrite, check_size, wanted};
@@ -59,7 +59,7 @@ pub(super) fn prepare(
     let standing = Standing::of(&document, &plan);
     let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin.remark(remark)).collect();
     let mut warning = None;
-    if let (Output::InPlace(suffix), true) = (&settings.output, changes) {
+    if let (Output::File(Target::InPlace(suffix)), true) = (&settings.output, changes) {
         if settings.dry_run {
             file::preflight(&original, suffix.as_ref()).map_err(|error| vec![Diagnostic::of_file(&error)])?;
         } else if document.is_generated {
@@ -71,8 +71,8 @@ pub(super) fn prepare(
         (Output::Diff, None) => String::new(),
         _ if settings.dry_run => steps(&name_of(input), &document, &plan),
         (_, Some(edited)) => edited,
-        (Output::InPlace(_), None) => String::new(),
-        (Output::Stdout | Output::File(_), None) => document.text,
+        (Output::File(Target::InPlace(_)), None) => String::new(),
+        (Output::Stdout | Output::File(Target::Other(_)), None) => document.text,
     };
     let product = (!text.is_empty()).then(|| Box::new(Product { original, text, warning }));
     Ok(Prepared { standing, remarks, product })
@@ -80,13 +80,12 @@ pub(super) fn prepare(
 
 /// What would be done, a line for each device.
 fn steps(name: &str, document: &Document, plan: &Plan) -> String {
-    let mut decisions = plan.decisions.iter().filter(|decision| !decision.steps.is_empty()).peekable();
     let mut text = String::new();
-    if decisions.peek().is_none() {
+    if plan.decisions.is_empty() {
         return text;
     }
     let origin = Origin::new(name, &document.text);
-    for decision in decisions {
+    for decision in &plan.decisions {
         let steps: Vec<_> = decision.steps.iter().map(|step| escape::message(&step.to_string())).collect();
         let device = decision.uuid.as_ref().map(|uuid| format!("mdev {}: ", escape(uuid))).unwrap_or_default();
         let _ = writeln!(text, "{name}:{}: {device}{}", origin.place(decision.span), steps.join(", "));

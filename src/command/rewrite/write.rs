@@ -1,7 +1,7 @@
 //! Writing what was prepared: all of it beside the files first, then each in its place.
 
 use super::super::progress::Progress;
-use super::super::settings::{Output, RewriteSettings};
+use super::super::settings::{RewriteSettings, Target};
 use super::super::{Failure, Streams};
 use super::Rewrite;
 use super::prepare::{Prepared, Product};
@@ -23,6 +23,7 @@ pub(super) struct Written {
 
 /// Writes what changes, and says of each file that it did.
 pub(super) fn write(
+    target: &Target,
     settings: &RewriteSettings,
     rewrite: &Rewrite<'_>,
     prepared: &[Prepared],
@@ -33,12 +34,11 @@ pub(super) fn write(
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot catch signals: {error}"))))?;
     let batch = Batch::new(&interrupt).with_jobs(settings.jobs);
-    let is_in_place = matches!(settings.output, Output::InPlace(_));
     let products: Vec<_> = prepared.iter().filter_map(|document| document.product.as_deref()).collect();
 
     progress.begin("writing", products.len());
     let results = parallel::map(&products, Threads::for_each(settings.jobs), |product| {
-        let staged = stage(&settings.output, product, &batch);
+        let staged = stage(target, product, &batch);
         progress.step();
         staged
     });
@@ -66,7 +66,7 @@ pub(super) fn write(
             .map(Diagnostic::of_file_warning)
             .for_each(|warning| streams.warn(settings.verbosity, &warning));
     });
-    if is_in_place {
+    if matches!(target, Target::InPlace(_)) {
         progress.pause(|| replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite))));
     }
     // A signal is told by the exit status; what else went wrong is told all the same.
@@ -77,12 +77,11 @@ pub(super) fn write(
 }
 
 /// Writes a document beside the file that it is for.
-fn stage(output: &Output, product: &Product, batch: &Batch<'_>) -> Result<Staged, FileError> {
+fn stage(target: &Target, product: &Product, batch: &Batch<'_>) -> Result<Staged, FileError> {
     let new = product.text.as_bytes();
-    match output {
-        Output::File(path) => batch.stage_output(path, new),
-        Output::InPlace(suffix) => batch.stage(&product.original, new, suffix.as_ref()),
-        Output::Stdout | Output::Diff => unreachable!("neither is written to a file"),
+    match target {
+        Target::InPlace(suffix) => batch.stage(&product.original, new, suffix.as_ref()),
+        Target::Other(path) => batch.stage_output(path, new),
     }
 }
 
