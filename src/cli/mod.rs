@@ -151,10 +151,11 @@ fn is_called_as_hook(arguments: &[OsString]) -> bool {
     subcommand == "hook" && !asks_for_help
 }
 
-/// A call as a hook whose command line is wrong: one that is judged wherever an operation that is judged stands in it.
+/// Returns the settings for a hook call whose command line is wrong. A guest with mediated devices is refused if an operation
+/// that is judged appears anywhere in it.
 fn misused_hook(error: &clap::Error, arguments: &[OsString], environment: &Environment) -> Settings {
     let words: Vec<_> = arguments.iter().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
-    let misuse = Some(in_one_line(error));
+    let misuse = check_hook_options(options_of_hook(&words)).err().unwrap_or_else(|| in_one_line(error));
     let called = |guest: &str, operation: &str, suboperation: &str| HookSettings {
         sysfs: PathBuf::new(),
         require: false,
@@ -164,13 +165,19 @@ fn misused_hook(error: &clap::Error, arguments: &[OsString], environment: &Envir
         syslog: environment.syslog(),
         guest: guest.to_owned(),
         operation: (operation.to_owned(), suboperation.to_owned()),
-        misuse: misuse.clone(),
+        misuse: Some(misuse.clone()),
     };
     let mut calls = words.windows(3).map(|words| called(&words[0], &words[1], &words[2]));
     Settings::Hook(calls.find(HookSettings::is_judged).unwrap_or_else(|| called("", "", "")))
 }
 
-/// What is wrong with a command line, without the usage.
+/// Returns the words of a hook call that come before `--`, or if there is none, before libvirt's four arguments.
+fn options_of_hook(words: &[String]) -> &[String] {
+    let end = words.iter().position(|word| word == "--").unwrap_or_else(|| words.len().saturating_sub(4));
+    &words[..end]
+}
+
+/// Returns what is wrong with a command line, without the usage.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -179,9 +186,10 @@ fn in_one_line(error: &clap::Error) -> String {
     said.join(" ")
 }
 
-/// Says what is wrong with options of `hook`.
+/// Returns an error if `options` are not options of `hook`.
+///
+/// In a call, clap takes a misspelled option for the guest's name, which may begin with a dash, and complains about a later word.
 fn check_hook_options(options: &[String]) -> Result<(), String> {
-    // As libvirt calls it, a misspelled option passes for the guest's name, which may begin with a dash.
     let hook = HookArgs::augment_args(Command::new("hook")).disable_help_flag(true);
     let mut hook = hook.mut_args(|argument| argument.required(false).allow_hyphen_values(false));
     let call = std::iter::once("hook").chain(options.iter().map(String::as_str));

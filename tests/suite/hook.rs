@@ -161,6 +161,27 @@ fn wrong_arguments_pass_where_nothing_is_judged_and_are_refused_where_it_is_and_
 }
 
 #[test]
+fn the_option_that_is_wrong_is_named() {
+    let scratch = Scratch::new();
+    for (words, error) in [
+        ("--requre -- vm migrate begin -", "unexpected argument '--requre' found"),
+        ("--requre vm migrate begin -", "unexpected argument '--requre' found"),
+        ("--check-start --requre -- vm prepare begin -", "unexpected argument '--requre' found"),
+        ("--requre -- --require migrate begin -", "unexpected argument '--requre' found"),
+        ("-x -- vm restore begin -", "unexpected argument '-x' found"),
+        ("require -- vm migrate begin -", "'require' is not an option"),
+        ("--require=yes -- vm migrate begin -", "unexpected value 'yes' for '--require' found; no more were expected"),
+        ("--sysfs -- vm migrate begin -", "a value is required for '--sysfs <DIR>' but none was supplied"),
+        ("-- vm migrate begin", "the following required arguments were not provided: <EXTRA>"),
+        ("-- vm migrate begin - more", "unexpected argument 'more' found"),
+    ] {
+        let finished = virt_mdev(&scratch).args(words).stdin(filled(1)).status(1).stderr_any().check();
+        let told = finished.stderr_text();
+        assert!(told.ends_with(&format!(": cannot judge it: {error}\n")), "{words}: {told}");
+    }
+}
+
+#[test]
 fn a_guest_may_have_any_name() {
     let scratch = Scratch::new();
     for name in
