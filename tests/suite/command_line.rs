@@ -80,6 +80,25 @@ fn a_suffix_glued_to_the_short_option_is_told_the_right_form() {
 }
 
 #[test]
+fn a_suffix_that_is_a_separate_word_is_told_the_right_form_and_nothing_is_rewritten() {
+    let scratch = Scratch::with("vm.xml", filled(1));
+    let hint = "help: a suffix for backups follows an equals sign: -i=.bak\n";
+    for command in ["fill", "strip"] {
+        for words in ["-i .bak vm.xml", "-k -i .bak vm.xml", "-i .bak", "--in-place .bak vm.xml"] {
+            scratch.virt_mdev([command]).args(words).status(2).stderr_has(".bak").stderr_has(hint).check();
+        }
+        for words in ["-i bak vm.xml", "-i ./.bak vm.xml", "-i .*.bak vm.xml", "-n .bak vm.xml", "-i=.old .bak vm.xml"]
+        {
+            let sysfs = host_a();
+            let run = scratch.virt_mdev([command]).env("VIRT_MDEV_SYSFS", sysfs).args(words);
+            run.status(2).stderr_has("bak").stderr_lacks("equals sign").check();
+        }
+    }
+    let scratch = Scratch::with(".bak", filled(1));
+    scratch.virt_mdev(["strip", "-i", ".bak"]).leaves(".bak", bare(1)).stderr_any().check();
+}
+
+#[test]
 fn an_unknown_command_and_none_are_usage_errors() {
     Scratch::new().virt_mdev(["fll"]).status(2).stderr_has("fll").check();
     Scratch::new().virt_mdev(NONE).status(2).stderr_has("fill").check();

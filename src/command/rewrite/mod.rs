@@ -4,14 +4,18 @@ mod prepare;
 mod summary;
 mod write;
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
 use super::progress::Progress;
 use super::settings::{Output, RewriteSettings, Target, Verbosity};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
 use crate::domain::{Document, MAX_BYTES};
-use crate::file::{Input, Purpose};
+use crate::file::{FileError, Input, Purpose};
 use crate::parallel::{self, Threads};
 use crate::plan::{Fault, Plan, Remark};
-use crate::report::{Diagnostic, Origin};
+use crate::report::{Diagnostic, Origin, escape};
 use prepare::prepare;
 use summary::Summary;
 use write::write;
@@ -140,10 +144,30 @@ fn wanted(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Rem
 
 /// The inputs that are meant; what is wrong with others is only handed on where each stands for itself.
 fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
+    if let Some(error) = separate_suffix(settings) {
+        return Err(Failure::of(error));
+    }
     let (inputs, faults) =
         if settings.keep_going { expand_each(&settings.inputs) } else { (expand(&settings.inputs)?, Vec::new()) };
     let takes_many = matches!(settings.output, Output::File(Target::InPlace(_)) | Output::Diff) || settings.dry_run;
     if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, faults)) }
+}
+
+/// Returns an error if a suffix for backups was given as a word of its own, as some versions of sed take it.
+///
+/// No file is rewritten then, not even with `--keep-going`: it would have no backup.
+fn separate_suffix(settings: &RewriteSettings) -> Option<Diagnostic> {
+    if !matches!(settings.output, Output::File(Target::InPlace(None))) {
+        return None;
+    }
+    let is_suffix = |argument: &&OsString| {
+        let bytes = argument.as_bytes();
+        let is_name = bytes.starts_with(b".") && !bytes.iter().any(|byte| b"/*?[".contains(byte));
+        is_name && Path::new(argument).symlink_metadata().is_err()
+    };
+    let path = settings.inputs.arguments.iter().find(is_suffix).map(PathBuf::from)?;
+    let help = format!("a suffix for backups follows an equals sign: -i={}", escape::shell_word(&path.to_string_lossy()));
+    Some(Diagnostic::of(&FileError::NotFound { path }).help(help))
 }
 
 fn too_many(count: usize) -> Failure {
