@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
 use super::{Environment, usage_error};
 use crate::command::settings::{
-    CheckFormat, CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, FillSettings, HookSettings, Inputs,
+    CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, DryRun, FillSettings, Format, HookSettings, Inputs,
     Output, RewriteSettings, Settings, StripSettings, Target, Verbosity,
 };
 use crate::file::Suffix;
@@ -90,6 +90,10 @@ pub(super) struct RewriteArgs {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
+    /// With --dry-run, print JSON, for programs
+    #[arg(long, requires = "dry_run", conflicts_with = "diff")]
+    json: bool,
+
     /// Go on with the other files when one fails; the exit status is still 2
     #[arg(short, long)]
     keep_going: bool,
@@ -129,7 +133,7 @@ impl RewriteArgs {
         Ok(RewriteSettings {
             inputs: Inputs::new(self.files),
             output,
-            dry_run: self.dry_run,
+            dry_run: self.dry_run.then_some(if self.json { DryRun::Json } else { DryRun::Lines }),
             keep_going: self.keep_going,
             jobs: self.jobs,
             verbosity,
@@ -203,15 +207,19 @@ pub(super) struct CompareArgs {
     #[arg(value_name = "DESTINATION", value_hint = ValueHint::FilePath)]
     destination: OsString,
 
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+
     /// Print nothing but errors; the exit status is the answer
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
 }
 
 impl CompareArgs {
     pub(super) fn settings(self) -> Settings {
-        let verbosity = if self.quiet { Verbosity::Quiet } else { Verbosity::Normal };
-        Settings::Compare(CompareSettings { source: self.source, destination: self.destination, verbosity })
+        let format = format(self.json, self.quiet);
+        Settings::Compare(CompareSettings { source: self.source, destination: self.destination, format })
     }
 }
 
@@ -244,18 +252,21 @@ pub(super) struct CheckArgs {
 
 impl CheckArgs {
     pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Settings {
-        let format = match (self.json, self.quiet) {
-            (true, _) => CheckFormat::Json,
-            (false, true) => CheckFormat::Status,
-            (false, false) => CheckFormat::Table,
-        };
         Settings::Check(CheckSettings {
             inputs: Inputs::new(self.files),
             sysfs: sysfs_dir(self.sysfs, sysfs),
             pairing: pairing(self.follow_guest_address),
             keep_going: self.keep_going,
-            format,
+            format: format(self.json, self.quiet),
         })
+    }
+}
+
+fn format(json: bool, quiet: bool) -> Format {
+    match (json, quiet) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Status,
+        (false, false) => Format::Text,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::settings::{CheckFormat, CheckSettings};
+use super::json::{self, Entry, Parts};
+use super::settings::{CheckSettings, Format};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document};
-use crate::device::{DeviceAddress, Identity, Part};
-use crate::domain::{Document, Record, Written};
+use crate::device::DeviceAddress;
+use crate::domain::{Document, Record};
 use crate::file::{Input, Purpose};
 use crate::host::HostSource;
 use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, Verdict, check};
@@ -34,32 +35,6 @@ struct Row {
     reason: Option<String>,
 }
 
-/// A document that could not be judged, as JSON.
-#[derive(Serialize)]
-struct Unjudged {
-    file: String,
-    error: Vec<String>,
-}
-
-/// What `check --json` prints for a device or a document.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Entry {
-    Row(Box<Row>),
-    Unjudged(Unjudged),
-}
-
-/// An identity by the names of its elements.
-#[derive(Default, Serialize)]
-struct Parts {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vendorid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    productid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mdevtype: Option<String>,
-}
-
 pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     let host = open_host(&settings.sysfs)?;
     let (inputs, mut faults) = match settings.keep_going {
@@ -69,23 +44,22 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
     let mut entries = Vec::new();
     for input in &inputs {
         match judge(input, &host, settings, streams) {
-            Ok(rows) => entries.extend(rows.into_iter().map(Box::new).map(Entry::Row)),
+            Ok(rows) => entries.extend(rows.into_iter().map(Entry::Found)),
             Err(found) => {
-                let error = found.iter().map(|fault| fault.message.clone()).collect();
-                entries.push(Entry::Unjudged(Unjudged { file: name_of(input), error }));
+                entries.push(Entry::failed(name_of(input), &found));
                 faults.extend(found);
             }
         }
     }
     match settings.format {
-        CheckFormat::Table => streams.print(&table(&entries, inputs.len() > 1))?,
-        CheckFormat::Json => streams.print(&json(&entries)?)?,
-        CheckFormat::Status => {}
+        Format::Text => streams.print(&table(&entries, inputs.len() > 1))?,
+        Format::Json => streams.print(&json::array(&entries)?)?,
+        Format::Status => {}
     }
     if !faults.is_empty() {
         return Err(Failure::Told(faults));
     }
-    let is_same = |entry: &Entry| matches!(entry, Entry::Row(row) if row.verdict == Verdict::Same.name());
+    let is_same = |entry: &Entry<Row>| matches!(entry, Entry::Found(row) if row.verdict == Verdict::Same.name());
     Ok(if entries.iter().all(is_same) { Outcome::Done } else { Outcome::Differs })
 }
 
@@ -101,7 +75,7 @@ fn judge(
     let Comparison { devices, orphans } = check(&document, &host.ask(document.devices()), settings.pairing)
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     let is_replaced = |orphan: &&Orphan<'_>| matches!(orphan.place, OrphanPlace::Pci(_));
-    if settings.format != CheckFormat::Status {
+    if settings.format != Format::Status {
         let stale = orphans
             .iter()
             .filter(|orphan| !is_replaced(orphan))
@@ -180,57 +154,23 @@ fn reason(checked: &Checked<'_>) -> Option<String> {
     Some(format!("recorded for {}", made_for(record)))
 }
 
-impl From<&Written> for Parts {
-    fn from(written: &Written) -> Self {
-        let text = |part| written.get(part).map(|part| part.text.clone());
-        Self { vendorid: text(Part::Vendor), productid: text(Part::Product), mdevtype: text(Part::MdevType) }
+/// Returns the cell of the table for an identity; a dash replaces what is missing.
+fn cell(Parts { vendorid, productid, mdevtype }: &Parts) -> String {
+    let parts = [vendorid, productid, mdevtype];
+    if parts.iter().all(|part| part.is_none()) {
+        return "-".to_owned();
     }
-}
-
-impl From<&Identity> for Parts {
-    fn from(identity: &Identity) -> Self {
-        let value = |part| Some(identity.value(part));
-        Self { vendorid: value(Part::Vendor), productid: value(Part::Product), mdevtype: value(Part::MdevType) }
-    }
-}
-
-impl Parts {
-    /// Returns the cell of the table; a dash stands for what is missing.
-    fn cell(&self) -> String {
-        let parts = [&self.vendorid, &self.productid, &self.mdevtype];
-        if parts.iter().all(|part| part.is_none()) {
-            return "-".to_owned();
-        }
-        parts.map(|part| part.as_deref().map_or_else(|| "-".to_owned(), escape::short)).join(" ")
-    }
-}
-
-fn json(entries: &[Entry]) -> Result<String, Failure> {
-    serde_json::to_string_pretty(entries)
-        .map(|text| without_controls(&text) + "\n")
-        .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
-}
-
-/// JSON allows U+007F to U+009F unescaped, and a terminal obeys them.
-fn without_controls(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    for character in json.chars() {
-        match character {
-            '\u{7f}'..='\u{9f}' => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
-            plain => shown.push(plain),
-        }
-    }
-    shown
+    parts.map(|part| part.as_deref().map_or_else(|| "-".to_owned(), escape::short)).join(" ")
 }
 
 /// Returns a table for people, or nothing if there is no device. Columns that are empty in every row are left out, except those that
 /// every device has.
-fn table(entries: &[Entry], has_files: bool) -> String {
+fn table(entries: &[Entry<Row>], has_files: bool) -> String {
     let rows: Vec<_> = entries
         .iter()
         .filter_map(|entry| match entry {
-            Entry::Row(row) => Some(&**row),
-            Entry::Unjudged(_) => None,
+            Entry::Found(row) => Some(row),
+            Entry::Failed(_) => None,
         })
         .collect();
     if rows.is_empty() {
@@ -245,8 +185,8 @@ fn table(entries: &[Entry], has_files: bool) -> String {
             domain,
             escape::short(&row.uuid),
             row.verdict.to_owned(),
-            row.recorded.cell(),
-            row.found.cell(),
+            cell(&row.recorded),
+            cell(&row.found),
             reason,
         ]
     });

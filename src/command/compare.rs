@@ -1,6 +1,9 @@
 //! `compare`: two domains, as a migration between them would.
 
-use super::settings::{CompareSettings, Inputs, Verbosity};
+use serde::Serialize;
+
+use super::json;
+use super::settings::{CompareSettings, Format, Inputs};
 use super::{Failure, Outcome, Streams, expand, name_of, read_document};
 use crate::domain::Document;
 use crate::file::Purpose;
@@ -22,11 +25,20 @@ pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Resu
         });
         Failure::Told(told.collect())
     })?;
-    if settings.verbosity != Verbosity::Quiet {
-        let lines = differences.iter().map(|difference| line(difference, &source_origin, &destination_origin));
-        streams.print(&lines.collect::<String>())?;
+    let differences = differences.iter();
+    let is_same = differences.len() == 0;
+    match settings.format {
+        Format::Text => {
+            let lines = differences.map(|difference| line(difference, &source_origin, &destination_origin));
+            streams.print(&lines.collect::<String>())?;
+        }
+        Format::Json => {
+            let objects = differences.map(|difference| Object::of(difference, &source_origin, &destination_origin));
+            streams.print(&json::array(&objects.collect::<Vec<_>>())?)?;
+        }
+        Format::Status => {}
     }
-    Ok(if differences.is_empty() { Outcome::Done } else { Outcome::Differs })
+    Ok(if is_same { Outcome::Done } else { Outcome::Differs })
 }
 
 fn read(argument: &std::ffi::OsString) -> Result<(String, Document), Failure> {
@@ -57,4 +69,61 @@ fn line(difference: &Difference, source: &Origin<'_>, destination: &Origin<'_>) 
         }
     };
     format!("{subject}: source has {source}, destination has {destination}\n")
+}
+
+/// A difference as JSON.
+#[derive(Serialize)]
+struct Object {
+    /// The number of the hostdev; `None` if it is the number of hostdevs that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordinal: Option<usize>,
+    what: &'static str,
+    source: SideObject,
+    destination: SideObject,
+}
+
+/// One side of a difference as JSON.
+#[derive(Serialize)]
+struct SideObject {
+    value: Option<String>,
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+}
+
+impl Object {
+    fn of(difference: &Difference, source: &Origin<'_>, destination: &Origin<'_>) -> Self {
+        match difference {
+            Difference::Number { source: one, destination: other } => Self {
+                ordinal: None,
+                what: "number",
+                source: SideObject::of_number(*one, source),
+                destination: SideObject::of_number(*other, destination),
+            },
+            Difference::Hostdev { ordinal, what, source: one, destination: other } => Self {
+                ordinal: Some(*ordinal),
+                what: what.name(),
+                source: SideObject::of(one, source),
+                destination: SideObject::of(other, destination),
+            },
+        }
+    }
+}
+
+impl SideObject {
+    fn of_number(number: usize, origin: &Origin<'_>) -> Self {
+        Self { value: Some(number.to_string()), file: origin.name().to_owned(), line: None, column: None }
+    }
+
+    fn of(side: &Side, origin: &Origin<'_>) -> Self {
+        let place = origin.place(side.span);
+        Self {
+            value: side.value.clone(),
+            file: origin.name().to_owned(),
+            line: Some(place.line),
+            column: Some(place.column),
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod fill;
 mod hook;
+mod json;
 mod progress;
 mod rewrite;
 pub mod settings;

@@ -86,14 +86,23 @@ pub struct RewriteSettings {
     pub inputs: Inputs,
     /// Where they go.
     pub output: Output,
-    /// Whether only to say what would change.
-    pub dry_run: bool,
+    /// How to print what would change, if nothing is to be written.
+    pub dry_run: Option<DryRun>,
     /// Whether each document stands for itself; else one that fails keeps all from being written.
     pub keep_going: bool,
     /// How many are worked on at once; as many as there are processors where it is not said.
     pub jobs: Option<NonZeroUsize>,
     /// How much is said.
     pub verbosity: Verbosity,
+}
+
+/// How `--dry-run` prints what would change. With `--diff` the difference is printed instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    /// Lines for people.
+    Lines,
+    /// JSON for programs.
+    Json,
 }
 
 /// What `fill` is told.
@@ -125,8 +134,8 @@ pub struct CompareSettings {
     pub source: OsString,
     /// The domain where it is to run.
     pub destination: OsString,
-    /// Whether differences are printed.
-    pub verbosity: Verbosity,
+    /// How differences are printed.
+    pub format: Format,
 }
 
 /// What `check` is told.
@@ -141,14 +150,14 @@ pub struct CheckSettings {
     /// Whether files that cannot be found are skipped.
     pub keep_going: bool,
     /// How the verdicts are printed.
-    pub format: CheckFormat,
+    pub format: Format,
 }
 
-/// How a judgement is told.
+/// How the results of `check` and `compare` are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckFormat {
-    /// A table for people.
-    Table,
+pub enum Format {
+    /// A table or lines for people.
+    Text,
     /// JSON for programs.
     Json,
     /// The exit status alone.

@@ -75,8 +75,11 @@ pub fn identities(
 
 fn run<'a>(document: &'a Document, host: &'a Host, policy: &'a Policy) -> Result<Filling<'a>, Vec<Fault>> {
     let mut filling =
-        Filling { document, host, policy, plan: Plan::default(), records: Vec::new(), faults: Vec::new() };
-    document.domains.iter().for_each(|domain| filling.fill_domain(domain));
+        Filling { document, host, policy, domain: 0, plan: Plan::default(), records: Vec::new(), faults: Vec::new() };
+    for (number, domain) in document.domains.iter().enumerate() {
+        filling.domain = number;
+        filling.fill_domain(domain);
+    }
     filling.plan.decisions.sort_by_key(|decision| decision.span);
     filling.plan.remarks.sort_by_key(|remark| remark.span);
     filling.faults.sort_by_key(|fault| fault.span);
@@ -87,6 +90,8 @@ struct Filling<'a> {
     document: &'a Document,
     host: &'a Host,
     policy: &'a Policy,
+    /// The index of the domain that is being filled.
+    domain: usize,
     plan: Plan,
     /// For each domain the records that it has afterwards, without a prefix.
     records: Vec<Vec<NewElement>>,
@@ -435,12 +440,12 @@ impl<'a> Filling<'a> {
 
     fn decide(&mut self, source: &Source, steps: Vec<Step>) {
         let uuid = Some(source.uuid.text.clone());
-        self.plan.decisions.push(Decision { uuid, span: source.uuid.name, steps });
+        self.plan.decisions.push(Decision { domain: self.domain, uuid, span: source.uuid.name, steps });
     }
 
     fn decide_about_record(&mut self, record: &Record, steps: Vec<Step>) {
         let uuid = record.uuid.as_ref().map(|attribute| attribute.text.clone());
-        self.plan.decisions.push(Decision { uuid, span: record.element.start_tag, steps });
+        self.plan.decisions.push(Decision { domain: self.domain, uuid, span: record.element.start_tag, steps });
     }
 
     fn edit(&mut self, holder: &Holder, edits: Vec<Edit>) {

@@ -72,6 +72,8 @@ pub struct Plan {
 /// What changes for one hostdev, or for records that belong to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
+    /// The index of its domain in the document.
+    pub domain: usize,
     /// The UUID, as the document spells it; nothing where there is none.
     pub uuid: Option<String>,
     /// Where: the address's UUID, or what comes nearest to it.

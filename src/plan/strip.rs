@@ -13,8 +13,9 @@ use crate::text::Span;
 /// # Errors
 /// All that keeps it from being done, in the order of the places.
 pub fn strip(document: &Document, from: Places) -> Result<Plan, Vec<Fault>> {
-    let mut stripping = Stripping { document, plan: Plan::default(), faults: Vec::new() };
-    for domain in &document.domains {
+    let mut stripping = Stripping { document, domain: 0, plan: Plan::default(), faults: Vec::new() };
+    for (number, domain) in document.domains.iter().enumerate() {
+        stripping.domain = number;
         if from.include(Place::Source) {
             domain.hostdevs.iter().for_each(|hostdev| stripping.strip_hostdev(hostdev));
         }
@@ -30,6 +31,8 @@ pub fn strip(document: &Document, from: Places) -> Result<Plan, Vec<Fault>> {
 
 struct Stripping<'a> {
     document: &'a Document,
+    /// The index of the domain that is being stripped.
+    domain: usize,
     plan: Plan,
     faults: Vec<Fault>,
 }
@@ -60,7 +63,7 @@ impl Stripping<'_> {
         }
         if !steps.is_empty() {
             let uuid = Some(source.uuid.text.clone());
-            self.plan.decisions.push(Decision { uuid, span: source.uuid.name, steps });
+            self.plan.decisions.push(Decision { domain: self.domain, uuid, span: source.uuid.name, steps });
         }
     }
 
@@ -83,7 +86,12 @@ impl Stripping<'_> {
                 .for_each(|element| self.remove(&identities.metadata, element.span, element.index)),
         }
         let span = identities.element.start_tag;
-        self.plan.decisions.push(Decision { uuid: None, span, steps: vec![Step::RemoveIdentities] });
+        self.plan.decisions.push(Decision {
+            domain: self.domain,
+            uuid: None,
+            span,
+            steps: vec![Step::RemoveIdentities],
+        });
     }
 
     fn remove(&mut self, holder: &Holder, element: Span, index: usize) {

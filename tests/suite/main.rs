@@ -24,6 +24,7 @@ mod hook;
 mod hook_script;
 mod install;
 mod invariants;
+mod json;
 mod libvirt_files;
 mod man_pages;
 mod metadata;

@@ -7,6 +7,7 @@ mod facts;
 mod findings;
 mod script;
 
+use super::json;
 use super::settings::{DoctorFormat, DoctorSettings};
 use super::{Failure, Outcome, Streams};
 use crate::report::{Diagnostic, escape};
@@ -25,7 +26,7 @@ pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Resul
     }
     streams.print(&match settings.format {
         DoctorFormat::Lines => lines(&findings),
-        DoctorFormat::Json => json(&findings)?,
+        DoctorFormat::Json => json::array(&findings)?,
     })?;
     let is_error = |finding: &Finding| finding.level == Level::Error;
     Ok(if findings.iter().any(is_error) { Outcome::Differs } else { Outcome::Done })
@@ -38,10 +39,4 @@ fn lines(findings: &[Finding]) -> String {
         remedy.iter().fold(line, |line, remedy| format!("{line}{:19}-> {remedy}\n", ""))
     };
     findings.iter().map(line).collect()
-}
-
-fn json(findings: &[Finding]) -> Result<String, Failure> {
-    serde_json::to_string_pretty(findings)
-        .map(|text| text + "\n")
-        .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
 }

@@ -1,5 +1,6 @@
 //! Rewriting documents: all are read, planned and proven before the first is written.
 
+mod changes;
 mod prepare;
 mod summary;
 mod write;
@@ -8,8 +9,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::json::{self, Entry};
 use super::progress::Progress;
-use super::settings::{Output, RewriteSettings, Target, Verbosity};
+use super::settings::{DryRun, Output, RewriteSettings, Target, Verbosity};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
 use crate::domain::{Document, MAX_BYTES};
 use crate::file::{FileError, Input, Purpose};
@@ -61,14 +63,20 @@ pub(super) fn rewrite(
     summary.fail(unfound.len());
     let mut faults = unfound;
     let mut prepared = Vec::with_capacity(results.len());
-    for result in results {
+    let mut entries = Vec::new();
+    let is_json = settings.dry_run == Some(DryRun::Json);
+    for (input, result) in inputs.iter().zip(results) {
         match result {
-            Ok(document) => {
+            Ok(mut document) => {
                 summary.count(document.standing);
+                entries.extend(document.changes.drain(..).map(Entry::Found));
                 prepared.push(document);
             }
             Err(found) => {
                 summary.fail(1);
+                if is_json {
+                    entries.push(Entry::failed(name_of(input), &found));
+                }
                 faults.extend(found);
             }
         }
@@ -77,9 +85,11 @@ pub(super) fn rewrite(
     progress.pause(|| streams.tell_all(remarks));
 
     let mut signal = None;
-    if faults.is_empty() || settings.keep_going {
+    if is_json {
+        progress.pause(|| streams.print(&json::array(&entries)?))?;
+    } else if faults.is_empty() || settings.keep_going {
         match &settings.output {
-            Output::File(target) if !settings.dry_run => {
+            Output::File(target) if settings.dry_run.is_none() => {
                 let written = write(target, settings, rewrite, &prepared, &progress, streams)?;
                 summary.write(written.replaced, written.failed);
                 faults.extend(written.faults);
@@ -93,7 +103,7 @@ pub(super) fn rewrite(
     }
     drop(progress);
     let has_faults = !faults.is_empty();
-    let is_told = settings.output.is_in_place() && !settings.dry_run && !is_one;
+    let is_told = settings.output.is_in_place() && settings.dry_run.is_none() && !is_one;
     if is_told {
         // Behind all that went wrong, since it is what stays on the screen.
         streams.tell_all(faults.drain(..));
@@ -103,7 +113,7 @@ pub(super) fn rewrite(
         Some(signal) => Err(Failure::Interrupted(signal, faults)),
         None if !faults.is_empty() => Err(Failure::Told(faults)),
         None if has_faults => Err(Failure::AlreadyTold),
-        None if settings.dry_run && summary.changes() => Ok(Outcome::Differs),
+        None if settings.dry_run.is_some() && summary.changes() => Ok(Outcome::Differs),
         None => Ok(Outcome::Done),
     }
 }
@@ -149,7 +159,8 @@ fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), F
     }
     let (inputs, faults) =
         if settings.keep_going { expand_each(&settings.inputs) } else { (expand(&settings.inputs)?, Vec::new()) };
-    let takes_many = matches!(settings.output, Output::File(Target::InPlace(_)) | Output::Diff) || settings.dry_run;
+    let takes_many =
+        matches!(settings.output, Output::File(Target::InPlace(_)) | Output::Diff) || settings.dry_run.is_some();
     if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, faults)) }
 }
 
@@ -166,7 +177,8 @@ fn separate_suffix(settings: &RewriteSettings) -> Option<Diagnostic> {
         is_name && Path::new(argument).symlink_metadata().is_err()
     };
     let path = settings.inputs.arguments.iter().find(is_suffix).map(PathBuf::from)?;
-    let help = format!("a suffix for backups follows an equals sign: -i={}", escape::shell_word(&path.to_string_lossy()));
+    let help =
+        format!("a suffix for backups follows an equals sign: -i={}", escape::shell_word(&path.to_string_lossy()));
     Some(Diagnostic::of(&FileError::NotFound { path }).help(help))
 }
 

@@ -4,8 +4,9 @@ use std::cell::LazyCell;
 use std::fmt::Write as _;
 
 use super::super::diff::unified;
-use super::super::settings::{Output, RewriteSettings, Target};
+use super::super::settings::{DryRun, Output, RewriteSettings, Target};
 use super::super::{name_of, read_document};
+use super::changes::{Change, changes};
 use super::summary::Standing;
 use super::{Rewrite, check_size, wanted};
 use crate::domain::Document;
@@ -24,6 +25,8 @@ pub(super) struct Prepared {
     /// Nothing where there is nothing to write or to print, as of a file that is rewritten in place and stays as it is. In a
     /// box, since that is what most of ten thousand come to.
     pub product: Option<Box<Product>>,
+    /// What `--dry-run --json` prints.
+    pub changes: Vec<Change>,
 }
 
 /// What comes of a document.
@@ -50,32 +53,37 @@ pub(super) fn prepare(
     let origin = LazyCell::new(|| Origin::new(name_of(input), &document.text));
     let plan = (rewrite.planner)(&document)
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
-    let changes = !plan.edits.is_empty();
+    let has_edits = !plan.edits.is_empty();
     check_size(&name_of(input), plan.edits.edited_len(&document.text)).map_err(|error| vec![error])?;
-    let edited = changes.then(|| plan.edits.apply(&document.text));
+    let edited = has_edits.then(|| plan.edits.apply(&document.text));
     if let Some(edited) = &edited {
         prove(&document.text, &plan.edits, edited).map_err(|error| vec![origin.unproven(&error)])?;
     }
     let standing = Standing::of(&document, &plan);
     let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin.remark(remark)).collect();
     let mut warning = None;
-    if let (Output::File(Target::InPlace(suffix)), true) = (&settings.output, changes) {
-        if settings.dry_run {
+    if let (Output::File(Target::InPlace(suffix)), true) = (&settings.output, has_edits) {
+        if settings.dry_run.is_some() {
             file::preflight(&original, suffix.as_ref()).map_err(|error| vec![Diagnostic::of_file(&error)])?;
         } else if document.is_generated {
             warning = Some(overwritten_by_libvirt(input, &document, rewrite));
         }
     }
-    let text = match (&settings.output, edited) {
-        (Output::Diff, Some(edited)) => unified(input, &document.text, &edited),
-        (Output::Diff, None) => String::new(),
-        _ if settings.dry_run => steps(&name_of(input), &document, &plan),
-        (_, Some(edited)) => edited,
-        (Output::File(Target::InPlace(_)), None) => String::new(),
-        (Output::Stdout | Output::File(Target::Other(_)), None) => document.text,
+    let mut objects = Vec::new();
+    let text = match (&settings.output, settings.dry_run, edited) {
+        (Output::Diff, _, Some(edited)) => unified(input, &document.text, &edited),
+        (Output::Diff, _, None) => String::new(),
+        (_, Some(DryRun::Lines), _) => steps(&name_of(input), &document, &plan),
+        (_, Some(DryRun::Json), _) => {
+            objects = changes(&document, &plan, &origin);
+            String::new()
+        }
+        (_, None, Some(edited)) => edited,
+        (Output::File(Target::InPlace(_)), None, None) => String::new(),
+        (Output::Stdout | Output::File(Target::Other(_)), None, None) => document.text,
     };
     let product = (!text.is_empty()).then(|| Box::new(Product { original, text, warning }));
-    Ok(Prepared { standing, remarks, product })
+    Ok(Prepared { standing, remarks, product, changes: objects })
 }
 
 /// What would be done, a line for each device.

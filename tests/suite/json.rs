@@ -1,0 +1,124 @@
+//! What `--json` prints; the expected texts are in `testdata/json`.
+
+use std::fs;
+
+use crate::support::guests::{
+    ABSENT, bare, domain, elements, filled, guest, hostdev, identity, record, recorded, uuid,
+};
+use crate::support::{Run, Scratch, testdata};
+
+const NONE: [&str; 0] = [];
+const GONE: &str = "a38a3f43-4be2-4046-897f-067c2f5e0999";
+
+/// Checks a run whose standard output is this file of `testdata/json`; with `UPDATE_EXPECT` set, rewrites the file.
+fn check(run: Run<'_>, name: &str) {
+    let path = testdata("json").join(name);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        return fs::write(path, run.faults().1.stdout).unwrap();
+    }
+    let expected = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    run.stdout(expected).check();
+}
+
+fn compare<'a>(scratch: &'a Scratch, source: &str, destination: &str) -> Run<'a> {
+    scratch.file("a.xml", source);
+    scratch.file("b.xml", destination);
+    scratch.virt_mdev(["compare", "--json", "a.xml", "b.xml"])
+}
+
+/// The same hostdev at a slot of the guest.
+fn at_slot(hostdev: &str, slot: u8) -> String {
+    hostdev.replace("    </hostdev>", &format!("      <address type='pci' slot='{slot:#04x}'/>\n    </hostdev>"))
+}
+
+/// A domain in which `fill` and `strip` have every kind of thing to do.
+fn mixed() -> String {
+    let first = record(&uuid(1), identity(2)).replace("'>", "' alias='ua-moved'>");
+    let renamed = record(ABSENT, identity(3)).replace("'>", "' guest='0000:00:0a.0'>");
+    let stale = record(GONE, identity(5));
+    let moved = "      <alias name='ua-moved'/>\n    </hostdev>";
+    let hostdevs = [
+        at_slot(&hostdev(&uuid(1), &elements(2)[2..]), 9),
+        at_slot(&hostdev(&uuid(3), &NONE), 10),
+        hostdev(&uuid(5), &NONE).replace("    </hostdev>", moved),
+    ];
+    recorded(&[first, renamed, stale].concat(), &hostdevs.concat())
+}
+
+#[test]
+fn compare_has_an_object_for_each_difference() {
+    let scratch = Scratch::new();
+    let lines = |device: usize, count: usize| hostdev(&uuid(device), &elements(device)[..count]);
+    let source = domain(&[lines(3, 3), lines(1, 2), lines(2, 3)].concat());
+    let ccw = lines(2, 3).replace("vfio-pci", "vfio-ccw");
+    let destination = domain(&[lines(4, 3), lines(1, 3), ccw, lines(5, 3)].concat());
+    check(compare(&scratch, &source, &destination).status(1), "compare.json");
+}
+
+#[test]
+fn compare_of_equal_domains_is_an_empty_array() {
+    let scratch = Scratch::new();
+    compare(&scratch, &filled(1), &filled(1)).stdout("[]\n").check();
+    compare(&scratch, &filled(1), "<domain>").status(2).stderr_has("b.xml:1:").check();
+    compare(&scratch, &filled(1), &filled(2)).arg("-q").status(2).stderr_has("'--json'").check();
+}
+
+#[test]
+fn fill_has_an_object_for_each_device_or_record_that_would_change() {
+    let scratch = Scratch::with("a.xml", bare(1));
+    scratch.file("b.xml", mixed());
+    scratch.file("c.xml", filled(2));
+    check(scratch.fill(["-n", "--json", "a.xml", "c.xml"]).status(1), "fill-source.json");
+    let run = scratch.fill(["-n", "--json", "--into", "both", "--on-conflict", "replace", "b.xml"]).status(1);
+    check(run.stderr_has("warning: "), "fill-both.json");
+    scratch.fill(["-n", "--json", "c.xml"]).stdout("[]\n").check();
+}
+
+#[test]
+fn strip_has_an_object_for_each_device_or_record_that_would_change() {
+    let scratch = Scratch::with("b.xml", mixed());
+    check(scratch.virt_mdev(["strip", "-n", "--json", "b.xml"]).status(1), "strip.json");
+    scratch.virt_mdev(["strip", "-n", "--json"]).stdin(bare(1)).stdout("[]\n").check();
+}
+
+#[test]
+fn both_domains_of_a_snapshot_are_named() {
+    let inactive = bare(2).replace("domain", "inactiveDomain").replace("<name>vm<", "<name>vm-before<");
+    let snapshot = format!("<domainsnapshot>\n{}{inactive}</domainsnapshot>", bare(1));
+    check(Scratch::new().fill(["-n", "--json"]).stdin(snapshot).status(1), "fill-snapshot.json");
+}
+
+#[test]
+fn a_file_that_fails_has_an_object_with_its_errors_and_hides_no_other() {
+    let scratch = Scratch::with("a.xml", bare(1));
+    scratch.file("b.xml", "<domain>");
+    scratch.file("c.xml", domain(&[hostdev(ABSENT, &NONE), hostdev("nonsense", &NONE)].concat()));
+    scratch.file("d.xml", bare(2));
+    for options in ["-n --json", "-n --json -k", "-n --json -i"] {
+        let run = scratch.fill(NONE).args(options).args("a.xml b.xml c.xml d.xml").status(2);
+        check(run.stderr_has("b.xml:1:").stderr_has(ABSENT), "fill-failed.json");
+    }
+    scratch.fill(["-n", "--json", "a.xml", "absent.xml"]).status(2).stderr_has("absent.xml").check();
+    let run = scratch.fill(["-n", "--json", "-k", "c.xml", "absent.xml"]).status(2).stderr_has("absent.xml");
+    run.stdout_has("\"c.xml\"").check();
+}
+
+#[test]
+fn json_of_fill_and_strip_needs_a_dry_run() {
+    let scratch = Scratch::with("a.xml", filled(1));
+    for command in ["fill", "strip"] {
+        scratch.virt_mdev([command, "--json", "a.xml"]).status(2).stderr_has("--dry-run").check();
+        scratch.virt_mdev([command, "-n", "--json", "--diff", "a.xml"]).status(2).stderr_has("--diff").check();
+    }
+    scratch.fill(["-n", "--json", "--metadata-only", "a.xml"]).status(2).stderr_has("--metadata-only").check();
+}
+
+#[test]
+fn control_characters_are_escaped() {
+    let evil = guest(&uuid(1), &["<mdevtype>a\u{9b}31mb</mdevtype>"]).replace("<name>vm<", "<name>v\u{85}m&#10;x<");
+    let scratch = Scratch::new();
+    let run = compare(&scratch, &filled(1), &evil).status(1);
+    run.stdout_has("a\\u009b31mb").check();
+    let run = scratch.fill(["-n", "--json", "--on-conflict", "replace"]).stdin(&evil).status(1);
+    run.stdout_has("v\\u0085m\\nx").stdout_has("a\\u009b31mb").check();
+}
