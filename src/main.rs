@@ -15,12 +15,12 @@ fn main() -> ExitCode {
     };
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let has_bar = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-    let colour = has_bar && !is_plain;
-    let mut streams = Streams { stdout: &mut Stdout::new(), stderr: &mut io::stderr(), colour, has_bar };
+    let color = has_bar && !is_plain;
+    let mut streams = Streams { stdout: &mut Stdout::new(), stderr: &mut io::stderr(), color, has_bar };
     match command::run(&settings, &mut streams) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),
-        Err(failure) => fail(&failure, colour),
+        Err(failure) => fail(&failure, color),
     }
 }
 
@@ -39,10 +39,10 @@ fn answer(asked: &clap::Error) -> ExitCode {
     ExitCode::from(asked.exit_code() as u8)
 }
 
-fn fail(failure: &Failure, colour: bool) -> ExitCode {
+fn fail(failure: &Failure, color: bool) -> ExitCode {
     for diagnostic in failure.diagnostics() {
         // Errors writing to stderr are ignored: there is nowhere else to report them.
-        let _ = io::stderr().write_all(diagnostic.render(colour).as_bytes());
+        let _ = io::stderr().write_all(diagnostic.render(color).as_bytes());
     }
     ExitCode::from(failure.exit_status())
 }

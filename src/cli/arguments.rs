@@ -1,4 +1,4 @@
-//! The options of each subcommand, and what they amount to.
+//! The options of each subcommand, and their conversion to settings.
 //!
 //! The doc comments of the options are the text of `--help`.
 
@@ -17,63 +17,66 @@ use crate::file::Suffix;
 use crate::plan::fill::{OnConflict, OnMissing, Policy};
 use crate::plan::{Pairing, Place, Places};
 
-pub(super) const ABOUT_FILL: &str = "Write down what each mediated device of a domain is";
+pub(super) const ABOUT_FILL: &str = "Record what each mediated device of a domain is";
 
 pub(super) const LONG_ABOUT_FILL: &str = "\
-Write down what each mediated device of a domain is.
+Record what each mediated device of a domain is.
 
-After the address of each hostdev of model vfio-pci it writes vendorid, productid and mdevtype; every other byte stays as \
-it is. FILE is a domain, domstatus, domainsnapshot, domaincheckpoint or hostdev document, or a glob pattern. Without FILE, or \
-with -, the document comes from standard input and goes to standard output.
+fill adds vendorid, productid and mdevtype after the address of each hostdev of model vfio-pci, and changes no other byte. \
+FILE is a domain, domstatus, domainsnapshot, domaincheckpoint or hostdev document, or a glob pattern. Without FILE, or \
+with -, fill reads the document from standard input and writes it to standard output.
 
-libvirt as released drops these elements when a domain is defined. They are of use in files that are not given to \
-libvirt, and to programs that read them. What is written --into metadata libvirt keeps.";
+libvirt currently drops these elements when a domain is defined, so they are useful only in files that are not \
+given to libvirt. libvirt keeps the records that fill writes with --into metadata.";
 
-pub(super) const ABOUT_STRIP: &str = "Take out again what fill has written";
+pub(super) const ABOUT_STRIP: &str = "Remove what fill has written";
 
 pub(super) const ABOUT_COMPARE: &str = "Compare the mediated devices of two domains";
 
 pub(super) const LONG_ABOUT_COMPARE: &str = "\
-Compare the mediated devices of two domains, in what must agree for a migration from one to the other.
+Compare the mediated devices of two domains, as needed for a migration from one to the other.
 
-Devices are paired in document order; their UUIDs may differ. Number, model and identity must agree. With model vfio-pci an \
-identity that is missing is a difference too. The identity is the one recorded in metadata, else the one in the source.";
+Devices are paired in document order; their UUIDs may differ. Their number, models and identities must be the same. For \
+model vfio-pci, a missing identity is also a difference. The identity in the metadata takes precedence over the one in \
+the source.";
 
 pub(super) const ABOUT_CHECK: &str = "Compare recorded identities with the devices of this host";
 
 pub(super) const LONG_ABOUT_CHECK: &str = "\
 Compare recorded identities with the devices of this host.
 
-Each device of model vfio-pci is the same, different, missing on this host, or unrecorded. DOMAIN is \
-a document as fill takes it, not a guest's name; for a guest: virsh dumpxml GUEST | virt-mdev check";
+Each device of model vfio-pci is the same, different, missing on this host, or unrecorded. DOMAIN is a document of a kind \
+that fill reads, not the name of a guest. To check a guest: virsh dumpxml GUEST | virt-mdev check";
 
 pub(super) const ABOUT_HOOK: &str = "Refuse a migration to a host whose devices differ; for libvirt's hooks";
 
 pub(super) const LONG_ABOUT_HOOK: &str = "\
 Refuse a migration to a host whose devices differ.
 
-This is what /etc/libvirt/hooks/qemu.d/zz-virt-mdev runs, with libvirt's four arguments and the domain XML on standard \
-input: see virt-mdev-hook(8). `migrate begin` and `restore begin` are judged as check judges; every other operation passes \
-at once. Exit status 0 lets it happen, 1 refuses it and says why on standard error and in syslog.";
+/etc/libvirt/hooks/qemu.d/zz-virt-mdev runs it with libvirt's four arguments and the domain XML on standard input: see \
+virt-mdev-hook(8). For `migrate begin` and `restore begin`, hook compares the guest's devices as check does; every other \
+operation passes at once. Exit status 0 allows the operation; 1 refuses it, with the reason on standard error and in \
+syslog.";
 
 pub(super) const ABOUT_DOCTOR: &str = "Check that the hook is installed and works on this host";
 
 pub(super) const LONG_ABOUT_DOCTOR: &str = "\
 Check that the hook is installed and works on this host.
 
-Each line says ok, warning or error, what was found, and what to do about it. Nothing is changed, and no connection to \
-libvirt is needed. Run it as root: much of what it reads is closed to others. Exit status 1 says that there is an error.";
+Each line says ok, warning or error, what was found, and what to do about it. doctor changes nothing and needs no \
+connection to libvirt. Run it as root, since other users cannot read all that it checks. Exit status 1 means that there \
+is an error.";
 
 pub(super) const ABOUT_COMPLETIONS: &str = "Print a completion script for a shell";
 
-/// The options of what rewrites documents.
+/// The options of commands that rewrite documents.
 #[derive(Debug, Args)]
 pub(super) struct RewriteArgs {
-    /// Documents, or glob patterns for them; - is standard input
+    /// Documents or glob patterns; - is standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<OsString>,
 
-    /// Rewrite each FILE; with a SUFFIX, as in -i=.bak, keep the old one as FILE.bak
+    /// Rewrite each FILE; with a SUFFIX, as in -i=.bak, keep the old content as FILE.bak
     #[arg(short, long, value_name = "SUFFIX", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     #[arg(requires = "files", conflicts_with_all = ["output", "diff"])]
     in_place: Option<OsString>,
@@ -86,27 +89,27 @@ pub(super) struct RewriteArgs {
     #[arg(long)]
     diff: bool,
 
-    /// Write nothing; print what would change, and exit with 1 if anything would
+    /// Write nothing; print what would change, and exit with status 1 if anything would
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// With --dry-run, print JSON, for programs
+    /// With --dry-run, print JSON for programs
     #[arg(long, requires = "dry_run", conflicts_with = "diff")]
     json: bool,
 
-    /// Go on with the other files when one fails; the exit status is still 2
+    /// Continue with the other files if one fails; the exit status is still 2
     #[arg(short, long)]
     keep_going: bool,
 
-    /// Work on N files at once; as many as there are processors if not given
+    /// Work on N files at once; the default is the number of processors
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 
-    /// Print no warnings and no messages, only errors
+    /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Name each device that is left alone, and why
+    /// Also report each device that is unchanged, and why
     #[arg(short, long)]
     verbose: bool,
 }
@@ -115,10 +118,12 @@ impl RewriteArgs {
     pub(super) fn settings(self) -> Result<RewriteSettings, clap::Error> {
         let reads_stdin = self.files.is_empty() || self.files.iter().any(|file| file == "-");
         if self.in_place.is_some() && reads_stdin {
-            return Err(usage_error("standard input (-) cannot be rewritten in place; leave -i out to filter it"));
+            return Err(usage_error(
+                "standard input (-) cannot be rewritten in place; omit -i to use virt-mdev as a filter",
+            ));
         }
         let output = match (self.in_place, self.output) {
-            // clap gives an empty value where -i stands by itself.
+            // clap gives an empty value for -i without a suffix.
             (Some(suffix), _) if suffix.is_empty() => Output::File(Target::InPlace(None)),
             (Some(suffix), _) => Output::File(Target::InPlace(Some(Suffix::new(suffix).map_err(usage_error)?))),
             (None, Some(file)) if file.as_os_str() != "-" => Output::File(Target::Other(file)),
@@ -146,23 +151,23 @@ pub(super) struct FillArgs {
     #[command(flatten)]
     rewrite: RewriteArgs,
 
-    /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
+    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
-    /// Where identities are written
+    /// Where to write identities
     #[arg(long, value_name = "PLACE", default_value = "source")]
     into: PlaceArg,
 
-    /// Print only the metadata element, as virsh metadata --set takes it
+    /// Print only the metadata element, in the form for virsh metadata --set
     #[arg(long, conflicts_with_all = ["into", "in_place", "output", "diff", "dry_run"])]
     metadata_only: bool,
 
-    /// What to do about a device that this host does not have
+    /// What to do if this host does not have a device
     #[arg(long, value_name = "WHAT", default_value = "error")]
     on_missing: OnMissingArg,
 
-    /// What to do about an identity that is there already and differs from the host's
+    /// What to do if an identity in the document differs from the device on this host
     #[arg(long, value_name = "WHAT", default_value = "error")]
     on_conflict: OnConflictArg,
 }
@@ -199,19 +204,19 @@ impl StripArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// The domain where the guest runs; - is standard input
+    /// The guest's domain on the source host; - is standard input
     #[arg(value_name = "SOURCE", value_hint = ValueHint::FilePath)]
     source: OsString,
 
-    /// The domain where it is to run; - is standard input
+    /// The guest's domain on the destination host; - is standard input
     #[arg(value_name = "DESTINATION", value_hint = ValueHint::FilePath)]
     destination: OsString,
 
-    /// Print JSON, for programs
+    /// Print JSON for programs
     #[arg(long)]
     json: bool,
 
-    /// Print nothing but errors; the exit status is the answer
+    /// Print errors only; the exit status is the result
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
 }
@@ -225,27 +230,27 @@ impl CompareArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Domain documents, or glob patterns for them; - is standard input
+    /// Domain documents or glob patterns; - is standard input
     #[arg(value_name = "DOMAIN", value_hint = ValueHint::FilePath)]
     files: Vec<OsString>,
 
-    /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
+    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
-    /// Judge a device by the record of its guest address, for managers that change UUIDs
+    /// Use the record of a device's guest address, for managers that change UUIDs
     #[arg(long)]
     follow_guest_address: bool,
 
-    /// Go on when a file cannot be found; the exit status is still 2
+    /// Continue if a file cannot be found; the exit status is still 2
     #[arg(short, long)]
     keep_going: bool,
 
-    /// Print JSON, for programs
+    /// Print JSON for programs
     #[arg(long)]
     json: bool,
 
-    /// Print nothing but errors; the exit status is the answer
+    /// Print errors only; the exit status is the result
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
 }
@@ -274,30 +279,30 @@ fn pairing(follow_guest_address: bool) -> Pairing {
     if follow_guest_address { Pairing::GuestAddress } else { Pairing::Uuid }
 }
 
-/// The directory that stands for `/sys`: the option's, else the environment's.
+/// Returns the directory to use as `/sys`: the option's, or else the environment's.
 fn sysfs_dir(option: Option<PathBuf>, environment: Option<PathBuf>) -> PathBuf {
     option.or(environment).unwrap_or_else(|| "/sys".into())
 }
 
 #[derive(Debug, Args)]
 pub(super) struct HookArgs {
-    /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else /sys
+    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
-    /// Refuse a guest with mediated devices that carries no record of them
+    /// Refuse a guest that has mediated devices but no record of them
     #[arg(long)]
     require: bool,
 
-    /// Judge at every start too (prepare begin), and when a snapshot is reverted to
+    /// Also check at every start (prepare begin) and when a snapshot is reverted to
     #[arg(long)]
     check_start: bool,
 
-    /// Let a device that is absent pass until prepare begin, for hosts that create it there
+    /// Check that a device is present only at prepare begin, for hosts that create it there
     #[arg(long)]
     defer_absent: bool,
 
-    /// Judge a device by the record of its guest address, for managers that change UUIDs
+    /// Use the record of a device's guest address, for managers that change UUIDs
     #[arg(long)]
     follow_guest_address: bool,
 
@@ -305,15 +310,15 @@ pub(super) struct HookArgs {
     #[arg(value_name = "GUEST", allow_hyphen_values = true)]
     guest: OsString,
 
-    /// What libvirt does with it, such as migrate
+    /// What libvirt does with the guest, such as migrate
     #[arg(value_name = "OPERATION", allow_hyphen_values = true)]
     operation: OsString,
 
-    /// Which part of that, such as begin
+    /// The step of the operation, such as begin
     #[arg(value_name = "SUBOPERATION", allow_hyphen_values = true)]
     suboperation: OsString,
 
-    /// What else libvirt says; ignored
+    /// libvirt's fourth argument; ignored
     #[arg(value_name = "EXTRA", allow_hyphen_values = true)]
     extra: OsString,
 }
@@ -337,15 +342,15 @@ impl HookArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// The root directory of the host, in which etc, proc, sys and dev are; / if not given
+    /// The root directory of the host, with etc, proc, sys and dev in it; the default is /
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     root: Option<PathBuf>,
 
-    /// Where this host's devices are read; VIRT_MDEV_SYSFS if not given, else sys in the root directory
+    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else sys in the root directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
-    /// Print JSON, for programs
+    /// Print JSON for programs
     #[arg(long)]
     json: bool,
 }
@@ -395,9 +400,9 @@ impl From<PlaceArg> for Places {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OnMissingArg {
-    /// Fail, and write nothing
+    /// Fail and write nothing
     Error,
-    /// Warn, and leave the hostdev as it is
+    /// Warn and leave the hostdev unchanged
     Skip,
 }
 
@@ -412,11 +417,11 @@ impl From<OnMissingArg> for OnMissing {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OnConflictArg {
-    /// Fail, and write nothing
+    /// Fail and write nothing
     Error,
-    /// Correct what conflicts, and add what is missing
+    /// Correct what differs and add what is missing
     Replace,
-    /// Warn, and leave the hostdev entirely as it is
+    /// Warn and leave the hostdev unchanged
     Keep,
 }
 

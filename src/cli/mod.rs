@@ -18,7 +18,7 @@ use arguments::{
     LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, StripArgs,
 };
 
-/// What the environment says.
+/// The environment variables that count.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// The directory to read instead of `/sys`: `VIRT_MDEV_SYSFS`.
@@ -39,23 +39,23 @@ impl Environment {
     }
 }
 
-const ABOUT: &str = "Write into libvirt domain XML what its mediated devices are";
+const ABOUT: &str = "Record in libvirt domain XML what its mediated devices are";
 
 const LONG_ABOUT: &str = "\
-Write into libvirt domain XML what its mediated devices are.
+Record in libvirt domain XML what its mediated devices are.
 
-A mediated device (mdev) stands in a libvirt domain as a bare UUID. virt-mdev looks each one up in sysfs and writes down \
-what it is: vendor and product id of its parent PCI device, and its type. Then one domain can be compared with another, or \
-with a host, and a host can refuse a guest whose devices it does not have.";
+A libvirt domain names a mediated device (mdev) only by its UUID. virt-mdev looks each device up in sysfs and records what \
+it is: the vendor and product id of its parent PCI device, and its type. With these records a domain can be compared with \
+another domain or with a host, and a host can refuse a guest whose devices it does not have.";
 
 const EXIT_STATUS: &str = "\
 Exit status:
-  0      done, or nothing to do
-  1      a difference was found (--dry-run, compare, check), or an error (doctor)
+  0      success, also if there was nothing to do
+  1      --dry-run, compare or check found a difference, or doctor an error
   2      an error; nothing was written, unless --keep-going was given
-  128+n  signal n ended it";
+  128+n  ended by signal n";
 
-/// The subcommands: name, how clap learns its options, how they become settings.
+/// The subcommands, in the order of `--help`.
 const SUBCOMMANDS: [Subcommand; 7] = [
     Subcommand {
         name: "fill",
@@ -103,7 +103,9 @@ const SUBCOMMANDS: [Subcommand; 7] = [
 
 struct Subcommand {
     name: &'static str,
+    /// Builds its options for clap.
     command: fn() -> Command,
+    /// Converts what clap parsed.
     settings: fn(&clap::ArgMatches, Environment) -> Result<Settings, clap::Error>,
 }
 
@@ -144,7 +146,7 @@ fn parse_words(arguments: &[OsString], environment: Environment) -> Result<Setti
     chosen.unwrap_or_else(|| Err(clap::Error::new(ErrorKind::MissingSubcommand)))
 }
 
-/// Whether this is a call as libvirt makes it, not a person who asks for help.
+/// Whether libvirt makes this call, rather than a person who asks for help.
 fn is_called_as_hook(arguments: &[OsString]) -> bool {
     let [_, subcommand, words @ ..] = arguments else { return false };
     let asks_for_help = matches!(words, [word] if word == "--help" || word == "-h");
@@ -211,12 +213,12 @@ fn root() -> Command {
         .max_term_width(80)
 }
 
-/// The command line with all its subcommands, as help, completions and the man pages' test want it.
+/// Builds the command line with all its subcommands, for help, completions and the test of the man pages.
 pub fn whole() -> Command {
     SUBCOMMANDS.iter().fold(root(), |command, subcommand| command.subcommand((subcommand.command)()))
 }
 
-/// Says of sed's `-i.bak` how it is written here.
+/// Explains how sed's `-i.bak` is written here.
 fn explain(error: clap::Error, arguments: &[OsString]) -> clap::Error {
     let glued = arguments.iter().filter_map(|word| word.to_str()?.strip_prefix("-i")).find(|rest| !rest.is_empty());
     match (error.kind(), glued) {

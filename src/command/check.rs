@@ -1,4 +1,4 @@
-//! `check`: recorded identities against the devices of a host.
+//! `check`: compares recorded identities with the devices of a host.
 
 use serde::Serialize;
 
@@ -23,14 +23,14 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     guest: Option<String>,
     verdict: &'static str,
-    /// What was recorded; parts that were not are missing.
+    /// The recorded identity, as far as it was recorded.
     recorded: Parts,
-    /// The UUID that it was recorded for, if it is another one.
+    /// The UUID that it was recorded for, if that is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     recorded_uuid: Option<String>,
-    /// What the host has; nothing if it has no such device.
+    /// The identity on the host; empty if it has no such device.
     found: Parts,
-    /// Why the host has none, or why the verdict is not what recorded and found seem to say.
+    /// Why the host has no such device, or why the verdict does not follow from `recorded` and `found`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -94,7 +94,7 @@ fn pci_hostdevs(document: &Document) -> usize {
     document.domains.iter().map(|domain| domain.pci_hostdevs.len()).sum()
 }
 
-/// What is said of hostdevs that are not compared.
+/// Returns the note about hostdevs that are not compared.
 pub(super) fn not_checked(name: &str, count: usize) -> String {
     let (hostdevs, were) = if count == 1 { ("hostdev", "was") } else { ("hostdevs", "were") };
     format!("{name}: {count} {hostdevs} of type pci {were} not compared: only mediated devices are")
@@ -116,7 +116,7 @@ impl Row {
         }
     }
 
-    /// A record whose device was replaced by a PCI device.
+    /// Returns the row for a record whose device was replaced by a PCI device.
     fn of_replaced(file: &str, Orphan { domain, record, .. }: &Orphan<'_>) -> Self {
         let uuid = record.uuid.as_ref().map(|uuid| uuid.text.clone()).unwrap_or_default();
         Self {
@@ -133,7 +133,7 @@ impl Row {
     }
 }
 
-/// Why the verdict is what it is, if recorded and found identity do not show it.
+/// Returns the reason for a verdict that does not follow from the recorded identity and the one on the host.
 fn reason(checked: &Checked<'_>) -> Option<String> {
     let made_for = |record: &Record| record.uuid.as_ref().map_or("no UUID", |uuid| &uuid.text).to_owned();
     if let Err(missing) = &checked.found {
@@ -163,8 +163,8 @@ fn cell(Parts { vendorid, productid, mdevtype }: &Parts) -> String {
     parts.map(|part| part.as_deref().map_or_else(|| "-".to_owned(), escape::short)).join(" ")
 }
 
-/// Returns a table for people, or nothing if there is no device. Columns that are empty in every row are left out, except those that
-/// every device has.
+/// Returns a table for people, or an empty string if there is no device. The columns FILE and REASON appear only if they are
+/// needed.
 fn table(entries: &[Entry<Row>], has_files: bool) -> String {
     let rows: Vec<_> = entries
         .iter()

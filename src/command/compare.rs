@@ -1,4 +1,4 @@
-//! `compare`: two domains, as a migration between them would.
+//! `compare`: compares two domains, as a migration between them would.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::report::{Diagnostic, Origin, escape};
 
 pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     if settings.source == "-" && settings.destination == "-" {
-        return Err(Failure::of(Diagnostic::error("standard input can be one of the two domains only")));
+        return Err(Failure::of(Diagnostic::error("only one of the two domains can be standard input")));
     }
     let (source_name, source) = read(&settings.source)?;
     let (destination_name, destination) = read(&settings.destination)?;
@@ -45,7 +45,7 @@ fn read(argument: &std::ffi::OsString) -> Result<(String, Document), Failure> {
     let inputs = expand(&Inputs { arguments: vec![argument.clone()] })?;
     let [input] = inputs.as_slice() else {
         return Err(Failure::of(Diagnostic::error(format!(
-            "{} is more than one file, and two domains are compared",
+            "{} matches more than one file, but compare takes one file for each domain",
             escape::path(argument.as_ref())
         ))));
     };

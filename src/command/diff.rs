@@ -1,4 +1,4 @@
-//! The unified diff, as `patch` reads it.
+//! Unified diffs, as `patch` reads them.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -7,12 +7,12 @@ use similar::{Algorithm, TextDiff};
 use crate::file::Input;
 use crate::report::escape;
 
-/// How long may be searched for a smaller diff; one that is larger than need be is as right.
+/// How long to search for a smaller diff; a larger one is also correct.
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);
 
-/// What makes `new` of `old`, which is what `input` holds.
+/// Returns the diff from `old`, the content of `input`, to `new`.
 ///
-/// Lines end with LF alone, as they do for `patch`: a CR is a character like any other.
+/// Only LF ends a line, as for `patch`; CR is an ordinary character.
 pub(super) fn unified(input: &Input, old: &str, new: &str) -> String {
     let [old, new]: [Vec<&str>; 2] = [old, new].map(|text| text.split_inclusive('\n').collect());
     let diff = TextDiff::configure().algorithm(Algorithm::Patience).timeout(PATIENCE).diff_slices(&old, &new);
@@ -23,7 +23,7 @@ pub(super) fn unified(input: &Input, old: &str, new: &str) -> String {
             written = format!("--- {name}\n+++ {name}\n");
         }
         written += &format!("{}\n", hunk.header());
-        // The library's own way to print a hunk takes a CR at the end of the text for the end of a line.
+        // The library's own way to print a hunk takes a CR at the end of the text for a line ending.
         for change in hunk.iter_changes() {
             written += &format!("{}{}", change.tag(), change.value());
             if !change.value().ends_with('\n') {
@@ -34,10 +34,10 @@ pub(super) fn unified(input: &Input, old: &str, new: &str) -> String {
     written
 }
 
-/// The file name as `patch` finds it in a diff's header, written as GNU diff does.
+/// Returns the file name for a diff's header, as GNU diff writes it and `patch` reads it.
 ///
-/// One that holds anything a line or a terminal would take amiss stands between quotes, with C's escapes; behind one with
-/// blanks comes a tab, or `patch` would take the first word for all of it.
+/// A name with control characters, quotes or backslashes is quoted and has C's escapes. A name with spaces is followed by a tab;
+/// otherwise `patch` would take its first word for the whole name.
 fn header_name(input: &Input) -> String {
     let Some(path) = input.path() else { return input.to_string() };
     let shown = escape::path(path);
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_in_the_header_as_patch_reads_them() {
+    fn file_names_in_the_header_are_as_patch_reads_them() {
         let name = |bytes: &[u8]| header_name(&Input::File(OsStr::from_bytes(bytes).into()));
         assert_eq!(name(b"guests/vm.xml"), "guests/vm.xml");
         assert_eq!(name("gäste/vm.xml".as_bytes()), "gäste/vm.xml");

@@ -15,16 +15,16 @@ pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<
     }
     let again = match settings.policy.into {
         Places::Only(Place::Source) => "virt-mdev fill -i",
-        // Of both places libvirt keeps the metadata only.
+        // Of the two places, libvirt keeps only the metadata.
         Places::Only(Place::Metadata) | Places::Both => "virt-mdev fill -i --into metadata",
     };
     let planner = |document: &Document| fill(document, &host.ask(document.devices()), &settings.policy);
-    let advice = Some("libvirt drops elements in a source when it defines a domain; it keeps --into metadata");
+    let advice = Some("libvirt drops these elements when it defines a domain; it keeps what --into metadata writes");
     let as_fill = Rewrite { done: "filled", nothing_to_do: "already complete", again, advice, planner: &planner };
     rewrite(&settings.rewrite, &as_fill, streams)
 }
 
-/// Prints our metadata element alone, as `virsh metadata --set` wants it: without a prefix.
+/// Prints only our metadata element, in the form for `virsh metadata --set`: without a prefix.
 fn print_metadata(settings: &FillSettings, host: &HostSource, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     let make = |document: &Document| identities(document, &host.ask(document.devices()), &settings.policy);
     let Some(element) = read_one(&settings.rewrite, make, streams)? else {

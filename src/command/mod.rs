@@ -1,6 +1,6 @@
-//! Doing what was asked: each command gathers, asks [`crate::plan`] and hands on what comes of it.
+//! The commands: each reads its input, lets [`crate::plan`] decide, and prints or writes the result.
 //!
-//! Streams are passed in and what is to be told comes back as values, so that a test needs no process.
+//! Streams are passed in, and errors are returned as values.
 
 mod check;
 mod compare;
@@ -23,35 +23,35 @@ use crate::host::{HostSource, Sysfs};
 use crate::report::{Diagnostic, abridge, escape};
 use settings::{Inputs, Settings, Verbosity};
 
-/// How a command ended that did what it was asked.
+/// How a command succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done, or there was nothing to do: exit status 0.
+    /// It did what was asked, or there was nothing to do: exit status 0.
     Done,
-    /// A difference or an error was found where one was asked for: exit status 1.
+    /// It found a difference or an error, as was asked: exit status 1.
     Differs,
 }
 
-/// How a command ended that could not do what it was asked.
+/// How a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// For the reasons told here, at least one: exit status 2.
+    /// With these errors, at least one: exit status 2.
     Told(Vec<Diagnostic>),
-    /// For reasons that were told already: exit status 2, and nothing to add.
+    /// With errors that were printed already: exit status 2.
     AlreadyTold,
-    /// The reader of standard output went away, which it knows itself: exit status 2, in silence.
+    /// The reader of standard output closed it, which needs no message: exit status 2.
     BrokenPipe,
-    /// A signal: exit status 128 and its number.
+    /// By a signal: exit status 128 plus its number.
     Interrupted(Signal, Vec<Diagnostic>),
 }
 
 impl Failure {
-    /// One reason.
+    /// Returns a failure with one error.
     pub fn of(diagnostic: Diagnostic) -> Self {
         Self::Told(vec![diagnostic])
     }
 
-    /// Standard output could not be written.
+    /// Returns the failure to write to standard output.
     pub fn of_stdout(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
@@ -59,7 +59,7 @@ impl Failure {
         }
     }
 
-    /// The same, with the first of each kind of reason only.
+    /// Keeps only the first errors of each kind.
     fn abridged(self) -> Self {
         match self {
             Self::Told(diagnostics) => Self::Told(abridge(diagnostics)),
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// What is to be told.
+    /// Returns the errors to print.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
             Self::Told(diagnostics) | Self::Interrupted(_, diagnostics) => diagnostics,
@@ -76,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// The exit status that it becomes.
+    /// Returns the exit status.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Told(_) | Self::AlreadyTold | Self::BrokenPipe => 2,
@@ -85,44 +85,44 @@ impl Failure {
     }
 }
 
-/// What a command reads and writes beside files.
+/// The standard streams that a command writes to.
 pub struct Streams<'a> {
     /// Standard output: documents, diffs, tables.
     pub stdout: &'a mut dyn Write,
     /// Standard error: warnings and messages.
     pub stderr: &'a mut dyn Write,
-    /// Whether standard error shows colour.
-    pub colour: bool,
+    /// Whether standard error shows color.
+    pub color: bool,
     /// Whether standard error is a terminal that can show a progress bar.
     pub has_bar: bool,
 }
 
 impl Streams<'_> {
-    /// Says something on standard error. That it cannot be said is no reason to fail.
+    /// Prints a diagnostic on standard error. Errors writing to it are ignored: there is nowhere else to report them.
     fn tell(&mut self, diagnostic: &Diagnostic) {
-        let _ = self.stderr.write_all(diagnostic.render(self.colour).as_bytes());
+        let _ = self.stderr.write_all(diagnostic.render(self.color).as_bytes());
     }
 
-    /// Says many things on standard error, of one kind only the first.
+    /// Prints diagnostics on standard error, of each kind only the first.
     fn tell_all(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         abridge(diagnostics).iter().for_each(|diagnostic| self.tell(diagnostic));
     }
 
-    /// Says something that is no error, unless that is not wanted.
+    /// Prints a warning on standard error, unless that is not wanted.
     fn warn(&mut self, verbosity: Verbosity, diagnostic: &Diagnostic) {
         if verbosity != Verbosity::Quiet {
             self.tell(diagnostic);
         }
     }
 
-    /// Says in one line on standard error what was done, unless that is not wanted.
+    /// Prints a line about what was done on standard error, unless that is not wanted.
     fn note(&mut self, verbosity: Verbosity, line: &str) {
         if verbosity != Verbosity::Quiet {
             let _ = writeln!(self.stderr, "{line}");
         }
     }
 
-    /// Writes to standard output, all of it.
+    /// Writes all of `text` to standard output.
     fn print(&mut self, text: &str) -> Result<(), Failure> {
         let written = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
         written.map_err(|error| Failure::of_stdout(&error))
@@ -137,7 +137,7 @@ fn open_host(dir: &Path) -> Result<HostSource, Failure> {
     })
 }
 
-/// Reads one document, and how messages name it.
+/// Reads and parses one document.
 fn read_document(input: &Input, purpose: Purpose) -> Result<(Original, Document), Diagnostic> {
     let mut original = file::read(input, purpose).map_err(|error| Diagnostic::of_file(&error))?;
     let contents = std::mem::take(&mut original.contents);
@@ -145,26 +145,26 @@ fn read_document(input: &Input, purpose: Purpose) -> Result<(Original, Document)
     Ok((original, document))
 }
 
-/// How messages name an input.
+/// Returns the name of an input in messages.
 fn name_of(input: &Input) -> String {
     input.path().map_or_else(|| "<stdin>".to_owned(), escape::path)
 }
 
-/// The inputs that are meant.
+/// Expands patterns to the inputs.
 fn expand(inputs: &Inputs) -> Result<Vec<Input>, Failure> {
     file::expand(&inputs.arguments).map_err(|faults| Failure::Told(faults.iter().map(Diagnostic::of_file).collect()))
 }
 
-/// The inputs that are meant, and what is wrong with those that cannot be had.
+/// Expands patterns to the inputs, and returns the errors of those that cannot be found.
 fn expand_each(inputs: &Inputs) -> (Vec<Input>, Vec<Diagnostic>) {
     let (inputs, faults) = file::expand_each(&inputs.arguments);
     (inputs, faults.iter().map(Diagnostic::of_file).collect())
 }
 
-/// Does what was asked.
+/// Runs a command.
 ///
 /// # Errors
-/// Where it cannot be done; then nothing was written, but where the failure says so.
+/// If the command fails. Nothing was written then, unless the failure says so.
 pub fn run(settings: &Settings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     let result = match settings {
         Settings::Fill(settings) => fill::run(settings, streams),

@@ -1,4 +1,4 @@
-//! What each command is asked to do: values without contradictions, free of the command line they came from.
+//! The settings of each command: values without contradictions, independent of the command line.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use crate::file::Suffix;
 use crate::plan::fill::Policy;
 use crate::plan::{Pairing, Places};
 
-/// A subcommand and what it is to do.
+/// A subcommand and its settings.
 #[derive(Debug)]
 pub enum Settings {
     /// `fill`.
@@ -27,7 +27,7 @@ pub enum Settings {
     Completions(String),
 }
 
-/// Which documents are meant: paths, patterns, or `-` for standard input; at least one.
+/// The documents to read: paths, patterns, or `-` for standard input; at least one.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// As they were typed.
@@ -35,7 +35,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// What was typed; nothing is standard input.
+    /// Takes the arguments; if there are none, standard input.
     pub fn new(arguments: Vec<OsString>) -> Self {
         Self { arguments: if arguments.is_empty() { vec!["-".into()] } else { arguments } }
     }
@@ -46,7 +46,7 @@ impl Inputs {
 pub enum Output {
     /// To standard output; one document only.
     Stdout,
-    /// Nowhere: the difference is printed.
+    /// Nowhere: the unified diff is printed.
     Diff,
     /// To a file.
     File(Target),
@@ -61,14 +61,14 @@ pub enum Target {
     Other(PathBuf),
 }
 
-/// How much is said.
+/// How much is printed on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verbosity {
     /// Errors only.
     Quiet,
-    /// Warnings and what was done, too.
+    /// Also warnings and what was done.
     Normal,
-    /// What was left alone, too.
+    /// Also what is unchanged, and why.
     Verbose,
 }
 
@@ -79,20 +79,20 @@ impl Output {
     }
 }
 
-/// What every command that rewrites documents is told.
+/// The settings of every command that rewrites documents.
 #[derive(Clone, Debug)]
 pub struct RewriteSettings {
-    /// Which documents.
+    /// The documents.
     pub inputs: Inputs,
     /// Where they go.
     pub output: Output,
     /// How to print what would change, if nothing is to be written.
     pub dry_run: Option<DryRun>,
-    /// Whether each document stands for itself; else one that fails keeps all from being written.
+    /// Whether to continue if a document fails; otherwise none is written.
     pub keep_going: bool,
-    /// How many are worked on at once; as many as there are processors where it is not said.
+    /// How many documents to work on at once; by default the number of processors.
     pub jobs: Option<NonZeroUsize>,
-    /// How much is said.
+    /// How much is printed on standard error.
     pub verbosity: Verbosity,
 }
 
@@ -105,45 +105,45 @@ pub enum DryRun {
     Json,
 }
 
-/// What `fill` is told.
+/// The settings of `fill`.
 #[derive(Clone, Debug)]
 pub struct FillSettings {
-    /// Which documents, and where they go.
+    /// The documents, and where they go.
     pub rewrite: RewriteSettings,
-    /// What stands for `/sys`.
+    /// The directory to use as `/sys`.
     pub sysfs: PathBuf,
-    /// What to write, and what to do where something is not as it should be.
+    /// Where to write, and what to do if a device is missing or an identity differs.
     pub policy: Policy,
-    /// Whether to print the metadata element alone.
+    /// Whether to print only the metadata element.
     pub metadata_only: bool,
 }
 
-/// What `strip` is told.
+/// The settings of `strip`.
 #[derive(Clone, Debug)]
 pub struct StripSettings {
-    /// Which documents, and where they go.
+    /// The documents, and where they go.
     pub rewrite: RewriteSettings,
-    /// Which identities are taken out.
+    /// Which identities to remove.
     pub from: Places,
 }
 
-/// What `compare` is told.
+/// The settings of `compare`.
 #[derive(Clone, Debug)]
 pub struct CompareSettings {
-    /// The domain where the guest runs.
+    /// The guest's domain on the source host.
     pub source: OsString,
-    /// The domain where it is to run.
+    /// The guest's domain on the destination host.
     pub destination: OsString,
     /// How differences are printed.
     pub format: Format,
 }
 
-/// What `check` is told.
+/// The settings of `check`.
 #[derive(Clone, Debug)]
 pub struct CheckSettings {
-    /// Which documents.
+    /// The documents.
     pub inputs: Inputs,
-    /// What stands for `/sys`.
+    /// The directory to use as `/sys`.
     pub sysfs: PathBuf,
     /// Which record counts for a hostdev.
     pub pairing: Pairing,
@@ -160,43 +160,43 @@ pub enum Format {
     Text,
     /// JSON for programs.
     Json,
-    /// The exit status alone.
+    /// Nothing: the exit status is the result.
     Status,
 }
 
-/// What `hook` is told.
+/// The settings of `hook`.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
-    /// What stands for `/sys`.
+    /// The directory to use as `/sys`.
     pub sysfs: PathBuf,
-    /// Whether a guest that carries no record is refused.
+    /// Whether to refuse a guest that has no record.
     pub require: bool,
-    /// Whether a start is judged too.
+    /// Whether to judge starts too.
     pub check_start: bool,
-    /// Whether a device that is absent passes until `prepare begin`, which is judged then.
+    /// Whether an absent device passes until `prepare begin`, which is judged then.
     pub defer_absent: bool,
     /// Which record counts for a hostdev.
     pub pairing: Pairing,
-    /// Where syslog listens.
+    /// The socket of syslog.
     pub syslog: PathBuf,
     /// The guest's name.
     pub guest: String,
-    /// What libvirt does with the guest, and which part of that, as `migrate` and `begin`.
+    /// What libvirt does with the guest, and the step of it, such as `migrate` and `begin`.
     pub operation: (String, String),
-    /// What was wrong with the command line, so that no guest with mediated devices can be judged.
+    /// The error in the command line, if there is one; no guest with mediated devices can be judged then.
     pub misuse: Option<String>,
 }
 
-/// What `doctor` is told.
+/// The settings of `doctor`.
 #[derive(Clone, Debug)]
 pub struct DoctorSettings {
     /// The root directory of the host.
     pub root: PathBuf,
-    /// What stands for `/sys`.
+    /// The directory to use as `/sys`.
     pub sysfs: PathBuf,
     /// How the findings are printed.
     pub format: DoctorFormat,
-    /// Says what is wrong with the options of `hook`.
+    /// Returns an error if these are not options of `hook`.
     pub check_options: fn(&[String]) -> Result<(), String>,
 }
 

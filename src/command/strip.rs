@@ -1,4 +1,4 @@
-//! `strip`: takes identities out again.
+//! `strip`: removes identities.
 
 use super::rewrite::{Rewrite, rewrite};
 use super::settings::StripSettings;

@@ -1,4 +1,4 @@
-//! Recorded identities held against host-a.
+//! `check`: recorded identities compared with host-a.
 
 use std::ffi::OsStr;
 
@@ -15,7 +15,7 @@ fn check<'a>(scratch: &'a Scratch, arguments: impl IntoIterator<Item = impl AsRe
     arguments.into_iter().fold(run, Run::arg)
 }
 
-/// The verdict that the table gives for the only device.
+/// Returns the verdict in the table on the only device.
 fn verdict(document: &str, status: i32) -> String {
     let table = check(&Scratch::new(), NONE).stdin(document).status(status).stdout_any().check().stdout;
     let table = String::from_utf8(table).unwrap();
@@ -41,7 +41,7 @@ fn each_device_is_same_different_missing_or_unrecorded() {
             "same",
             0,
         ),
-        // A record that lacks a part, beside a source that lacks none and says nothing else.
+        // A record that lacks a part, with a complete source that agrees with it.
         (half_recorded.clone(), "same", 0),
         (half_recorded.replace("0x11e8</product", "0x11e9</product"), "different", 1),
         (guest(&uuid(1), &elements(2)), "different", 1),
@@ -59,7 +59,7 @@ fn each_device_is_same_different_missing_or_unrecorded() {
 }
 
 #[test]
-fn the_table_tells_what_was_recorded_and_what_is_there() {
+fn the_table_shows_what_was_recorded_and_what_the_host_has() {
     let document = domain(&[hostdev(&uuid(1), &elements(2)), hostdev(ABSENT, &elements(1)[..1])].concat());
     let run = Scratch::new();
     let run = check(&run, NONE).stdin(document).status(1).stdout(
@@ -88,7 +88,7 @@ fn json_is_for_programs() {
 }
 
 #[test]
-fn quiet_leaves_the_status() {
+fn quiet_prints_nothing_but_keeps_the_status() {
     let scratch = Scratch::new();
     check(&scratch, ["-q"]).stdin(filled(1)).check();
     check(&scratch, ["-q"]).stdin(bare(1)).status(1).check();
@@ -114,7 +114,7 @@ fn every_domain_of_a_snapshot_is_judged() {
 }
 
 #[test]
-fn several_documents_patterns_and_standard_input_are_judged_together() {
+fn several_documents_patterns_and_standard_input_share_a_table() {
     let scratch = Scratch::with("a.xml", filled(1));
     scratch.file("b.xml", filled(2));
     check(&scratch, ["*.xml", "-"])
@@ -128,7 +128,7 @@ fn several_documents_patterns_and_standard_input_are_judged_together() {
 }
 
 #[test]
-fn several_files_are_named_and_a_broken_one_hides_no_other() {
+fn several_files_are_named_and_a_malformed_one_hides_no_other() {
     let scratch = Scratch::with("a.xml", filled(1));
     scratch.file("b.xml", bare(2));
     scratch.file("c.xml", "<domain>");
@@ -146,7 +146,7 @@ fn several_files_are_named_and_a_broken_one_hides_no_other() {
 }
 
 #[test]
-fn what_keeps_a_device_from_being_judged_is_an_error() {
+fn a_device_that_cannot_be_judged_is_an_error() {
     let scratch = Scratch::new();
     let both = recorded(&record(&uuid(1), identity(1)), &hostdev(&uuid(1), &elements(2)));
     check(&scratch, NONE).stdin(both).status(2).stderr_has("metadata").check();
@@ -160,7 +160,7 @@ fn what_keeps_a_device_from_being_judged_is_an_error() {
 }
 
 #[test]
-fn a_stale_record_is_said_and_ignored() {
+fn a_stale_record_is_reported_and_ignored() {
     let stale =
         recorded(&[record(&uuid(1), identity(1)), record(ABSENT, identity(2))].concat(), &hostdev(&uuid(1), &NONE));
     let scratch = Scratch::new();
@@ -169,7 +169,7 @@ fn a_stale_record_is_said_and_ignored() {
 }
 
 #[test]
-fn what_is_too_long_for_a_table_is_shortened_there_and_whole_in_json() {
+fn a_long_value_is_shortened_in_the_table_but_not_in_json() {
     let (name, value) = ("ä".repeat(512), "ä".repeat(70_000));
     let named = guest(&uuid(1), &elements(1)).replace("<name>vm<", &format!("<name>{name}<"));
     let recorded = guest(&uuid(1), &[&format!("<vendorid>{value}</vendorid>")]);
@@ -182,7 +182,7 @@ fn what_is_too_long_for_a_table_is_shortened_there_and_whole_in_json() {
 }
 
 #[test]
-fn control_characters_reach_neither_table_nor_json() {
+fn control_characters_are_escaped_in_table_and_json() {
     let evil = guest(&uuid(1), &[&elements(1)[0], &elements(1)[1], "<mdevtype>a\u{9b}31mb</mdevtype>"]);
     let evil = evil.replace("<name>vm<", "<name>v\u{85}m&#10;x<");
     let scratch = Scratch::new();

@@ -23,12 +23,12 @@ fn a_dash_is_standard_input() {
 }
 
 #[test]
-fn one_file_goes_to_standard_output_and_stays_as_it_is() {
+fn one_file_goes_to_standard_output_and_is_not_changed() {
     Scratch::with("vm.xml", bare(1)).fill(["vm.xml"]).stdout(filled(1)).check();
 }
 
 #[test]
-fn a_document_with_nothing_to_do_passes() {
+fn a_document_with_nothing_to_do_is_copied() {
     let nothing = domain("");
     Scratch::new().fill(NONE).stdin(&nothing).stdout(&nothing).check();
 }
@@ -68,19 +68,19 @@ fn contradictions_are_usage_errors() {
 }
 
 #[test]
-fn a_usage_error_is_one_before_any_file_is_opened() {
+fn usage_errors_come_before_any_file_is_opened() {
     let run = Scratch::new();
     let run = run.fill(["-i", "-o", "out.xml", "absent.xml"]).status(2);
     run.stderr_matches("^error: ").stderr_lacks("No such file").check();
 }
 
 #[test]
-fn a_suffix_glued_to_the_short_option_is_told_the_right_form() {
+fn a_suffix_joined_to_the_short_option_is_an_error_with_the_right_form() {
     Scratch::with("vm.xml", bare(1)).fill(["-i.bak", "vm.xml"]).status(2).stderr_has("-i=.bak").check();
 }
 
 #[test]
-fn a_suffix_that_is_a_separate_word_is_told_the_right_form_and_nothing_is_rewritten() {
+fn a_suffix_as_a_separate_word_is_an_error_with_the_right_form_and_nothing_is_rewritten() {
     let scratch = Scratch::with("vm.xml", filled(1));
     let hint = "help: a suffix for backups follows an equals sign: -i=.bak\n";
     for command in ["fill", "strip"] {
@@ -99,7 +99,7 @@ fn a_suffix_that_is_a_separate_word_is_told_the_right_form_and_nothing_is_rewrit
 }
 
 #[test]
-fn an_unknown_command_and_none_are_usage_errors() {
+fn an_unknown_command_and_no_command_are_usage_errors() {
     Scratch::new().virt_mdev(["fll"]).status(2).stderr_has("fll").check();
     Scratch::new().virt_mdev(NONE).status(2).stderr_has("fill").check();
 }
@@ -153,7 +153,7 @@ fn a_pattern_matches_names_that_are_not_utf_8() {
 }
 
 #[test]
-fn the_same_file_by_two_names_is_done_once() {
+fn a_file_with_two_names_is_processed_once() {
     let scratch = Scratch::with("vm.xml", bare(1));
     symlink("vm.xml", scratch.path("link.xml")).unwrap();
     scratch.fill(["vm.xml", "./vm.xml", "link.xml", "vm.*"]).stdout(filled(1)).check();
@@ -163,13 +163,13 @@ fn the_same_file_by_two_names_is_done_once() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_an_error_that_names_it() {
+fn a_file_that_does_not_exist_is_an_error_that_names_it() {
     Scratch::new().fill(["absent.xml"]).status(2).stderr_has("absent.xml").check();
     Scratch::new().fill(["/no/such/dir/vm.xml"]).status(2).stderr_has("/no/such/dir/vm.xml").check();
 }
 
 #[test]
-fn a_directory_is_no_document() {
+fn a_directory_is_not_a_document() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path("guests")).unwrap();
     scratch.fill(["guests"]).status(2).stderr_has("guests").check();
@@ -185,7 +185,7 @@ fn the_environment_names_the_host_and_the_option_overrides_it() {
 }
 
 #[test]
-fn a_directory_without_bus_is_no_sysfs_whatever_the_options() {
+fn a_directory_without_bus_is_not_a_sysfs_whatever_the_options() {
     let scratch = Scratch::with("empty/devices/x", "");
     for sysfs in ["empty", "absent"] {
         let run = scratch.virt_mdev(["fill", "--sysfs", sysfs, "--on-missing", "skip"]).stdin(bare(1));
@@ -194,7 +194,7 @@ fn a_directory_without_bus_is_no_sysfs_whatever_the_options() {
 }
 
 #[test]
-fn all_devices_of_all_files_are_looked_at_before_it_gives_up() {
+fn errors_of_all_devices_of_all_files_are_reported() {
     let scratch = Scratch::with("a.xml", guest(ABSENT, &NONE));
     let other = ABSENT.replace("c2177883", "d2177883");
     scratch.file("b.xml", domain(&[hostdev("nonsense", &NONE), hostdev(&other, &NONE)].concat()));
@@ -204,7 +204,7 @@ fn all_devices_of_all_files_are_looked_at_before_it_gives_up() {
 }
 
 #[test]
-fn one_bad_file_keeps_every_other_as_it_is() {
+fn an_error_in_one_file_leaves_all_files_unchanged() {
     let scratch = Scratch::with("a.xml", bare(1));
     scratch.file("b.xml", guest(ABSENT, &NONE));
     scratch.file("c.xml", bare(2));
@@ -213,27 +213,27 @@ fn one_bad_file_keeps_every_other_as_it_is() {
 }
 
 #[test]
-fn one_bad_device_keeps_all_of_its_document_from_standard_output() {
+fn an_error_in_one_device_means_no_output() {
     let document = domain(&[hostdev(&uuid(1), &NONE), hostdev(ABSENT, &NONE)].concat());
     Scratch::new().fill(NONE).stdin(document).status(2).stderr_has(ABSENT).check();
 }
 
 #[test]
-fn empty_input_asks_whether_the_command_before_failed() {
+fn the_error_for_empty_input_suggests_that_the_previous_command_failed() {
     let scratch = Scratch::with("empty.xml", "");
     scratch.fill(NONE).status(2).stderr_has("did the command before it fail?").check();
     scratch.fill(["empty.xml"]).status(2).stderr_has("empty").check();
 }
 
 #[test]
-fn a_reader_that_goes_early_is_status_2_in_silence() {
+fn a_reader_that_closes_the_pipe_early_is_status_2_without_a_message() {
     Scratch::new().fill(NONE).stdin(bare(1)).reader_gone().status(2).check();
     Scratch::with("vm.xml", bare(1)).fill(["--diff", "vm.xml"]).reader_gone().status(2).check();
     Scratch::with("vm.xml", bare(1)).fill(["-n", "vm.xml"]).reader_gone().status(2).check();
 }
 
 #[test]
-fn an_error_shows_its_line_the_reason_and_the_way_out() {
+fn an_error_shows_its_line_the_reason_and_what_to_do() {
     let place = format!("<address uuid='{ABSENT}'/>");
     let run = Scratch::with("vm.xml", guest(ABSENT, &NONE));
     let finished = run
@@ -247,12 +247,12 @@ fn an_error_shows_its_line_the_reason_and_the_way_out() {
         .stderr_has("mdevctl start")
         .stderr_has("--on-missing skip")
         .check();
-    assert!(!finished.stderr_text().contains('\x1b'), "colour where there is no terminal");
+    assert!(!finished.stderr_text().contains('\x1b'), "color without a terminal");
     Scratch::new().fill(NONE).stdin(guest(ABSENT, &NONE)).status(2).stderr_has("--> <stdin>:6:18\n").check();
 }
 
 #[test]
-fn colour_is_for_terminals_without_no_color() {
+fn color_is_for_terminals_unless_no_color_is_set() {
     if !have_terminals() {
         return;
     }
@@ -300,7 +300,7 @@ fn control_characters_of_a_wrong_command_line_never_reach_the_terminal() {
 }
 
 #[test]
-fn quiet_drops_warnings_and_keeps_errors() {
+fn quiet_suppresses_warnings_but_not_errors() {
     let twice = domain(&[hostdev(&uuid(1), &NONE), hostdev(&uuid(1), &NONE)].concat());
     let both = domain(&[hostdev(&uuid(1), &elements(1)), hostdev(&uuid(1), &elements(1))].concat());
     Scratch::new().fill(NONE).stdin(&twice).stdout(&both).stderr_has("warning: ").stderr_has(uuid(1)).check();
@@ -309,7 +309,7 @@ fn quiet_drops_warnings_and_keeps_errors() {
 }
 
 #[test]
-fn help_says_what_libvirt_does_with_the_elements() {
+fn help_says_that_libvirt_drops_the_elements() {
     let finished = Scratch::new().virt_mdev(["fill", "--help"]).stdout_has("--on-missing").stdout_has("define").check();
     let text = String::from_utf8(finished.stdout).unwrap();
     assert!(text.contains("libvirt") && text.contains("drops"), "{text}");
@@ -326,7 +326,7 @@ fn completions_are_printed_for_each_shell() {
 }
 
 #[test]
-fn bash_completes_options_and_values_behind_a_subcommand() {
+fn bash_completes_options_and_values_after_a_subcommand() {
     if !have("bash") {
         return;
     }
@@ -350,7 +350,7 @@ fn bash_completes_options_and_values_behind_a_subcommand() {
 }
 
 #[test]
-fn every_host_of_testdata_is_one() {
+fn every_host_of_testdata_can_be_opened() {
     for bus in testdata_matching("hosts/*/*/sys/bus") {
         let scratch = Scratch::new();
         let nothing = domain("");

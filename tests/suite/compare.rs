@@ -1,4 +1,4 @@
-//! Two domains held against each other, as a migration would.
+//! `compare`: two domains, as a migration between them would.
 
 use crate::support::guests::{
     at, bare, domain, elements, filled, guest, guest_recorded, hostdev, identity, record, recorded, uuid,
@@ -16,7 +16,7 @@ fn compare<'a>(scratch: &'a Scratch, source: impl AsRef<[u8]>, destination: impl
 }
 
 #[test]
-fn the_same_devices_under_other_uuids_are_equal() {
+fn the_same_devices_with_different_uuids_are_equal() {
     let scratch = Scratch::new();
     compare(&scratch, filled(1), filled(1)).check();
     compare(&scratch, filled(1), guest(OTHER, &elements(1))).check();
@@ -26,7 +26,7 @@ fn the_same_devices_under_other_uuids_are_equal() {
 }
 
 #[test]
-fn notation_is_no_difference() {
+fn the_notation_of_ids_is_not_a_difference() {
     let scratch = Scratch::new();
     for (vendor, product) in [("0X8086", "4307"), ("32902", "0x10D3"), ("0100206", "<![CDATA[0x10d3]]>")] {
         let other = guest_recorded(OTHER, [vendor, product, " i915-V5_4"]);
@@ -54,7 +54,7 @@ fn each_part_that_differs_is_one_line_with_both_values_and_places() {
 }
 
 #[test]
-fn the_place_of_a_value_is_in_metadata_where_it_stands_there() {
+fn the_place_of_a_recorded_value_is_in_the_metadata() {
     let scratch = Scratch::new();
     let run = compare(&scratch, guest_recorded(&uuid(3), identity(3)), filled(4)).status(1);
     run.stdout_has("a.xml:8:24").stdout_has("b.xml:9:19").check();
@@ -79,7 +79,7 @@ fn an_identity_that_is_missing_or_incomplete_on_either_side_or_both_is_a_differe
 }
 
 #[test]
-fn what_cannot_be_read_equals_nothing() {
+fn an_unreadable_value_does_not_equal_itself() {
     let unreadable = guest(&uuid(1), &["<vendorid>10de</vendorid>", &elements(1)[1], &elements(1)[2]]);
     let scratch = Scratch::new();
     compare(&scratch, &unreadable, &unreadable).status(1).stdout_has("vendorid").check();
@@ -99,7 +99,7 @@ fn number_and_model_are_differences() {
 }
 
 #[test]
-fn other_models_are_compared_by_model_only() {
+fn for_other_models_only_the_model_is_compared() {
     let scratch = Scratch::new();
     let ap = |document: String| document.replace("vfio-pci", "vfio-ap");
     for (one, other) in [(bare(1), bare(1)), (filled(1), filled(2)), (filled(1), bare(1))] {
@@ -108,7 +108,7 @@ fn other_models_are_compared_by_model_only() {
 }
 
 #[test]
-fn devices_are_paired_in_document_order_and_other_hostdevs_do_not_count() {
+fn devices_are_paired_in_document_order_and_other_hostdevs_are_ignored() {
     let scratch = Scratch::new();
     let both =
         |one, other| domain(&[hostdev(&uuid(one), &elements(one)), hostdev(&uuid(other), &elements(other))].concat());
@@ -123,7 +123,7 @@ fn devices_are_paired_in_document_order_and_other_hostdevs_do_not_count() {
 }
 
 #[test]
-fn metadata_comes_before_source_and_both_unequal_is_an_error() {
+fn metadata_takes_precedence_over_source_and_a_contradiction_is_an_error() {
     let scratch = Scratch::new();
     let both = |device| recorded(&record(&uuid(1), identity(1)), &hostdev(&uuid(1), &elements(device)));
     compare(&scratch, both(1), filled(1)).check();
@@ -159,7 +159,7 @@ fn of_a_snapshot_its_domain_is_compared() {
 }
 
 #[test]
-fn one_side_may_be_standard_input_and_not_both() {
+fn one_side_may_be_standard_input_but_not_both() {
     let scratch = Scratch::with("a.xml", filled(1));
     scratch.virt_mdev(["compare", "-", "a.xml"]).stdin(filled(1)).check();
     scratch.virt_mdev(["compare", "a.xml", "-"]).stdin(filled(2)).status(1).stdout_has("<stdin>:9:19").check();
@@ -179,7 +179,7 @@ fn lone_hostdevs_and_every_document_with_a_domain_are_compared() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_an_error_and_all_of_it_is_told() {
+fn all_errors_of_both_documents_are_reported() {
     let scratch = Scratch::new();
     for (one, other, told) in [
         (filled(1), "<domain>".to_owned(), "b.xml:1"),
@@ -199,7 +199,7 @@ fn what_cannot_be_compared_is_an_error_and_all_of_it_is_told() {
 }
 
 #[test]
-fn control_characters_of_a_document_do_not_reach_the_terminal() {
+fn control_characters_of_a_document_are_escaped() {
     let scratch = Scratch::new();
     let evil = guest(&uuid(1), &[&elements(1)[0], &elements(1)[1], "<mdevtype>a\u{9b}31mb&#10;c</mdevtype>"]);
     compare(&scratch, filled(1), evil).status(1).stdout_has("a\\u{9b}31mb\\nc").check();
