@@ -1,17 +1,17 @@
-//! What became of many documents, in one line.
+//! A line that counts what was done to many documents.
 
 use super::Rewrite;
 use crate::domain::Document;
 use crate::plan::{Plan, RemarkKind};
 
-/// What there is to be done with a document.
+/// What is to be done with a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is to be changed.
+    /// It changes.
     Changes,
-    /// It is as it should be.
+    /// Nothing has to be changed.
     Complete,
-    /// It is not as it should be, and is left so because that was asked for (`--on-missing skip`, `--on-conflict keep`).
+    /// It stays unchanged because the policy says so, although a device is missing or an identity differs.
     Skipped,
     /// It has no mdevs.
     WithoutMdevs,
@@ -32,21 +32,21 @@ impl Standing {
     }
 }
 
-/// How many documents came to what.
+/// The number of documents with each result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// Those that are to be changed and are not, or not yet.
+    /// Those that are to be changed, but are not written, or not yet.
     pending: usize,
     changed: usize,
     complete: usize,
     skipped: usize,
     without_mdevs: usize,
-    /// Those that something was wrong with.
+    /// Those with errors.
     failed: usize,
 }
 
 impl Summary {
-    /// Takes down a document that could be read.
+    /// Counts a document without errors.
     pub fn count(&mut self, standing: Standing) {
         let count = match standing {
             Standing::Changes => &mut self.pending,
@@ -57,24 +57,24 @@ impl Summary {
         *count += 1;
     }
 
-    /// Takes down some of which nothing more is known than that something is wrong with them.
+    /// Counts documents with errors.
     pub fn fail(&mut self, count: usize) {
         self.failed += count;
     }
 
-    /// Takes down how writing those that are to be changed ended.
+    /// Counts the documents that were written and those that could not be.
     pub fn write(&mut self, changed: usize, failed: usize) {
         self.changed += changed;
         self.failed += failed;
         self.pending = self.pending.saturating_sub(changed + failed);
     }
 
-    /// Whether any document is to be changed, or was.
+    /// Whether any document is to be changed or was changed.
     pub fn changes(&self) -> bool {
         self.pending + self.changed > 0
     }
 
-    /// `9 files: 4 filled, 2 already complete, 1 without mdevs, 2 failed`; what is rare is named only where it is.
+    /// Returns a line such as `9 files: 4 filled, 2 already complete, 1 without mdevs, 2 failed`.
     pub fn line(&self, rewrite: &Rewrite<'_>) -> String {
         let Self { pending, changed, complete, skipped, without_mdevs, failed } = self;
         let count = pending + changed + complete + skipped + without_mdevs + failed;
@@ -85,7 +85,7 @@ impl Summary {
         }
         line += &format!("{without_mdevs} without mdevs, {failed} failed");
         if *pending > 0 {
-            line += &format!(", {pending} left alone");
+            line += &format!(", {pending} not written");
         }
         line
     }

@@ -1,4 +1,4 @@
-//! Writing what was prepared: all of it beside the files first, then each in its place.
+//! Writes prepared documents: first all of them to temporary files, then it renames each.
 
 use super::super::progress::Progress;
 use super::super::settings::{RewriteSettings, Target};
@@ -9,19 +9,19 @@ use crate::file::{Batch, CommitError, FileError, Interrupt, Replaced, Signal, St
 use crate::parallel::{self, Threads};
 use crate::report::{Diagnostic, escape};
 
-/// How writing ended.
+/// The result of writing.
 pub(super) struct Written {
     /// How many files were replaced.
     pub replaced: usize,
-    /// How many could not be.
+    /// How many could not be replaced.
     pub failed: usize,
-    /// What is wrong; what was found at one stage is in the order of the files.
+    /// The errors; those of one stage are in the order of the files.
     pub faults: Vec<Diagnostic>,
-    /// The signal that came meanwhile.
+    /// The signal that arrived in the meantime.
     pub signal: Option<Signal>,
 }
 
-/// Writes what changes, and says of each file that it did.
+/// Writes the documents that change, and prints a line for each file that was replaced in place.
 pub(super) fn write(
     target: &Target,
     settings: &RewriteSettings,
@@ -30,7 +30,7 @@ pub(super) fn write(
     progress: &Progress,
     streams: &mut Streams<'_>,
 ) -> Result<Written, Failure> {
-    // Not before: until now a signal leaves nothing behind, and standard input may be waited for.
+    // Only now: before, a signal leaves no temporary files, and reading standard input may take long.
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot catch signals: {error}"))))?;
     let batch = Batch::new(&interrupt).with_jobs(settings.jobs);
@@ -69,14 +69,14 @@ pub(super) fn write(
     if matches!(target, Target::InPlace(_)) {
         progress.pause(|| replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite))));
     }
-    // A signal is told by the exit status; what else went wrong is told all the same.
+    // The exit status tells the signal; other errors are still printed.
     faults.retain(|fault| !matches!(fault, FileError::Interrupted));
     let failed = faults.iter().filter(|fault| !matches!(fault, FileError::NotDurable { .. })).count();
     let faults = faults.iter().map(Diagnostic::of_file).collect();
     Ok(Written { replaced: replaced.len(), failed, faults, signal: interrupt.caught() })
 }
 
-/// Writes a document beside the file that it is for.
+/// Writes a document to a temporary file next to its target.
 fn stage(target: &Target, product: &Product, batch: &Batch<'_>) -> Result<Staged, FileError> {
     let new = product.text.as_bytes();
     match target {
