@@ -1,4 +1,4 @@
-//! Rewriting documents: all are read, planned and proven before the first is written.
+//! Rewrites documents: reads, plans and verifies all of them before it writes the first.
 
 mod changes;
 mod prepare;
@@ -22,27 +22,27 @@ use prepare::prepare;
 use summary::Summary;
 use write::write;
 
-/// What distinguishes one command that rewrites from another.
+/// What differs between the commands that rewrite documents.
 pub(super) struct Rewrite<'a> {
-    /// What was done to a document, in one word.
+    /// The word for what was done to a document.
     pub done: &'a str,
-    /// What is said of a document with mdevs to which nothing had to be done.
+    /// The words for a document with mdevs that needs no change.
     pub nothing_to_do: &'a str,
     /// The command that does the same as an editor for `virsh edit`.
     pub again: &'a str,
-    /// What else should be known before that is done, if anything.
+    /// Further advice for someone who does that, if there is any.
     pub advice: Option<&'a str>,
-    /// Decides. Several threads ask at once.
+    /// Decides. Several threads call it at the same time.
     pub planner: &'a Planner<'a>,
 }
 
-/// Decides what is to be done with a document.
+/// A function that decides what is to be done with a document.
 pub(super) type Planner<'a> = dyn Fn(&Document) -> Result<Plan, Vec<Fault>> + Sync + 'a;
 
 /// Rewrites documents as `rewrite` decides.
 ///
-/// One that cannot be rewritten keeps all others from being written, unless each is to stand for itself (`--keep-going`).
-/// What is said, and in which order, does not depend on which thread was done first.
+/// If one cannot be rewritten, none is written, unless `--keep-going` was given. The messages and their order do not depend on
+/// which thread finishes first.
 pub(super) fn rewrite(
     settings: &RewriteSettings,
     rewrite: &Rewrite<'_>,
@@ -105,7 +105,7 @@ pub(super) fn rewrite(
     let has_faults = !faults.is_empty();
     let is_told = settings.output.is_in_place() && settings.dry_run.is_none() && !is_one;
     if is_told {
-        // Behind all that went wrong, since it is what stays on the screen.
+        // After all errors, so that it is the last line on the screen.
         streams.tell_all(faults.drain(..));
         streams.note(settings.verbosity, &summary.line(rewrite));
     }
@@ -118,7 +118,7 @@ pub(super) fn rewrite(
     }
 }
 
-/// Reads one document and makes something of it that is not a document; what is worth saying beside it is said.
+/// Reads one document and makes something else from it than a document; prints warnings.
 pub(super) fn read_one<T>(
     settings: &RewriteSettings,
     make: impl Fn(&Document) -> Result<(T, Vec<Remark>), Vec<Fault>>,
@@ -134,7 +134,7 @@ pub(super) fn read_one<T>(
     Ok(made)
 }
 
-/// Refuses a result that is larger than libvirt takes; `what` is the document or what is made of it.
+/// Returns an error if a result is larger than libvirt accepts; `what` names the result.
 pub(super) fn check_size(what: &str, bytes: usize) -> Result<(), Diagnostic> {
     if bytes <= MAX_BYTES {
         return Ok(());
@@ -143,7 +143,7 @@ pub(super) fn check_size(what: &str, bytes: usize) -> Result<(), Diagnostic> {
     Err(error.help("nothing was written; remove what the document does not need, as stale records or comments"))
 }
 
-/// The remarks that are to be said.
+/// Returns the remarks to print.
 fn wanted(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Remark> {
     remarks.iter().filter(move |remark| match verbosity {
         Verbosity::Quiet => false,
@@ -152,7 +152,7 @@ fn wanted(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Rem
     })
 }
 
-/// The inputs that are meant; what is wrong with others is only handed on where each stands for itself.
+/// Expands patterns to the inputs. With `--keep-going` it also returns the errors of those that cannot be found.
 fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
     if let Some(error) = separate_suffix(settings) {
         return Err(Failure::of(error));
@@ -184,14 +184,14 @@ fn separate_suffix(settings: &RewriteSettings) -> Option<Diagnostic> {
 
 fn too_many(count: usize) -> Failure {
     let error = Diagnostic::error(format!(
-        "{count} files cannot go to standard output together: one document after the other is no XML"
+        "{count} files cannot be written to standard output: documents cannot be concatenated"
     ));
-    Failure::of(error.help("rewrite them with --in-place, or look at them with --diff or --dry-run"))
+    Failure::of(error.help("rewrite them with --in-place, or show the changes with --diff or --dry-run"))
 }
 
-/// What the documents are read for.
+/// Returns what the documents are read for.
 ///
-/// Of many, a pattern may have found some that nobody had in mind: a FIFO among them is not waited for.
+/// If there are many, a pattern may have matched a FIFO, which must not block.
 fn purpose(settings: &RewriteSettings, count: usize) -> Purpose {
     if settings.output.is_in_place() || count > 1 { Purpose::Replacing } else { Purpose::Reading }
 }

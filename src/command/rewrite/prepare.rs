@@ -1,4 +1,4 @@
-//! One document, up to the moment before it is written: read, planned and proven.
+//! Prepares one document: reads, plans and verifies it, but does not write it.
 
 use std::cell::LazyCell;
 use std::fmt::Write as _;
@@ -15,33 +15,33 @@ use crate::file::{self, Input, Original, Purpose};
 use crate::plan::Plan;
 use crate::report::{Diagnostic, Origin, escape};
 
-/// A document with which nothing is wrong.
+/// A document without errors, ready to be written.
 ///
-/// Of ten thousand, nothing is kept that is not needed any more.
+/// There may be ten thousand of them, so it keeps only what is still needed.
 pub(super) struct Prepared {
     pub standing: Standing,
-    /// What is to be told whatever becomes of it.
+    /// The remarks to print, whether or not the document is written.
     pub remarks: Vec<Diagnostic>,
-    /// Nothing where there is nothing to write or to print, as of a file that is rewritten in place and stays as it is. In a
-    /// box, since that is what most of ten thousand come to.
+    /// `None` if there is nothing to write or print, for instance if a file to rewrite in place needs no change. Boxed, because
+    /// most of ten thousand files need none.
     pub product: Option<Box<Product>>,
     /// What `--dry-run --json` prints.
     pub changes: Vec<Change>,
 }
 
-/// What comes of a document.
+/// What is written or printed for a document.
 pub(super) struct Product {
     pub original: Original,
-    /// What is to be written, or of `--diff` and `--dry-run` what is to be printed.
+    /// The text to write, or with `--diff` and `--dry-run` the text to print.
     pub text: String,
-    /// What is to be told where it is rewritten in place.
+    /// A warning to print if it is rewritten in place.
     pub warning: Option<Diagnostic>,
 }
 
-/// Reads one document, and finds what is to be done with it.
+/// Reads one document and decides what is to be done with it.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// All errors of the document.
 pub(super) fn prepare(
     input: &Input,
     purpose: Purpose,
@@ -49,7 +49,7 @@ pub(super) fn prepare(
     rewrite: &Rewrite<'_>,
 ) -> Result<Prepared, Vec<Diagnostic>> {
     let (original, document) = read_document(input, purpose).map_err(|error| vec![error])?;
-    // Of nearly every document there is nothing to say.
+    // For nearly every document there is nothing to print.
     let origin = LazyCell::new(|| Origin::new(name_of(input), &document.text));
     let plan = (rewrite.planner)(&document)
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
@@ -86,7 +86,7 @@ pub(super) fn prepare(
     Ok(Prepared { standing, remarks, product, changes: objects })
 }
 
-/// What would be done, a line for each device.
+/// Returns the text of `--dry-run`: a line for each device or record that would change.
 fn steps(name: &str, document: &Document, plan: &Plan) -> String {
     let mut text = String::new();
     if plan.decisions.is_empty() {
@@ -101,11 +101,11 @@ fn steps(name: &str, document: &Document, plan: &Plan) -> String {
     text
 }
 
-/// libvirt holds the domain in memory and writes the file anew when it likes.
+/// Returns the warning for a file of libvirt, which keeps the domain in memory and overwrites the file.
 fn overwritten_by_libvirt(input: &Input, document: &Document, rewrite: &Rewrite<'_>) -> Diagnostic {
     let guest = document.domains.first().and_then(|domain| domain.name.as_deref());
     let guest = guest.map_or_else(|| "DOMAIN".to_owned(), escape::virsh_domain);
-    let told = Diagnostic::warning(format!("{} is libvirt's own file: libvirt will overwrite it", name_of(input)))
+    let told = Diagnostic::warning(format!("{} is a file of libvirt's, which will overwrite it", name_of(input)))
         .help(format!("change the domain itself: EDITOR='{}' virsh edit {guest}", rewrite.again));
     rewrite.advice.into_iter().fold(told, |told, advice| told.help(advice))
 }
