@@ -22,6 +22,7 @@ mod fill;
 mod fuzz_corpus;
 mod hook;
 mod hook_script;
+mod hosts;
 mod install;
 mod invariants;
 mod json;

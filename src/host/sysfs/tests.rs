@@ -131,58 +131,6 @@ fn is_absent(lookup: &Answer<Lookup>) -> bool {
     matches!(lookup, Ok(Lookup::Absent(Absence::NotFound { .. })))
 }
 
-fn testdata(host: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect()
-}
-
-/// What a host of testdata answers, in one line.
-fn told(host: &str, uuid_text: &str) -> String {
-    match Sysfs::open(&testdata(host)).unwrap().lookup(&uuid(uuid_text)).unwrap() {
-        Lookup::Absent(_) => "absent".to_owned(),
-        Lookup::Found(identity) => identity.to_string(),
-        Lookup::OtherDeviceApi(device_api) => device_api.to_string(),
-        Lookup::ParentNotPci { parent, subsystem } => format!("{parent} on {}", subsystem.unwrap_or_default()),
-    }
-}
-
-#[test]
-fn the_kernels_own_trees_tell_what_was_driven() {
-    let numbered = |number: u8| format!("c0ffee0{number}-0000-4000-8000-00000000000{number}");
-    for (number, expected) in [
-        (1, "0x1234 0x11e8 i915-V5_4"),
-        (2, "0x1234 0x11e8 i915-V5_8"),
-        (3, "0x8086 0x10d3 i915-V5_4"),
-        (4, "0x8086 0x10d3 i915-V5_8"),
-        (5, "0x1b36 0x0005 i915-V5_4"),
-        (6, "absent"),
-        (7, "vfio-ap"),
-        (9, "nopci on vgpu_demo"),
-    ] {
-        assert_eq!(told("linux-6.1/host-a", &numbered(number)), expected, "c0ffee0{number}");
-    }
-    let only_there = "0b0b0b0b-0000-4000-8000-00000000000b";
-    assert_eq!(told("linux-6.1/host-a", only_there), "absent");
-    assert!(told("linux-6.1/host-b", only_there).starts_with("0x"));
-    // Of the three UUIDs that both hosts have, the first alone is the same device.
-    for (number, same) in [(1, true), (2, false), (3, false)] {
-        let [a, b] = ["linux-6.1/host-a", "linux-6.1/host-b"].map(|host| told(host, &numbered(number)));
-        assert_eq!(a == b, same, "c0ffee0{number}: {a}, {b}");
-    }
-}
-
-#[test]
-fn the_trees_of_the_field_tell_what_they_are() {
-    for (host, uuid, expected) in [
-        ("field/gvt-g", UUID, "0x8086 0x591d i915-GVTg_V5_4"),
-        ("field/ampere-vf", "7d075752-aa36-4bfd-a6f1-062bf15eff01", "0x10de 0x20f1 nvidia-475"),
-        ("field/ampere-vf", "7d075752-aa36-4bfd-a6f1-062bf15eff02", "0x10de 0x20f1 nvidia-474"),
-        ("field/s390x", "80c6c135-ad44-41d0-b1b7-0ae47de48621", "vfio-ccw"),
-        ("field/s390x", "52177883-f1bb-47f0-914d-02a22e3a8801", "vfio-ap"),
-    ] {
-        assert_eq!(told(host, uuid), expected, "{host} {uuid}");
-    }
-}
-
 #[test]
 fn a_source_answers_about_each_device_it_is_asked_for() {
     let scratch = Scratch::gvt_g();
