@@ -25,8 +25,8 @@
 //!     on_conflict: fill::OnConflict::Error,
 //! };
 //! let plan = fill::fill(&document, &host, &policy).map_err(|mut faults| faults.remove(0))?;
-//! let filled = plan.edits.apply(&document.text);
-//! edit::prove(&document.text, &plan.edits, &filled)?;
+//! let filled = plan.edits.apply(document.text());
+//! edit::prove(document.text(), &plan.edits, &filled)?;
 //! assert!(filled.contains("<mdevtype>i915-GVTg_V5_4</mdevtype>"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -71,7 +71,7 @@ fn judge(
 ) -> Result<Vec<Row>, Vec<Diagnostic>> {
     let name = name_of(input);
     let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
-    let origin = Origin::new(&name, &document.text);
+    let origin = Origin::new(&name, document.text());
     let Comparison { devices, orphans } = check(&document, &host.ask(document.devices()), settings.pairing)
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     let is_replaced = |orphan: &&Orphan<'_>| matches!(orphan.place, OrphanPlace::Pci(_));

@@ -16,8 +16,8 @@ pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Resu
     }
     let (source_name, source) = read(&settings.source)?;
     let (destination_name, destination) = read(&settings.destination)?;
-    let source_origin = Origin::new(source_name, &source.text);
-    let destination_origin = Origin::new(destination_name, &destination.text);
+    let source_origin = Origin::new(source_name, source.text());
+    let destination_origin = Origin::new(destination_name, destination.text());
     let differences = compare(&source, &destination).map_err(|faults| {
         let told = faults.iter().map(|(which, fault)| match which {
             Which::Source => source_origin.fault(fault),

@@ -200,7 +200,7 @@ fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
     match check(document, &host.ask(document.devices()), settings.pairing) {
         Ok(comparison) => judge_comparison(settings, &comparison),
         Err(faults) => {
-            let origin = Origin::new("domain", &document.text);
+            let origin = Origin::new("domain", document.text());
             let refusals = faults.iter().map(|fault| in_one_line(&origin.fault(fault))).collect();
             Judgement { refusals, ..Judgement::default() }
         }

@@ -17,8 +17,7 @@ use crate::text::{BOM, Span, is_xml_space};
 /// A document with domains, and the text that all its spans refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// The text, unchanged.
-    pub text: String,
+    text: String,
     /// Its kind, which its root element tells.
     pub kind: Kind,
     /// Whether its first comment is libvirt's warning that the file is generated: libvirt overwrites changes to it.
@@ -204,6 +203,16 @@ impl Document {
             Ok(Contents { kind, is_generated, domains }) => Ok(Self { text, kind, is_generated, domains }),
             Err((kind, span)) => Err(Box::new(ReadError { kind, span, text })),
         }
+    }
+
+    /// Returns the text, unchanged.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the text, unchanged, without a copy.
+    pub fn into_text(self) -> String {
+        self.text
     }
 
     /// The domain that the document is about: not a snapshot's `inactiveDomain`.

@@ -377,7 +377,7 @@ impl<'a> Filling<'a> {
     }
 
     fn remove_record(&mut self, identities: &Identities, record: &Record) {
-        let span = with_lead(&self.document.text, record.element.span);
+        let span = with_lead(self.document.text(), record.element.span);
         let change = Change::Remove { element: vec![record.element.index] };
         self.edit(&identities.holder, vec![Edit { span, text: String::new(), change }]);
         self.decide_about_record(record, vec![Step::RemoveStale]);
@@ -397,7 +397,7 @@ impl<'a> Filling<'a> {
         let records =
             |prefix: &str| -> Vec<NewElement> { unrecorded.iter().map(|found| found.record_element(prefix)).collect() };
         let (holder, slot, elements) = match metadata {
-            Metadata::Ours(ours) => (&ours.holder, &ours.slot, records(ours.element.prefix(&self.document.text))),
+            Metadata::Ours(ours) => (&ours.holder, &ours.slot, records(ours.element.prefix(self.document.text()))),
             Metadata::WithoutOurs { holder, slot } => {
                 (holder, slot, vec![identities_element("mdev:", records("mdev:"))])
             }
@@ -451,7 +451,7 @@ impl<'a> Filling<'a> {
     fn edit(&mut self, holder: &Holder, edits: Vec<Edit>) {
         for edit in edits {
             let span = edit.span;
-            if let Err(overlap) = self.plan.edits.add(&self.document.text, holder, edit) {
+            if let Err(overlap) = self.plan.edits.add(self.document.text(), holder, edit) {
                 self.faults.push(Fault { span, error: PlanError::Overlap(overlap) });
             }
         }

@@ -95,9 +95,9 @@ impl Stripping<'_> {
     }
 
     fn remove(&mut self, holder: &Holder, element: Span, index: usize) {
-        let span = with_lead(&self.document.text, element);
+        let span = with_lead(self.document.text(), element);
         let edit = Edit { span, text: String::new(), change: Change::Remove { element: vec![index] } };
-        if let Err(overlap) = self.plan.edits.add(&self.document.text, holder, edit) {
+        if let Err(overlap) = self.plan.edits.add(self.document.text(), holder, edit) {
             self.faults.push(Fault { span, error: PlanError::Overlap(overlap) });
         }
     }

@@ -89,7 +89,7 @@ pub fn reread(text: &str) -> Document {
 /// Fills a document; what comes out is proven, is the original outside the edits, and is not changed by filling it again.
 pub fn filled(document: &Document, host: &Host, policy: &Policy) -> Option<String> {
     let plan = fill::fill(document, host, policy).ok()?;
-    let text = carried_out(&document.text, &plan)?;
+    let text = carried_out(document.text(), &plan)?;
     let again = fill::fill(&reread(&text), host, policy);
     let again = again.unwrap_or_else(|faults| panic!("{policy:?}: not filled again: {faults:?}\n{text}"));
     let twice = again.edits.apply(&text);
@@ -101,7 +101,7 @@ pub fn filled(document: &Document, host: &Host, policy: &Policy) -> Option<Strin
 /// Strips a document; what comes out is proven, is the original outside the edits, and is not changed by stripping it again.
 pub fn stripped(document: &Document, from: Places) -> Option<String> {
     let plan = strip::strip(document, from).ok()?;
-    let text = carried_out(&document.text, &plan)?;
+    let text = carried_out(document.text(), &plan)?;
     let again = strip::strip(&reread(&text), from);
     let again = again.unwrap_or_else(|faults| panic!("{from:?}: not stripped again: {faults:?}\n{text}"));
     assert_eq!(again.edits.apply(&text), text, "{from:?}: stripping twice is not stripping once");
@@ -152,7 +152,7 @@ pub fn is_given_back(document: &Document) -> bool {
         is_bare
             && match &domain.metadata {
                 None | Some(Metadata::Missing { .. }) => true,
-                Some(Metadata::WithoutOurs { holder, .. }) => !is_blank(holder.span.of(&document.text)),
+                Some(Metadata::WithoutOurs { holder, .. }) => !is_blank(holder.span.of(document.text())),
                 Some(Metadata::Ours(_) | Metadata::Unreadable(_)) => false,
             }
     })
@@ -222,7 +222,7 @@ pub fn hold_for_giving_back(document: &Document, host: &Host) {
             // What could be proven while it was filled can be while it is stripped.
             if is_given_back && (from == policy.into || from == Places::Both) {
                 let text = text.unwrap_or_else(|| panic!("{policy:?}: what was filled is not stripped\n{filled}"));
-                assert_eq!(text, document.text, "{policy:?}, from {from:?}: strip(fill(x)) is not x");
+                assert_eq!(text, document.text(), "{policy:?}, from {from:?}: strip(fill(x)) is not x");
             }
         }
     }

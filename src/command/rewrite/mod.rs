@@ -127,7 +127,7 @@ pub(super) fn read_one<T>(
     let inputs = expand(&settings.inputs)?;
     let [input] = inputs.as_slice() else { return Err(too_many(inputs.len())) };
     let (original, document) = read_document(input, purpose(settings, 1)).map_err(Failure::of)?;
-    let origin = Origin::new(name_of(&original.input), &document.text);
+    let origin = Origin::new(name_of(&original.input), document.text());
     let (made, remarks) =
         make(&document).map_err(|faults| Failure::Told(faults.iter().map(|fault| origin.fault(fault)).collect()))?;
     streams.tell_all(wanted(&remarks, settings.verbosity).map(|remark| origin.remark(remark)));

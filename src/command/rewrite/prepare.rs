@@ -50,14 +50,14 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Vec<Diagnostic>> {
     let (original, document) = read_document(input, purpose).map_err(|error| vec![error])?;
     // For nearly every document there is nothing to print.
-    let origin = LazyCell::new(|| Origin::new(name_of(input), &document.text));
+    let origin = LazyCell::new(|| Origin::new(name_of(input), document.text()));
     let plan = (rewrite.planner)(&document)
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     let has_edits = !plan.edits.is_empty();
-    check_size(&name_of(input), plan.edits.edited_len(&document.text)).map_err(|error| vec![error])?;
-    let edited = has_edits.then(|| plan.edits.apply(&document.text));
+    check_size(&name_of(input), plan.edits.edited_len(document.text())).map_err(|error| vec![error])?;
+    let edited = has_edits.then(|| plan.edits.apply(document.text()));
     if let Some(edited) = &edited {
-        prove(&document.text, &plan.edits, edited).map_err(|error| vec![origin.unproven(&error)])?;
+        prove(document.text(), &plan.edits, edited).map_err(|error| vec![origin.unproven(&error)])?;
     }
     let standing = Standing::of(&document, &plan);
     let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin.remark(remark)).collect();
@@ -71,7 +71,7 @@ pub(super) fn prepare(
     }
     let mut objects = Vec::new();
     let text = match (&settings.output, settings.dry_run, edited) {
-        (Output::Diff, _, Some(edited)) => unified(input, &document.text, &edited),
+        (Output::Diff, _, Some(edited)) => unified(input, document.text(), &edited),
         (Output::Diff, _, None) => String::new(),
         (_, Some(DryRun::Lines), _) => steps(&name_of(input), &document, &plan),
         (_, Some(DryRun::Json), _) => {
@@ -80,7 +80,7 @@ pub(super) fn prepare(
         }
         (_, None, Some(edited)) => edited,
         (Output::File(Target::InPlace(_)), None, None) => String::new(),
-        (Output::Stdout | Output::File(Target::Other(_)), None, None) => document.text,
+        (Output::Stdout | Output::File(Target::Other(_)), None, None) => document.into_text(),
     };
     let product = (!text.is_empty()).then(|| Box::new(Product { original, text, warning }));
     Ok(Prepared { standing, remarks, product, changes: objects })
@@ -92,7 +92,7 @@ fn steps(name: &str, document: &Document, plan: &Plan) -> String {
     if plan.decisions.is_empty() {
         return text;
     }
-    let origin = Origin::new(name, &document.text);
+    let origin = Origin::new(name, document.text());
     for decision in &plan.decisions {
         let steps: Vec<_> = decision.steps.iter().map(|step| escape::message(&step.to_string())).collect();
         let device = decision.uuid.as_ref().map(|uuid| format!("mdev {}: ", escape(uuid))).unwrap_or_default();
