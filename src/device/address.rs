@@ -92,6 +92,7 @@ impl fmt::Display for PciAddress {
 /// A record spells a PCI address as the kernel does, `0000:00:09.0`, and one of another type as its type and its
 /// attributes in alphabetical order: `ccw:cssid=0xfe,devno=0x0001,ssid=0x0`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum GuestAddress {
     /// `<address type='pci' …/>`.
     Pci(PciAddress),

@@ -13,6 +13,7 @@ pub struct PciId(u16);
 
 /// Why a text is no PCI id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum PciIdError {
     /// Not a number as C's `strtoul` reads one with base 0.
     #[error("it is not a number (hexadecimal wants its 0x)")]
@@ -65,6 +66,7 @@ pub struct MdevType(String);
 
 /// Why a name cannot be written down as an mdev type.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum MdevTypeError {
     /// There is no name.
     #[error("it is empty")]

@@ -23,6 +23,7 @@ pub struct Uuid([u8; 16]);
 
 /// What a text lacks to be a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum UuidError {
     /// Nothing but white space.
     #[error("it is empty")]

@@ -56,6 +56,7 @@ const MODEST_BYTES: usize = 64 * 1024;
 
 /// A bound that a document exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Bound {
     /// Bytes of a document.
     Bytes,

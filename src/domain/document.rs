@@ -28,6 +28,7 @@ pub struct Document {
 
 /// The kinds of libvirt's documents that contain hostdevs, named after their root elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// `virsh dumpxml`, `/etc/libvirt/qemu`.
     Domain,
@@ -72,6 +73,7 @@ pub struct ReadError {
 
 /// What is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ReadErrorKind {
     /// Nothing but whitespace.
     #[error("the document is empty")]
@@ -115,6 +117,7 @@ pub enum ReadErrorKind {
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compression {
     /// `.gz`
     Gzip,

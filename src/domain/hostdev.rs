@@ -70,6 +70,7 @@ pub(super) struct Hostdevs {
 
 /// The `model` attribute, which says what is wanted of the hostdev.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Model {
     /// `vfio-pci`: the device has an identity. A source that cannot be made out is an error of this hostdev alone.
     VfioPci(Result<Box<Source>, HostdevError>),
@@ -105,6 +106,7 @@ pub struct Spelling {
 
 /// Why the source of a hostdev cannot be made out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum HostdevError {
     /// It has no source.
     #[error("this mdev hostdev has no <source> element")]

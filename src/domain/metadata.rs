@@ -36,6 +36,7 @@ const BEFORE_METADATA: [&str; 5] = ["name", "uuid", "genid", "title", "descripti
 
 /// What a domain's metadata holds of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Metadata {
     /// The domain has no `metadata`.
     Missing {
@@ -105,6 +106,7 @@ pub struct RecordAttribute<T> {
 
 /// Why our element cannot be made out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum MetadataError {
     /// libvirt keeps the first element of a namespace, and this one is not `identities`.
     #[error("metadata in the namespace {NAMESPACE} is <{name}>, not <identities>")]

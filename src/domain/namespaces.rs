@@ -21,6 +21,7 @@ const XMLNS_URI: &str = "http://www.w3.org/2000/xmlns/";
 
 /// A violation of Namespaces in XML 1.0.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum NamespaceError {
     /// A prefix that no element around it declares.
     #[error("the namespace prefix '{prefix}' of {name} is not declared")]

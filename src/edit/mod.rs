@@ -42,6 +42,7 @@ impl Edit {
 /// A path is the number of an element among the elements of its parent, from 0, for each level down; an empty path is the
 /// holder itself. Numbers are those of the original.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
     /// New elements in `parent`, after its first `behind` elements.
     Add {

@@ -23,6 +23,7 @@ use crate::text::{Span, is_xml_space};
 
 /// Why an edited text is not handed on. All but [`ProofError::Refused`] are bugs of this program.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ProofError {
     /// Something other than the edits has changed.
     #[error("the edits undone do not give the original")]

@@ -36,6 +36,7 @@ impl fmt::Display for DeviceApi {
 
 /// A host's answer about one device. Failing to read is not an answer but a [`HostError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Lookup {
     /// The device is there.
     Found(Identity),
@@ -54,6 +55,7 @@ pub enum Lookup {
 
 /// Why a host does not have a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Absence {
     /// It has mediated devices, but not this one.
     NotFound {

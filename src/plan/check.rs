@@ -54,6 +54,7 @@ pub struct Orphan<'a> {
 
 /// What may have taken the place of a mediated device that was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OrphanPlace<'a> {
     /// A hostdev of type `pci` is where the guest saw the device: libvirt 11.0 and later migrate one onto the other.
     Pci(&'a PciHostdev),
@@ -65,6 +66,7 @@ pub enum OrphanPlace<'a> {
 
 /// How a device or a record was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// The host's device is what was recorded.
     Same,

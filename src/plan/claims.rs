@@ -13,6 +13,7 @@ use crate::domain::{Domain, Hostdev, Metadata, Record, Source, Written, WrittenP
 
 /// Which of the records that claim a hostdev counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pairing {
     /// The one of its UUID; all others that claim the hostdev must agree with it.
     #[default]
@@ -25,6 +26,7 @@ pub enum Pairing {
 
 /// What a record claims a hostdev by.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Key {
     /// The UUID.
     Uuid(Uuid),

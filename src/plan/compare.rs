@@ -42,6 +42,7 @@ pub struct Side {
 
 /// What two hostdevs can differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum What {
     /// The model.
     Model,

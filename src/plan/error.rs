@@ -32,6 +32,7 @@ pub(super) fn fault_of_metadata(domain: &Domain) -> Option<Fault> {
 
 /// Why a plan cannot be made.
 #[derive(Clone, Debug, Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// The hostdev's source cannot be read.
     #[error(transparent)]
@@ -166,6 +167,7 @@ pub struct Remark {
 
 /// What is worth saying.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RemarkKind {
     /// A warning: `--on-missing skip` left a device without its identity.
     #[error("{0}; skipped")]

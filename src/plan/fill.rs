@@ -26,6 +26,7 @@ pub struct Policy {
 
 /// What happens to a device that is not on this host, or whose parent is not a PCI device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnMissing {
     /// The run fails.
     Error,
@@ -35,6 +36,7 @@ pub enum OnMissing {
 
 /// What happens to an identity that stands there and says something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnConflict {
     /// The run fails: overwriting by default would defeat what the identity is for.
     Error,

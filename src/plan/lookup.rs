@@ -9,6 +9,7 @@ use crate::host::{Absence, Host, Lookup};
 
 /// Why a device has no identity on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Missing {
     /// The host has no such device.
     #[error("{device} is not on this host{}", match absence {

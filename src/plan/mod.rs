@@ -84,6 +84,7 @@ pub struct Decision {
 
 /// One step of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// A part that is missing is written.
     Add(Place, Part, String),

@@ -147,13 +147,13 @@ pub fn is_given_back(document: &Document) -> bool {
     document.domains.iter().all(|domain| {
         let is_bare = domain.hostdevs.iter().all(|hostdev| match &hostdev.model {
             Model::VfioPci(Ok(source)) => source.written.is_empty(),
-            Model::VfioPci(Err(_)) | Model::Other(_) => true,
+            _ => true,
         });
         is_bare
             && match &domain.metadata {
                 None | Some(Metadata::Missing { .. }) => true,
                 Some(Metadata::WithoutOurs { holder, .. }) => !is_blank(holder.span.of(document.text())),
-                Some(Metadata::Ours(_) | Metadata::Unreadable(_)) => false,
+                Some(_) => false,
             }
     })
 }

@@ -13,6 +13,7 @@ use crate::device::{MdevTypeError, PciIdError};
 /// Paths are as the user would type them: the directory that was given, and what is below it. Texts and paths hold
 /// whatever the tree holds, control characters included.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SysfsError {
     /// The directory that was given cannot be opened, or has no directory `bus`.
     #[error("{} is not a sysfs: cannot open the directory {}", dir.display(), path.display())]
