@@ -1,8 +1,8 @@
 //! Changing a text without touching any other byte of it.
 //!
 //! An [`Edit`] replaces a span of the original, and says what that means for a reader of the XML. [`Edits`] keeps them sorted and
-//! disjoint and applies them; [`prove`] verifies the result. This module does not know files, and of the domain it knows only
-//! insertion points ([`Slot`]) and the elements to verify ([`Holder`]).
+//! disjoint, applies them, and verifies the result. This module does not know files, and of the domain it knows only insertion
+//! points ([`Slot`]) and the elements to verify ([`Holder`]).
 
 mod new_element;
 mod proof;
@@ -14,7 +14,8 @@ use thiserror::Error;
 use crate::domain::{Holder, Slot};
 use crate::text::Span;
 pub use new_element::{NewContent, NewElement, escape_attribute, escape_text};
-pub use proof::{ProofError, prove};
+pub use proof::ProofError;
+use proof::prove;
 
 /// One edit: the bytes, and what they mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,8 +144,19 @@ impl Edits {
         (original.len() + new).saturating_sub(old)
     }
 
-    /// Returns the text with all edits applied.
-    pub fn apply(&self, original: &str) -> String {
+    /// Returns the text with all edits applied, after verifying that undoing the edits gives `original`, and that an
+    /// independent parser finds what was planned and no other change.
+    ///
+    /// # Errors
+    /// If the result cannot be verified. Then nothing may be written.
+    pub fn apply_proven(&self, original: &str) -> Result<String, ProofError> {
+        let edited = self.apply(original);
+        prove(original, self, &edited)?;
+        Ok(edited)
+    }
+
+    /// Returns the text with all edits applied, not verified.
+    fn apply(&self, original: &str) -> String {
         splice(original, Span::new(0, original.len()), self.placed.values())
     }
 

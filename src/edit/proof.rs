@@ -56,7 +56,7 @@ pub enum ProofError {
 ///
 /// # Errors
 /// Where one of the two proofs fails: then nothing may be written.
-pub fn prove(original: &str, edits: &Edits, edited: &str) -> Result<(), ProofError> {
+pub(super) fn prove(original: &str, edits: &Edits, edited: &str) -> Result<(), ProofError> {
     if edits.undo(edited).as_deref() != Some(original) {
         return Err(ProofError::NotUndone);
     }

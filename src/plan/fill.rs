@@ -24,6 +24,13 @@ pub struct Policy {
     pub on_conflict: OnConflict,
 }
 
+impl Policy {
+    /// Fails if a device is missing or an identity differs.
+    pub fn strict(into: Places) -> Self {
+        Self { into, on_missing: OnMissing::Error, on_conflict: OnConflict::Error }
+    }
+}
+
 /// What happens to a device that is not on this host, or whose parent is not a PCI device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

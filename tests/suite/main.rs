@@ -4,8 +4,9 @@
 //! `testdata/cases`; the other modules hold it to its command line, its manual pages, the README, and the files that
 //! libvirt writes.
 //!
-//! Two modules run the library: [`properties`] over documents and hosts that are made up, [`fuzz_corpus`] over what fuzzing
-//! left behind; both ask for what [`invariants`] says.
+//! Some modules call the library instead: [`library`] as another program would, [`hosts`] with the hosts of `testdata`,
+//! [`properties`] with generated documents and hosts, and [`fuzz_corpus`] with what fuzzing found. The last two check what
+//! [`invariants`] says.
 
 // A test that cannot go on has nothing better to do than to panic.
 #![allow(clippy::unwrap_used)]
@@ -26,6 +27,7 @@ mod hosts;
 mod install;
 mod invariants;
 mod json;
+mod library;
 mod libvirt_files;
 mod man_pages;
 mod metadata;

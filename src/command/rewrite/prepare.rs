@@ -10,7 +10,6 @@ use super::changes::{Change, changes};
 use super::summary::Standing;
 use super::{Rewrite, check_size, wanted};
 use crate::domain::Document;
-use crate::edit::prove;
 use crate::file::{self, Input, Original, Purpose};
 use crate::plan::Plan;
 use crate::report::{Diagnostic, Origin, escape};
@@ -55,10 +54,8 @@ pub(super) fn prepare(
         .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
     let has_edits = !plan.edits.is_empty();
     check_size(&name_of(input), plan.edits.edited_len(document.text())).map_err(|error| vec![error])?;
-    let edited = has_edits.then(|| plan.edits.apply(document.text()));
-    if let Some(edited) = &edited {
-        prove(document.text(), &plan.edits, edited).map_err(|error| vec![origin.unproven(&error)])?;
-    }
+    let edited = has_edits.then(|| plan.edits.apply_proven(document.text())).transpose();
+    let edited = edited.map_err(|error| vec![origin.unproven(&error)])?;
     let standing = Standing::of(&document, &plan);
     let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin.remark(remark)).collect();
     let mut warning = None;
