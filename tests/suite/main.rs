@@ -29,6 +29,7 @@ mod invariants;
 mod json;
 mod library;
 mod libvirt_files;
+mod makefile;
 mod man_pages;
 mod metadata;
 mod namespaces;
