@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::domain::{Document, ReadError};
 use crate::edit::ProofError;
 use crate::host::HostSource;
-use crate::plan::Fault;
+use crate::plan::PlanError;
 use crate::plan::fill::{self, Policy};
 use crate::text::{Lines, Span};
 
@@ -23,7 +23,7 @@ pub fn fill(xml: impl Into<Vec<u8>>, host: &HostSource, policy: &Policy) -> Resu
     let answers = host.ask(document.devices());
     match fill::fill(&document, &answers, policy) {
         Ok(plan) => Ok(plan.edits.apply_proven(document.text())?),
-        Err(faults) => Err(FillError::Plan { faults, text: document.into_text() }),
+        Err(errors) => Err(FillError::Plan { errors, text: document.into_text() }),
     }
 }
 
@@ -35,10 +35,10 @@ pub enum FillError {
     #[error("{}", at(&.0.text, .0.span, .0))]
     Read(#[from] Box<ReadError>),
     /// The devices cannot be filled.
-    #[error("{}", faults.iter().map(|fault| at(text, fault.span, &fault.error)).collect::<Vec<_>>().join("\n"))]
+    #[error("{}", errors.iter().map(|error| at(text, error.span, &error.kind)).collect::<Vec<_>>().join("\n"))]
     Plan {
         /// What is wrong, in the order of the document; at least one.
-        faults: Vec<Fault>,
+        errors: Vec<PlanError>,
         /// The text that the spans refer to.
         text: String,
     },

@@ -61,14 +61,14 @@ impl From<Span> for Range<usize> {
 
 /// A place as an editor shows it: line and column, both counted from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// The line; lines end with LF, as in libxml2's messages.
     pub line: usize,
     /// The character in the line. A byte order mark is not counted.
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
@@ -104,11 +104,11 @@ impl<'a> Lines<'a> {
     }
 
     /// Returns the line and column of `offset`. An offset after the text counts as its end, one inside a character as its start.
-    pub fn place(&self, offset: usize) -> Place {
+    pub fn place(&self, offset: usize) -> Position {
         let offset = floor_char_boundary(self.text, offset);
         let line = self.number(offset);
         let start = self.starts[line - 1];
-        Place { line, column: self.characters_before(offset).saturating_sub(self.characters_before(start)) + 1 }
+        Position { line, column: self.characters_before(offset).saturating_sub(self.characters_before(start)) + 1 }
     }
 
     /// The span of the line that holds `offset`, without its line ending.
@@ -169,9 +169,9 @@ mod tests {
     fn columns_count_characters_and_no_byte_order_mark() {
         let text = "\u{feff}<ä>\r\n  <b/>";
         let lines = Lines::new(text);
-        assert_eq!(lines.place(3), Place { line: 1, column: 1 });
-        assert_eq!(lines.place(text.find('>').unwrap()), Place { line: 1, column: 3 });
-        assert_eq!(lines.place(text.find("<b").unwrap()), Place { line: 2, column: 3 });
+        assert_eq!(lines.place(3), Position { line: 1, column: 1 });
+        assert_eq!(lines.place(text.find('>').unwrap()), Position { line: 1, column: 3 });
+        assert_eq!(lines.place(text.find("<b").unwrap()), Position { line: 2, column: 3 });
         assert_eq!(lines.line_around(4).of(text), "<ä>");
         assert_eq!(lines.line_around(text.len()).of(text), "  <b/>");
     }
@@ -182,23 +182,23 @@ mod tests {
         let lines = Lines::new(&text);
         let start = text.find('<').unwrap();
         for (column, (at, _)) in text[start..].char_indices().enumerate() {
-            assert_eq!(lines.place(start + at), Place { line: 2, column: column + 1 });
+            assert_eq!(lines.place(start + at), Position { line: 2, column: column + 1 });
         }
         let end = text[start..].chars().count() + 1;
-        assert_eq!(lines.place(text.len()), Place { line: 2, column: end });
-        assert_eq!(lines.place(start + 2), Place { line: 2, column: 2 }, "inside a character");
+        assert_eq!(lines.place(text.len()), Position { line: 2, column: end });
+        assert_eq!(lines.place(start + 2), Position { line: 2, column: 2 }, "inside a character");
     }
 
     #[test]
     fn the_end_of_a_text_of_whole_strides_has_a_place() {
         let text = "x".repeat(2 * STRIDE);
-        assert_eq!(Lines::new(&text).place(text.len()), Place { line: 1, column: 2 * STRIDE + 1 });
+        assert_eq!(Lines::new(&text).place(text.len()), Position { line: 1, column: 2 * STRIDE + 1 });
     }
 
     #[test]
     fn the_place_after_the_last_line_ending_is_a_line_of_its_own() {
-        assert_eq!(Lines::new("a\n").place(2), Place { line: 2, column: 1 });
-        assert_eq!(Lines::new("").place(0), Place { line: 1, column: 1 });
-        assert_eq!(Lines::new("a").place(99), Place { line: 1, column: 2 });
+        assert_eq!(Lines::new("a\n").place(2), Position { line: 2, column: 1 });
+        assert_eq!(Lines::new("").place(0), Position { line: 1, column: 1 });
+        assert_eq!(Lines::new("a").place(99), Position { line: 1, column: 2 });
     }
 }

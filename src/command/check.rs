@@ -37,7 +37,7 @@ struct Row {
 
 pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     let host = open_host(&settings.sysfs)?;
-    let (inputs, mut faults) = match settings.keep_going {
+    let (inputs, mut errors) = match settings.keep_going {
         true => expand_each(&settings.inputs),
         false => (expand(&settings.inputs)?, Vec::new()),
     };
@@ -47,7 +47,7 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
             Ok(rows) => entries.extend(rows.into_iter().map(Entry::Found)),
             Err(found) => {
                 entries.push(Entry::failed(name_of(input), &found));
-                faults.extend(found);
+                errors.extend(found);
             }
         }
     }
@@ -56,8 +56,8 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
         Format::Json => streams.print(&json::array(&entries)?)?,
         Format::Status => {}
     }
-    if !faults.is_empty() {
-        return Err(Failure::Told(faults));
+    if !errors.is_empty() {
+        return Err(Failure::Told(errors));
     }
     let is_same = |entry: &Entry<Row>| matches!(entry, Entry::Found(row) if row.verdict == Verdict::Same.name());
     Ok(if entries.iter().all(is_same) { Outcome::Done } else { Outcome::Differs })
@@ -73,7 +73,7 @@ fn judge(
     let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
     let origin = Origin::new(&name, document.text());
     let Comparison { devices, orphans } = check(&document, &host.ask(document.devices()), settings.pairing)
-        .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
+        .map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
     let is_replaced = |orphan: &&Orphan<'_>| matches!(orphan.place, OrphanPlace::Pci(_));
     if settings.format != Format::Status {
         let stale = orphans

@@ -18,10 +18,10 @@ pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Resu
     let (destination_name, destination) = read(&settings.destination)?;
     let source_origin = Origin::new(source_name, source.text());
     let destination_origin = Origin::new(destination_name, destination.text());
-    let differences = compare(&source, &destination).map_err(|faults| {
-        let told = faults.iter().map(|(which, fault)| match which {
-            Which::Source => source_origin.fault(fault),
-            Which::Destination => destination_origin.fault(fault),
+    let differences = compare(&source, &destination).map_err(|errors| {
+        let told = errors.iter().map(|(which, error)| match which {
+            Which::Source => source_origin.error(error),
+            Which::Destination => destination_origin.error(error),
         });
         Failure::Told(told.collect())
     })?;

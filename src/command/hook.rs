@@ -199,9 +199,9 @@ fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
     };
     match check(document, &host.ask(document.devices()), settings.pairing) {
         Ok(comparison) => judge_comparison(settings, &comparison),
-        Err(faults) => {
+        Err(errors) => {
             let origin = Origin::new("domain", document.text());
-            let refusals = faults.iter().map(|fault| in_one_line(&origin.fault(fault))).collect();
+            let refusals = errors.iter().map(|error| in_one_line(&origin.error(error))).collect();
             Judgement { refusals, ..Judgement::default() }
         }
     }
@@ -385,7 +385,7 @@ fn made_for(record: &crate::domain::Record) -> String {
 }
 
 /// Returns a recorded identity as messages show it, the type first: `i915-GVTg_V5_4 (0x8086 0x591d)`.
-fn described(written: &crate::domain::Written) -> String {
+fn described(written: &crate::domain::RecordedIdentity) -> String {
     use crate::device::Part;
     let text = |part| written.get(part).map(|part| short(&part.text));
     let ids: Vec<_> = [Part::Vendor, Part::Product].into_iter().filter_map(text).collect();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::device::{Identity, Part};
-use crate::domain::Written;
+use crate::domain::RecordedIdentity;
 use crate::report::Diagnostic;
 
 /// What was found in a document, or why nothing was.
@@ -42,8 +42,8 @@ pub(super) struct Parts {
     pub(super) mdevtype: Option<String>,
 }
 
-impl From<&Written> for Parts {
-    fn from(written: &Written) -> Self {
+impl From<&RecordedIdentity> for Parts {
+    fn from(written: &RecordedIdentity) -> Self {
         let text = |part| written.get(part).map(|part| part.text.clone());
         Self { vendorid: text(Part::Vendor), productid: text(Part::Product), mdevtype: text(Part::MdevType) }
     }

@@ -152,13 +152,13 @@ fn name_of(input: &Input) -> String {
 
 /// Expands patterns to the inputs.
 fn expand(inputs: &Inputs) -> Result<Vec<Input>, Failure> {
-    file::expand(&inputs.arguments).map_err(|faults| Failure::Told(faults.iter().map(Diagnostic::of_file).collect()))
+    file::expand(&inputs.arguments).map_err(|errors| Failure::Told(errors.iter().map(Diagnostic::of_file).collect()))
 }
 
 /// Expands patterns to the inputs, and returns the errors of those that cannot be found.
 fn expand_each(inputs: &Inputs) -> (Vec<Input>, Vec<Diagnostic>) {
-    let (inputs, faults) = file::expand_each(&inputs.arguments);
-    (inputs, faults.iter().map(Diagnostic::of_file).collect())
+    let (inputs, errors) = file::expand_each(&inputs.arguments);
+    (inputs, errors.iter().map(Diagnostic::of_file).collect())
 }
 
 /// Runs a command.

@@ -356,7 +356,11 @@ fn check_counts(text: &str, domains: &[Node<'_>]) -> Result<(), (Bound, Span)> {
     let records = ours().flat_map(|ours| std::iter::once(ours).chain(ours.children()));
     at_most(bounds::MAX_RECORDS, Bound::Records, &mut records.map(|record| record.span()))?;
     let names = domains.iter().filter_map(name_of);
-    at_most(0, Bound::Name, &mut names.filter(|name| name.words().len() > bounds::MAX_NAME).map(|name| name.span()))?;
+    at_most(
+        0,
+        Bound::Name,
+        &mut names.filter(|name| name.text_content().len() > bounds::MAX_NAME).map(|name| name.span()),
+    )?;
     let is_long = |ours: &Node<'_>| ours.element().prefix(text).len() > bounds::MAX_PREFIX;
     at_most(0, Bound::Prefix, &mut ours().filter(is_long).map(|ours| ours.span()))
 }
@@ -373,7 +377,7 @@ fn name_of<'t>(domain: &Node<'t>) -> Option<Node<'t>> {
 impl Domain {
     fn read(text: &str, domain: Node<'_>, reading: Reading) -> Self {
         Self {
-            name: name_of(&domain).map(|name| name.words()),
+            name: name_of(&domain).map(|name| name.text_content()),
             is_inactive: domain.is("inactiveDomain"),
             metadata: Some(Metadata::read(text, domain)),
             ..Self::with(Hostdevs::read(text, hostdevs(domain), reading))

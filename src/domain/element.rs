@@ -30,7 +30,7 @@ impl Element {
 
 /// An element that contains edits, with what a parser needs to read it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct EditScope {
     /// The element.
     pub span: Span,
     /// The namespaces that are declared around it.

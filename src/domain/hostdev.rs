@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
-use super::element::{Element, Holder};
-use super::indent::Slot;
+use super::element::{EditScope, Element};
+use super::insertion::InsertionPoint;
+use super::recorded::{RecordedIdentity, Twice};
 use super::tree::{Attribute, LookAlike, Node};
-use super::written::{Twice, Written};
 use crate::device::{GuestAddress, Part, PciAddress, UserAlias, Uuid, UuidError};
 use crate::text::Span;
 
@@ -82,16 +82,16 @@ pub enum Model {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The element itself.
-    pub holder: Holder,
+    pub scope: EditScope,
     /// The UUID in its address.
-    pub uuid: Spelling,
+    pub uuid: UuidAttribute,
     /// The identity that stands in it.
-    pub written: Written,
+    pub written: RecordedIdentity,
 }
 
 /// A UUID as a document spells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spelling {
+pub struct UuidAttribute {
     /// The attribute's value.
     pub text: String,
     /// Where it stands, between the quotes.
@@ -150,7 +150,7 @@ impl HostdevError {
     }
 }
 
-impl From<Attribute<'_>> for Spelling {
+impl From<Attribute<'_>> for UuidAttribute {
     fn from(attribute: Attribute<'_>) -> Self {
         Self {
             text: attribute.value.to_owned(),
@@ -308,9 +308,9 @@ impl Source {
         })?;
         let place = address.element();
         let uuid = address.attribute("uuid").ok_or(HostdevError::NoUuid { span: place.start_tag })?;
-        let slot = || Slot::behind(text, place.span, source.span().start, place.index + 1);
-        let written = Written::read(text, source, None, "", slot)
+        let insertion = || InsertionPoint::after(text, place.span, source.span().start, place.index + 1);
+        let written = RecordedIdentity::read(text, source, None, "", insertion)
             .map_err(|Twice { part, span }| HostdevError::Twice { part, span })?;
-        Ok(Self { holder: source.holder(), uuid: uuid.into(), written })
+        Ok(Self { scope: source.scope(), uuid: uuid.into(), written })
     }
 }

@@ -20,11 +20,11 @@
 
 use thiserror::Error;
 
-use super::element::{Element, Holder};
-use super::hostdev::Spelling;
-use super::indent::Slot;
+use super::element::{EditScope, Element};
+use super::hostdev::UuidAttribute;
+use super::insertion::InsertionPoint;
+use super::recorded::{RecordedIdentity, Twice};
 use super::tree::{Attribute, LookAlike, Node};
-use super::written::{Twice, Written};
 use crate::device::{GuestAddress, Part, UserAlias, Uuid};
 use crate::text::{Span, is_xml_space};
 
@@ -41,16 +41,16 @@ pub enum Metadata {
     /// The domain has no `metadata`.
     Missing {
         /// The domain.
-        holder: Holder,
+        scope: EditScope,
         /// Where `metadata` goes.
-        slot: Slot,
+        insertion: InsertionPoint,
     },
     /// There is a `metadata`, with nothing of ours in it.
     WithoutOurs {
         /// The `metadata`.
-        holder: Holder,
+        scope: EditScope,
         /// Where our element goes.
-        slot: Slot,
+        insertion: InsertionPoint,
     },
     /// Our element is there.
     Ours(Box<Identities>),
@@ -62,18 +62,18 @@ pub enum Metadata {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identities {
     /// The element.
-    pub holder: Holder,
+    pub scope: EditScope,
     /// The same, by its tags.
     pub element: Element,
     /// The `metadata` that it stands in.
-    pub metadata: Holder,
+    pub metadata: EditScope,
     /// The other elements of our namespace beside it, which do not count.
     pub further: Vec<Element>,
     /// The domain, and the `metadata` in it, where that holds nothing but ours and is the only one: without it another
     /// would be the first and count.
-    pub alone: Option<(Holder, Element)>,
+    pub alone: Option<(EditScope, Element)>,
     /// Where a new record goes.
-    pub slot: Slot,
+    pub insertion: InsertionPoint,
     /// What is recorded.
     pub records: Vec<Record>,
 }
@@ -84,13 +84,13 @@ pub struct Record {
     /// The element.
     pub element: Element,
     /// The UUID that the hostdev had when it was recorded.
-    pub uuid: Option<Spelling>,
+    pub uuid: Option<UuidAttribute>,
     /// The guest address that the hostdev had when it was recorded.
     pub guest: Option<RecordAttribute<GuestAddress>>,
     /// The user alias that the hostdev had when it was recorded.
     pub alias: Option<RecordAttribute<UserAlias>>,
     /// The identity.
-    pub written: Written,
+    pub written: RecordedIdentity,
 }
 
 /// An attribute of a record.
@@ -152,17 +152,17 @@ impl Metadata {
         // Of several libvirt takes the first.
         let mut all = domain.children_named("metadata");
         let Some(metadata) = all.next() else {
-            return Self::Missing { holder: domain.holder(), slot: place_for_metadata(text, domain) };
+            return Self::Missing { scope: domain.scope(), insertion: place_for_metadata(text, domain) };
         };
         let mut of_our_namespace = metadata.children().filter(|child| child.namespace() == Some(NAMESPACE));
         let Some(ours) = of_our_namespace.next() else {
-            let slot = place_for_last_child(text, metadata, domain);
-            return Self::WithoutOurs { holder: metadata.holder(), slot };
+            let insertion = place_for_last_child(text, metadata, domain);
+            return Self::WithoutOurs { scope: metadata.scope(), insertion };
         };
         let further: Vec<_> = of_our_namespace.map(|node| node.element()).collect();
         match Identities::read(text, metadata, ours, further) {
             Ok(identities) if all.next().is_none() && identities.fill(text, &metadata.element()) => {
-                Self::Ours(Box::new(Identities { alone: Some((domain.holder(), metadata.element())), ..identities }))
+                Self::Ours(Box::new(Identities { alone: Some((domain.scope(), metadata.element())), ..identities }))
             }
             Ok(identities) => Self::Ours(Box::new(identities)),
             Err(error) => Self::Unreadable(error),
@@ -184,11 +184,11 @@ impl Identities {
             ours.children().filter(|child| child.namespace() == Some(NAMESPACE) && child.local_name() == "hostdev");
         let records = records.map(|record| Record::read(text, ours, record)).collect::<Result<_, _>>()?;
         Ok(Self {
-            holder: ours.holder(),
-            metadata: metadata.holder(),
+            scope: ours.scope(),
+            metadata: metadata.scope(),
             further,
             alone: None,
-            slot: place_for_last_child(text, ours, metadata),
+            insertion: place_for_last_child(text, ours, metadata),
             element,
             records,
         })
@@ -210,12 +210,12 @@ impl Record {
             return Err(MetadataError::LookAlike(look_alike));
         }
         let element = node.element();
-        let slot = || place_for_last_child(text, node, ours);
-        let written = Written::read(text, node, Some(NAMESPACE), element.prefix(text), slot)
+        let insertion = || place_for_last_child(text, node, ours);
+        let written = RecordedIdentity::read(text, node, Some(NAMESPACE), element.prefix(text), insertion)
             .map_err(|Twice { part, span }| MetadataError::Twice { part, span })?;
         let guest = node.attribute("guest").map(|guest| RecordAttribute::read(&guest, guest.value.parse().ok()));
         let alias = node.attribute("alias").map(|alias| RecordAttribute::read(&alias, UserAlias::new(alias.value)));
-        Ok(Self { uuid: node.attribute("uuid").map(Spelling::from), guest, alias, element, written })
+        Ok(Self { uuid: node.attribute("uuid").map(UuidAttribute::from), guest, alias, element, written })
     }
 
     /// Returns the UUID that the hostdev had when it was recorded, if the record has one that can be read.
@@ -252,18 +252,18 @@ pub(super) fn ours(domain: Node<'_>) -> impl Iterator<Item = Node<'_>> {
 }
 
 /// Behind the last of the elements that libvirt writes before `metadata`, else before everything.
-fn place_for_metadata(text: &str, domain: Node<'_>) -> Slot {
+fn place_for_metadata(text: &str, domain: Node<'_>) -> InsertionPoint {
     let before = domain.children().filter(|child| BEFORE_METADATA.iter().any(|name| child.is(name)));
     match before.last() {
-        Some(sibling) => Slot::behind(text, sibling.span(), domain.span().start, sibling.index + 1),
-        None => Slot::first(text, &domain.element(), domain.children().next().map(|child| child.span())),
+        Some(sibling) => InsertionPoint::after(text, sibling.span(), domain.span().start, sibling.index + 1),
+        None => InsertionPoint::first(text, &domain.element(), domain.children().next().map(|child| child.span())),
     }
 }
 
 /// Behind all that stands in `node`, laid out like the last that stands there.
-fn place_for_last_child(text: &str, node: Node<'_>, parent: Node<'_>) -> Slot {
+fn place_for_last_child(text: &str, node: Node<'_>, parent: Node<'_>) -> InsertionPoint {
     match node.last_child_span() {
-        Some(sibling) => Slot::behind(text, sibling, node.span().start, node.children().count()),
-        None => Slot::inside(text, &node.element(), parent.span().start),
+        Some(sibling) => InsertionPoint::after(text, sibling, node.span().start, node.children().count()),
+        None => InsertionPoint::inside(text, &node.element(), parent.span().start),
     }
 }

@@ -34,7 +34,7 @@ pub struct Suspicion {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Search {
-    place: Place,
+    state: State,
     mdev: Needle,
     pci: Needle,
     has_mdev: bool,
@@ -50,7 +50,7 @@ pub struct Search {
 
 /// Where in the text the search is.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum State {
     /// Not in the start tag of a hostdev.
     Elsewhere,
     /// In the name of a start tag, of which so many bytes of "hostdev" were read since it began or since its last colon;
@@ -94,7 +94,7 @@ impl Search {
     /// A search that has not read anything.
     pub fn new() -> Self {
         Self {
-            place: Place::Elsewhere,
+            state: State::Elsewhere,
             mdev: Needle::new("mdev"),
             pci: Needle::new("pci"),
             has_mdev: false,
@@ -114,13 +114,13 @@ impl Search {
             if self.declarations.iter_mut().any(|declaration| declaration.ends_with(byte)) {
                 (self.has_mdev, self.has_pci, self.has_namespace) = (true, true, true);
             }
-            self.place = self.next_place(byte);
+            self.state = self.next_place(byte);
         }
     }
 
     /// What was found. A document that ends in the start tag of a hostdev may ask for anything.
     pub fn finish(self) -> Suspicion {
-        let is_cut_off = matches!(self.place, Place::Tag { .. } | Place::Name(Some(7)));
+        let is_cut_off = matches!(self.state, State::Tag { .. } | State::Name(Some(7)));
         Suspicion {
             mdev: self.has_mdev || is_cut_off,
             record_and_pci: self.has_namespace && (self.has_pci || is_cut_off),
@@ -133,30 +133,30 @@ impl Search {
         self.has_namespace |= self.namespace.ends_with(byte) || self.declares && byte == b'&';
     }
 
-    fn next_place(&mut self, byte: u8) -> Place {
-        match (self.place, byte) {
+    fn next_place(&mut self, byte: u8) -> State {
+        match (self.state, byte) {
             // No tag contains a `<`, not even in an attribute's value.
-            (_, b'<') => Place::Name(Some(0)),
-            (Place::Elsewhere, _) => Place::Elsewhere,
-            (Place::Name(matched), _) => self.after_name(matched, byte),
-            (Place::Tag { quote, length }, _) => self.in_tag(quote, length, byte),
+            (_, b'<') => State::Name(Some(0)),
+            (State::Elsewhere, _) => State::Elsewhere,
+            (State::Name(matched), _) => self.after_name(matched, byte),
+            (State::Tag { quote, length }, _) => self.in_tag(quote, length, byte),
         }
     }
 
-    fn after_name(&mut self, matched: Option<usize>, byte: u8) -> Place {
+    fn after_name(&mut self, matched: Option<usize>, byte: u8) -> State {
         match matched {
-            _ if byte == b':' => Place::Name(Some(0)),
-            Some(matched) if HOSTDEV.get(matched) == Some(&byte) => Place::Name(Some(matched + 1)),
-            _ if is_name_byte(byte) => Place::Name(None),
+            _ if byte == b':' => State::Name(Some(0)),
+            Some(matched) if HOSTDEV.get(matched) == Some(&byte) => State::Name(Some(matched + 1)),
+            _ if is_name_byte(byte) => State::Name(None),
             Some(7) if byte != b'>' => {
                 (self.mdev, self.pci) = (Needle::new("mdev"), Needle::new("pci"));
                 self.in_tag(None, 0, byte)
             }
-            _ => Place::Elsewhere,
+            _ => State::Elsewhere,
         }
     }
 
-    fn in_tag(&mut self, quote: Option<u8>, length: usize, byte: u8) -> Place {
+    fn in_tag(&mut self, quote: Option<u8>, length: usize, byte: u8) -> State {
         // A reference may stand for a letter of the type.
         let hides_something = byte == b'&' || length > MAX_TAG;
         self.has_mdev |= self.mdev.ends_with(byte) || hides_something;
@@ -164,10 +164,10 @@ impl Search {
         let quote = match quote {
             Some(open) if byte == open => None,
             Some(open) => Some(open),
-            None if byte == b'>' || length > MAX_TAG => return Place::Elsewhere,
+            None if byte == b'>' || length > MAX_TAG => return State::Elsewhere,
             None => Some(byte).filter(|byte| matches!(byte, b'"' | b'\'')),
         };
-        Place::Tag { quote, length: length + 1 }
+        State::Tag { quote, length: length + 1 }
     }
 }
 
@@ -179,7 +179,7 @@ fn is_name_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// Searches a text in one piece, byte by byte, and cut in two at each place: all must find the same.
+    /// Searches a text in one piece, byte by byte, and cut in two at each state: all must find the same.
     #[track_caller]
     fn search(text: &str) -> Suspicion {
         let in_chunks = |chunks: &[&[u8]]| {

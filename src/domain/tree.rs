@@ -3,7 +3,7 @@
 use memchr::memrchr;
 use roxmltree::ParsingOptions;
 
-use super::element::{Element, Holder, Scopes};
+use super::element::{EditScope, Element, Scopes};
 use super::markup::scan_start_tag;
 use crate::text::{Span, abridged, is_xml_space};
 
@@ -136,12 +136,12 @@ impl<'t> Node<'t> {
     }
 
     /// The element with the namespaces that are declared around it.
-    pub fn holder(&self) -> Holder {
+    pub fn scope(&self) -> EditScope {
         let declared = self.node.parent().into_iter().flat_map(|parent| parent.namespaces());
         let declared = declared
             .filter(|namespace| namespace.name() != Some("xml"))
             .map(|namespace| (namespace.name(), namespace.uri()));
-        Holder { span: self.span(), namespaces: self.scopes.list(declared) }
+        EditScope { span: self.span(), namespaces: self.scopes.list(declared) }
     }
 
     /// The elements in it, in document order.
@@ -202,7 +202,7 @@ impl<'t> Node<'t> {
     }
 
     /// Its text content, without comments and surrounding whitespace.
-    pub fn words(&self) -> String {
+    pub fn text_content(&self) -> String {
         let pieces = self.node.children().filter(roxmltree::Node::is_text).filter_map(|node| node.text());
         pieces.collect::<String>().trim_matches(is_xml_space).to_owned()
     }
@@ -257,6 +257,6 @@ mod tests {
     fn text_is_joined_over_comments_and_cdata() {
         let text = "<r> nvi<!-- x -->dia<![CDATA[-6]]>3&#x20;\n</r>";
         let tree = parse(text).unwrap_or_else(|error| panic!("{error:?}"));
-        assert_eq!(tree.root().words(), "nvidia-63");
+        assert_eq!(tree.root().text_content(), "nvidia-63");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An [`Edit`] replaces a span of the original, and says what that means for a reader of the XML. [`Edits`] keeps them sorted and
 //! disjoint, applies them, and verifies the result. This module does not know files, and of the domain it knows only insertion
-//! points ([`Slot`]) and the elements to verify ([`Holder`]).
+//! points ([`InsertionPoint`]) and the elements to verify ([`EditScope`]).
 
 mod new_element;
 mod proof;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::domain::{Holder, Slot};
+use crate::domain::{EditScope, InsertionPoint};
 use crate::text::Span;
 pub use new_element::{NewContent, NewElement, escape_attribute, escape_text};
 pub use proof::ProofError;
@@ -30,27 +30,31 @@ pub struct Edit {
 
 impl Edit {
     /// Adds elements at an insertion point of the element at `parent`.
-    pub fn add(slot: &Slot, parent: &[usize], elements: Vec<NewElement>) -> Self {
-        let mut text = slot.head.clone();
-        elements.iter().for_each(|element| element.write(&slot.lead, &slot.unit, &mut text));
-        text.push_str(&slot.tail);
-        Self { span: slot.span, text, change: Change::Add { parent: parent.to_vec(), behind: slot.behind, elements } }
+    pub fn add(insertion: &InsertionPoint, parent: &[usize], elements: Vec<NewElement>) -> Self {
+        let mut text = insertion.head.clone();
+        elements.iter().for_each(|element| element.write(&insertion.lead, &insertion.unit, &mut text));
+        text.push_str(&insertion.tail);
+        Self {
+            span: insertion.span,
+            text,
+            change: Change::Add { parent: parent.to_vec(), after: insertion.after, elements },
+        }
     }
 }
 
 /// A change of the tree, by the numbers of the elements below the one that contains the edit.
 ///
 /// A path is the number of an element among the elements of its parent, from 0, for each level down; an empty path is the
-/// holder itself. Numbers are those of the original.
+/// scope itself. Numbers are those of the original.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// New elements in `parent`, after its first `behind` elements.
+    /// New elements in `parent`, after its first `after` elements.
     Add {
         /// Path of the parent.
         parent: Vec<usize>,
         /// How many of its elements come before the new ones.
-        behind: usize,
+        after: usize,
         /// The new ones.
         elements: Vec<NewElement>,
     },
@@ -85,16 +89,16 @@ pub enum Change {
 /// Edits of one text, in document order, of which no two overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// By span; each with the bytes that it replaces and the number of its holder.
-    placed: BTreeMap<Span, Placed>,
-    holders: Vec<Holder>,
+    /// By span; each with the bytes that it replaces and the number of its scope.
+    placed: BTreeMap<Span, HeldEdit>,
+    scopes: Vec<EditScope>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Placed {
+struct HeldEdit {
     edit: Edit,
     old: String,
-    holder: usize,
+    scope: usize,
 }
 
 /// Two edits of the same bytes, or at the same place, so that their order is unknown.
@@ -118,28 +122,28 @@ impl Edits {
         self.placed.values().map(|placed| &placed.edit)
     }
 
-    /// Adds an edit of `original` inside the element `holder`.
+    /// Adds an edit of `original` inside the element `scope`.
     ///
     /// # Errors
     /// If it overlaps one that is there already.
-    pub fn add(&mut self, original: &str, holder: &Holder, edit: Edit) -> Result<(), Overlap> {
+    pub fn add(&mut self, original: &str, scope: &EditScope, edit: Edit) -> Result<(), Overlap> {
         let before = self.placed.range(..edit.span).next_back();
         let after = self.placed.range(edit.span..).next();
         if let Some((old, _)) = before.into_iter().chain(after).find(|(old, _)| meets(**old, edit.span)) {
             return Err(Overlap { new: edit.span, old: *old });
         }
-        // Edits of one element are added one after the other, so this holder is the last one or a new one.
-        if self.holders.last() != Some(holder) {
-            self.holders.push(holder.clone());
+        // Edits of one element are added one after the other, so this scope is the last one or a new one.
+        if self.scopes.last() != Some(scope) {
+            self.scopes.push(scope.clone());
         }
         let old = edit.span.of(original).to_owned();
-        self.placed.insert(edit.span, Placed { edit, old, holder: self.holders.len() - 1 });
+        self.placed.insert(edit.span, HeldEdit { edit, old, scope: self.scopes.len() - 1 });
         Ok(())
     }
 
     /// Returns the length of the text with all edits applied.
     pub fn edited_len(&self, original: &str) -> usize {
-        let [new, old] = [|placed: &Placed| placed.edit.text.len(), |placed: &Placed| placed.old.len()]
+        let [new, old] = [|placed: &HeldEdit| placed.edit.text.len(), |placed: &HeldEdit| placed.old.len()]
             .map(|length| self.placed.values().map(length).sum::<usize>());
         (original.len() + new).saturating_sub(old)
     }
@@ -166,7 +170,7 @@ impl Edits {
     fn undo(&self, edited: &str) -> Option<String> {
         let mut original = String::with_capacity(edited.len());
         let mut rest = edited;
-        for Placed { edit, old, .. } in self.placed.values() {
+        for HeldEdit { edit, old, .. } in self.placed.values() {
             let unchanged = edit.span.start.checked_sub(original.len())?;
             original.push_str(rest.get(..unchanged)?);
             original.push_str(old);
@@ -176,7 +180,7 @@ impl Edits {
     }
 
     /// Returns the edits in an element.
-    fn inside(&self, span: Span) -> impl Iterator<Item = &Placed> + Clone {
+    fn inside(&self, span: Span) -> impl Iterator<Item = &HeldEdit> + Clone {
         self.placed
             .range(Span::at(span.start)..)
             .map(|(_, placed)| placed)
@@ -190,11 +194,11 @@ fn meets(one: Span, other: Span) -> bool {
 }
 
 /// Returns the part `within` of the text, with these edits applied.
-fn splice<'a>(original: &str, within: Span, edits: impl Iterator<Item = &'a Placed> + Clone) -> String {
+fn splice<'a>(original: &str, within: Span, edits: impl Iterator<Item = &'a HeldEdit> + Clone) -> String {
     let added: usize = edits.clone().map(|placed| placed.edit.text.len()).sum();
     let mut text = String::with_capacity(within.len() + added);
     let mut from = within.start;
-    for Placed { edit, .. } in edits {
+    for HeldEdit { edit, .. } in edits {
         text.push_str(&original[from..edit.span.start]);
         text.push_str(&edit.text);
         from = edit.span.end;
@@ -207,8 +211,8 @@ fn splice<'a>(original: &str, within: Span, edits: impl Iterator<Item = &'a Plac
 mod tests {
     use super::*;
 
-    fn holder() -> Holder {
-        Holder { span: Span::new(0, 8), namespaces: Default::default() }
+    fn scope() -> EditScope {
+        EditScope { span: Span::new(0, 8), namespaces: Default::default() }
     }
 
     fn edit(start: usize, end: usize, text: &str) -> Edit {
@@ -221,7 +225,7 @@ mod tests {
         let original = "01234567";
         let mut edits = Edits::default();
         for (start, end, text) in [(8, 8, "z"), (2, 4, "ab"), (0, 0, "x"), (4, 4, "")] {
-            edits.add(original, &holder(), edit(start, end, text)).unwrap();
+            edits.add(original, &scope(), edit(start, end, text)).unwrap();
         }
         let edited = edits.apply(original);
         assert_eq!(edited, "x01ab4567z");
@@ -231,17 +235,17 @@ mod tests {
     #[test]
     fn edits_that_overlap_are_refused() {
         let mut edits = Edits::default();
-        edits.add("01234567", &holder(), edit(2, 4, "")).unwrap();
-        edits.add("01234567", &holder(), edit(4, 4, "")).unwrap();
+        edits.add("01234567", &scope(), edit(2, 4, "")).unwrap();
+        edits.add("01234567", &scope(), edit(4, 4, "")).unwrap();
         for (start, end) in [(2, 4), (3, 5), (1, 3), (0, 8), (3, 3), (4, 4)] {
-            assert!(edits.add("01234567", &holder(), edit(start, end, "")).is_err(), "{start}..{end}");
+            assert!(edits.add("01234567", &scope(), edit(start, end, "")).is_err(), "{start}..{end}");
         }
     }
 
     #[test]
     fn a_text_that_lacks_the_new_bytes_is_not_undone() {
         let mut edits = Edits::default();
-        edits.add("01234567", &holder(), edit(2, 4, "ab")).unwrap();
+        edits.add("01234567", &scope(), edit(2, 4, "ab")).unwrap();
         assert_eq!(edits.undo("01aX4567"), None);
         assert_eq!(edits.undo("0"), None);
         assert_ne!(edits.undo("01ab456").as_deref(), Some("01234567"));

@@ -17,8 +17,8 @@ use thiserror::Error;
 use self::changes::Changes;
 use self::reading::{Content, Reader, Tag, Token};
 use super::new_element::{NewContent, NewElement};
-use super::{Edits, Placed, splice};
-use crate::domain::Holder;
+use super::{Edits, HeldEdit, splice};
+use crate::domain::EditScope;
 use crate::text::{Span, is_xml_space};
 
 /// Why an edited text is not handed on. All but [`ProofError::Refused`] are bugs of this program.
@@ -61,27 +61,27 @@ pub(super) fn prove(original: &str, edits: &Edits, edited: &str) -> Result<(), P
         return Err(ProofError::NotUndone);
     }
     // An edit outside the element that is said to hold it would not be read at all.
-    let holder_of = |placed: &Placed| edits.holders[placed.holder].span;
-    let is_held = |placed: &&Placed| holder_of(placed).covers(placed.edit.span);
+    let scope_of = |placed: &HeldEdit| edits.scopes[placed.scope].span;
+    let is_held = |placed: &&HeldEdit| scope_of(placed).covers(placed.edit.span);
     if let Some(stray) = edits.placed.values().find(|placed| !is_held(placed)) {
-        return Err(ProofError::Different { span: holder_of(stray) });
+        return Err(ProofError::Different { span: scope_of(stray) });
     }
-    edits.holders.iter().enumerate().try_for_each(|(number, holder)| prove_holder(original, edits, number, holder))
+    edits.scopes.iter().enumerate().try_for_each(|(number, scope)| prove_holder(original, edits, number, scope))
 }
 
 /// Compares an element without and with its own edits. Edits of other elements inside it, which are proven separately, are
 /// in both readings; so the second reading is of the edited text's own bytes.
-fn prove_holder(original: &str, edits: &Edits, number: usize, holder: &Holder) -> Result<(), ProofError> {
-    let span = holder.span;
+fn prove_holder(original: &str, edits: &Edits, number: usize, scope: &EditScope) -> Result<(), ProofError> {
+    let span = scope.span;
     let inside = || edits.inside(span);
-    let own = inside().filter(|placed| placed.holder == number);
+    let own = inside().filter(|placed| placed.scope == number);
     let Some(changes) = Changes::of(own.map(|placed| &placed.edit.change)) else {
         return Err(ProofError::Different { span });
     };
-    let before = splice(original, span, inside().filter(|placed| placed.holder != number));
+    let before = splice(original, span, inside().filter(|placed| placed.scope != number));
     let after = splice(original, span, inside());
     let read = |text: &str| {
-        Reader::new(text, holder).map_err(|reason| match Reader::new(span.of(original), holder) {
+        Reader::new(text, scope).map_err(|reason| match Reader::new(span.of(original), scope) {
             Ok(_) => ProofError::Unreadable { span, reason },
             Err(reason) => ProofError::Refused { span, reason },
         })
@@ -107,7 +107,7 @@ impl Proof {
         let (Some(Token::Start(before)), Some(Token::Start(after))) = (self.before.next(), self.after.next()) else {
             return Err(Differs);
         };
-        // An element is removed from its parent, which is outside the holder.
+        // An element is removed from its parent, which is outside the scope.
         if changes.is_removal {
             return Err(Differs);
         }

@@ -117,7 +117,7 @@ fn exists(path: &Path) -> bool {
 }
 
 /// A component of a pattern, between two slashes.
-enum Part {
+enum Segment {
     /// A name, or `..`.
     Name(OsString),
     /// `**`: any number of directories.
@@ -142,7 +142,7 @@ fn matches(pattern: &str) -> Result<Vec<(PathBuf, Option<u64>)>, Vec<FileError>>
 }
 
 /// Splits a pattern into the directory before the first wildcard and the components after it.
-fn parse(pattern: &str) -> Result<(PathBuf, Vec<Part>), glob::PatternError> {
+fn parse(pattern: &str) -> Result<(PathBuf, Vec<Segment>), glob::PatternError> {
     let mut base = PathBuf::from(if pattern.starts_with('/') { "/" } else { "" });
     let mut parts = Vec::new();
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
@@ -150,9 +150,9 @@ fn parse(pattern: &str) -> Result<(PathBuf, Vec<Part>), glob::PatternError> {
         let literal = !has_wildcard(part) || !part.contains(['*', '?']) && parts.is_empty() && exists(&base.join(part));
         match part {
             _ if literal && parts.is_empty() => base.push(part),
-            _ if literal => parts.push(Part::Name(part.into())),
-            "**" => parts.push(Part::Directories),
-            _ => parts.push(Part::Matching { pattern: Pattern::new(part)?, hidden: part.starts_with('.') }),
+            _ if literal => parts.push(Segment::Name(part.into())),
+            "**" => parts.push(Segment::Directories),
+            _ => parts.push(Segment::Matching { pattern: Pattern::new(part)?, hidden: part.starts_with('.') }),
         }
     }
     Ok((base, parts))
@@ -166,14 +166,14 @@ struct Walk {
 
 impl Walk {
     /// Adds what matches `parts` below `directory`, where the empty path is the current directory.
-    fn descend(&mut self, directory: &Path, parts: &[Part]) {
+    fn descend(&mut self, directory: &Path, parts: &[Segment]) {
         let Some((part, rest)) = parts.split_first() else {
             // `**` alone also matches the current directory, which needs a name.
             self.found.push((named(directory).to_owned(), None));
             return;
         };
         match part {
-            Part::Name(name) => {
+            Segment::Name(name) => {
                 let path = directory.join(name);
                 match path.symlink_metadata() {
                     Ok(_) => self.descend(&path, rest),
@@ -181,7 +181,7 @@ impl Walk {
                     Err(source) => self.errors.push(Action::Stat.failed(path)(source)),
                 }
             }
-            Part::Directories => {
+            Segment::Directories => {
                 self.descend(directory, rest);
                 for (name, kind, _) in self.entries(directory) {
                     if kind.is_dir() && !is_hidden(&name) {
@@ -189,7 +189,7 @@ impl Walk {
                     }
                 }
             }
-            Part::Matching { pattern, hidden } => {
+            Segment::Matching { pattern, hidden } => {
                 for (name, kind, inode) in self.entries(directory) {
                     // Bytes that are not UTF-8 become U+FFFD, which `*`, `?` and `[!a]` match.
                     let matched = pattern.matches(&name.to_string_lossy());

@@ -1,11 +1,13 @@
 //! Comparing what a document recorded about its devices with a host.
 
 use super::claims::{Paired, Pairing, Pairs, Rival, pair, recorded};
-use super::error::{Fault, PlanError, fault_of_metadata};
+use super::error::{PlanError, PlanErrorKind, error_of_metadata};
 use super::lookup::{Missing, find};
 use super::span_of;
 use crate::device::{DeviceAddress, Identity};
-use crate::domain::{Document, Domain, GuestSide, Hostdev, Model, PciHostdev, Record, Source, Written, WrittenPart};
+use crate::domain::{
+    Document, Domain, GuestSide, Hostdev, Model, PciHostdev, Record, RecordedIdentity, RecordedPart, Source,
+};
 use crate::host::Host;
 use crate::text::Span;
 
@@ -30,7 +32,7 @@ pub struct Checked<'a> {
     /// Where the device is named.
     pub span: Span,
     /// What was recorded, if anything was.
-    pub recorded: Option<&'a Written>,
+    pub recorded: Option<&'a RecordedIdentity>,
     /// The record that counts, if there is one in the metadata.
     pub record: Option<&'a Record>,
     /// Other records that claim the hostdev by its guest address or alias.
@@ -104,7 +106,7 @@ impl<'a> Checked<'a> {
     }
 
     /// Returns the recorded parts that differ from the host's device.
-    pub fn conflicts(&self) -> Vec<&WrittenPart> {
+    pub fn conflicts(&self) -> Vec<&RecordedPart> {
         match (self.recorded, &self.found) {
             (Some(written), Ok(found)) => written.conflicts(found).collect(),
             _ => Vec::new(),
@@ -135,26 +137,26 @@ impl<'a> Checked<'a> {
 ///
 /// # Errors
 /// Everything that keeps a device from being compared, in document order.
-pub fn check<'a>(document: &'a Document, host: &Host, pairing: Pairing) -> Result<Comparison<'a>, Vec<Fault>> {
+pub fn check<'a>(document: &'a Document, host: &Host, pairing: Pairing) -> Result<Comparison<'a>, Vec<PlanError>> {
     let mut comparison = Comparison::default();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for domain in &document.domains {
-        faults.extend(fault_of_metadata(domain));
+        errors.extend(error_of_metadata(domain));
         match pair(domain, pairing) {
             Ok(Pairs { by_hostdev, left_over }) => {
                 for (hostdev, paired) in domain.hostdevs.iter().zip(by_hostdev) {
                     match check_hostdev(domain, hostdev, paired, host) {
                         Ok(checked) => comparison.devices.extend(checked),
-                        Err(fault) => faults.push(fault),
+                        Err(error) => errors.push(error),
                     }
                 }
                 comparison.orphans.extend(left_over.into_iter().map(|record| orphan(domain, record)));
             }
-            Err(found) => faults.extend(found),
+            Err(found) => errors.extend(found),
         }
     }
-    faults.sort_by_key(|fault| fault.span);
-    if faults.is_empty() { Ok(comparison) } else { Err(faults) }
+    errors.sort_by_key(|error| error.span);
+    if errors.is_empty() { Ok(comparison) } else { Err(errors) }
 }
 
 fn check_hostdev<'a>(
@@ -162,16 +164,16 @@ fn check_hostdev<'a>(
     hostdev: &'a Hostdev,
     paired: Paired<'a>,
     host: &Host,
-) -> Result<Option<Checked<'a>>, Fault> {
+) -> Result<Option<Checked<'a>>, PlanError> {
     let span = span_of(hostdev);
     let source: &Source = match &hostdev.model {
         Model::Other(_) => return Ok(None),
-        Model::VfioPci(Err(error)) => return Err(Fault { span, error: PlanError::Hostdev(error.clone()) }),
+        Model::VfioPci(Err(error)) => return Err(PlanError { span, kind: PlanErrorKind::Hostdev(error.clone()) }),
         Model::VfioPci(Ok(source)) => source,
     };
     let recorded = recorded(source, paired.record)?;
-    let identity = recorded.and_then(Written::identity);
-    let (device, found) = find(source, identity.as_ref(), host).map_err(|error| Fault { span, error })?;
+    let identity = recorded.and_then(RecordedIdentity::identity);
+    let (device, found) = find(source, identity.as_ref(), host).map_err(|kind| PlanError { span, kind })?;
     Ok(Some(Checked {
         domain: domain.name.as_deref(),
         device,

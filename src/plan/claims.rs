@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
 
-use super::error::{Fault, PlanError};
+use super::error::{PlanError, PlanErrorKind};
 use crate::device::{GuestAddress, UserAlias, Uuid};
-use crate::domain::{Domain, Hostdev, Metadata, Record, Source, Written, WrittenPart};
+use crate::domain::{Domain, Hostdev, Metadata, Record, RecordedIdentity, RecordedPart, Source};
 
 /// Which of the records that claim a hostdev counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl<'a> Claims<'a> {
         }
         // Two records of one address or alias contradict each other only if a hostdev is there.
         if !second.is_empty() {
-            let places = Places::of(domain);
+            let places = GuestKeys::of(domain);
             second.retain(|(_, key)| match key {
                 Key::Uuid(_) => true,
                 Key::Address(address) => places.addresses.contains(address),
@@ -143,10 +143,10 @@ impl<'a> Claims<'a> {
     }
 
     /// Returns an error for each record that claims the same hostdev as an earlier one, by the same key.
-    pub fn faults(&self) -> impl Iterator<Item = Fault> {
+    pub fn errors(&self) -> impl Iterator<Item = PlanError> {
         self.second.iter().map(|(number, key)| {
             let span = self.records[*number].element.start_tag;
-            Fault { span, error: PlanError::TwoRecords(key.clone()) }
+            PlanError { span, kind: PlanErrorKind::TwoRecords(key.clone()) }
         })
     }
 }
@@ -162,12 +162,12 @@ fn insert<K: Eq + Hash>(map: &mut HashMap<K, usize>, key: K, number: usize) -> b
 }
 
 /// The guest addresses and user aliases of a domain's hostdevs, mediated devices and PCI devices.
-pub(super) struct Places<'a> {
+pub(super) struct GuestKeys<'a> {
     pub addresses: HashSet<&'a GuestAddress>,
     pub aliases: HashSet<&'a UserAlias>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> GuestKeys<'a> {
     pub fn of(domain: &'a Domain) -> Self {
         let guests = || {
             let mdevs = domain.hostdevs.iter().map(|hostdev| &hostdev.guest);
@@ -203,14 +203,14 @@ pub(super) struct Pairs<'a> {
 ///
 /// # Errors
 /// If two records claim one hostdev by the same key.
-pub(super) fn pair(domain: &Domain, pairing: Pairing) -> Result<Pairs<'_>, Vec<Fault>> {
+pub(super) fn pair(domain: &Domain, pairing: Pairing) -> Result<Pairs<'_>, Vec<PlanError>> {
     let claims = Claims::of(domain);
-    let faults: Vec<_> = claims.faults().collect();
-    if !faults.is_empty() {
-        return Err(faults);
+    let errors: Vec<_> = claims.errors().collect();
+    if !errors.is_empty() {
+        return Err(errors);
     }
     let mut is_paired = vec![false; claims.records.len()];
-    let places = (pairing == Pairing::GuestAddress).then(|| Places::of(domain));
+    let places = (pairing == Pairing::GuestAddress).then(|| GuestKeys::of(domain));
     let by_hostdev = domain.hostdevs.iter().map(|hostdev| {
         if hostdev.source().is_none() {
             return Paired::default();
@@ -250,7 +250,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Returns the record that counts for a hostdev where the guest address decides.
-    fn followed(&self, claim: Claim, places: &Places<'_>) -> Option<usize> {
+    fn followed(&self, claim: Claim, places: &GuestKeys<'_>) -> Option<usize> {
         let is_address_elsewhere = |number: &usize| {
             self.record(*number).guest_address().is_some_and(|address| places.addresses.contains(address))
         };
@@ -266,18 +266,21 @@ impl<'a> Claims<'a> {
 ///
 /// # Errors
 /// If metadata and source disagree: then neither can be trusted.
-pub(super) fn recorded<'a>(source: &'a Source, record: Option<&'a Record>) -> Result<Option<&'a Written>, Fault> {
+pub(super) fn recorded<'a>(
+    source: &'a Source,
+    record: Option<&'a Record>,
+) -> Result<Option<&'a RecordedIdentity>, PlanError> {
     let in_source = &source.written;
     let Some(Record { written: in_metadata, .. }) = record else {
         return Ok(Some(in_source).filter(|w| !w.is_empty()));
     };
     // Equal text that cannot be read is not a disagreement: it agrees with no device.
-    let disagrees = |(part, other): &(&WrittenPart, &WrittenPart)| !part.says_what(other) && part.text != other.text;
+    let disagrees = |(part, other): &(&RecordedPart, &RecordedPart)| !part.says_what(other) && part.text != other.text;
     let in_both = in_source.parts().filter_map(|part| Some((part, in_metadata.get(part.part)?)));
     if let Some((part, other)) = { in_both }.find(disagrees) {
         let (source_value, metadata_value) = (part.text.clone(), other.text.clone());
-        let error = PlanError::Disagree { part: part.part, source_value, metadata_value };
-        return Err(Fault { span: part.span(), error });
+        let kind = PlanErrorKind::Disagree { part: part.part, source_value, metadata_value };
+        return Err(PlanError { span: part.span(), kind });
     }
     let places = [in_metadata, in_source];
     let whole = places.into_iter().find(|written| written.identity().is_some());

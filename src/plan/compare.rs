@@ -1,10 +1,10 @@
 //! Comparing the devices of two domains, as a migration would.
 
 use super::claims::{Pairing, Pairs, pair, recorded};
-use super::error::{Fault, PlanError, fault_of_metadata};
+use super::error::{PlanError, PlanErrorKind, error_of_metadata};
 use super::span_of;
 use crate::device::Part;
-use crate::domain::{Document, Model, Written, WrittenPart};
+use crate::domain::{Document, Model, RecordedIdentity, RecordedPart};
 use crate::host::DeviceApi;
 use crate::text::Span;
 
@@ -76,11 +76,11 @@ pub enum Which {
 ///
 /// # Errors
 /// What keeps either from being judged.
-pub fn compare(source: &Document, destination: &Document) -> Result<Vec<Difference>, Vec<(Which, Fault)>> {
+pub fn compare(source: &Document, destination: &Document) -> Result<Vec<Difference>, Vec<(Which, PlanError)>> {
     let (one, other) = match (devices(source), devices(destination)) {
         (Ok(one), Ok(other)) => (one, other),
         (one, other) => {
-            let of = |which, faults: Vec<Fault>| faults.into_iter().map(move |fault| (which, fault));
+            let of = |which, errors: Vec<PlanError>| errors.into_iter().map(move |error| (which, error));
             let of_source = of(Which::Source, one.err().unwrap_or_default());
             return Err(of_source.chain(of(Which::Destination, other.err().unwrap_or_default())).collect());
         }
@@ -100,12 +100,13 @@ struct Compared<'a> {
     span: Span,
     model: Option<&'a str>,
     /// What is recorded; other models than vfio-pci are compared by model only.
-    recorded: Option<&'a Written>,
+    recorded: Option<&'a RecordedIdentity>,
 }
 
-fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<Fault>> {
-    let domain = document.main_domain().ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
-    let mut faults: Vec<Fault> = fault_of_metadata(domain).into_iter().collect();
+fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<PlanError>> {
+    let domain =
+        document.main_domain().ok_or_else(|| vec![PlanError { span: Span::at(0), kind: PlanErrorKind::NoDomain }])?;
+    let mut errors: Vec<PlanError> = error_of_metadata(domain).into_iter().collect();
     let mut devices = Vec::new();
     let Pairs { by_hostdev, .. } = pair(domain, Pairing::Uuid)?;
     for (hostdev, paired) in domain.hostdevs.iter().zip(by_hostdev) {
@@ -118,25 +119,25 @@ fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<Fault>> {
                 (Some(DeviceApi::VFIO_PCI), recorded(source, record))
             }
             Model::VfioPci(Err(error)) => {
-                (Some(DeviceApi::VFIO_PCI), Err(Fault { span, error: PlanError::Hostdev(error.clone()) }))
+                (Some(DeviceApi::VFIO_PCI), Err(PlanError { span, kind: PlanErrorKind::Hostdev(error.clone()) }))
             }
         };
         match written {
             Ok(recorded) => devices.push(Compared { span, model, recorded }),
-            Err(fault) => faults.push(fault),
+            Err(error) => errors.push(error),
         }
     }
-    if faults.is_empty() { Ok(devices) } else { Err(faults) }
+    if errors.is_empty() { Ok(devices) } else { Err(errors) }
 }
 
 impl Compared<'_> {
-    fn part(&self, part: Part) -> Option<&WrittenPart> {
+    fn part(&self, part: Part) -> Option<&RecordedPart> {
         self.recorded?.get(part)
     }
 
     /// What a part says and where, which may be the metadata; where it is missing, the hostdev that lacks it.
-    fn side(&self, part: Option<&WrittenPart>) -> Side {
-        Side { value: part.map(|part| part.text.clone()), span: part.map_or(self.span, WrittenPart::span) }
+    fn side(&self, part: Option<&RecordedPart>) -> Side {
+        Side { value: part.map(|part| part.text.clone()), span: part.map_or(self.span, RecordedPart::span) }
     }
 
     fn differences(&self, other: &Self, ordinal: usize, differences: &mut Vec<Difference>) {

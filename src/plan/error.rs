@@ -10,21 +10,21 @@ use crate::edit::Overlap;
 use crate::host::{DeviceApi, HostError};
 use crate::text::Span;
 
-/// Something that keeps a plan from being made, and its place in the document.
+/// Why a plan cannot be made, and where in the document.
 #[derive(Clone, Debug, Error)]
-#[error("{error}")]
-pub struct Fault {
+#[error("{kind}")]
+pub struct PlanError {
     /// Where.
     pub span: Span,
     /// What.
-    pub error: PlanError,
+    pub kind: PlanErrorKind,
 }
 
 /// Returns the error of a domain whose metadata cannot be read.
-pub(super) fn fault_of_metadata(domain: &Domain) -> Option<Fault> {
+pub(super) fn error_of_metadata(domain: &Domain) -> Option<PlanError> {
     match &domain.metadata {
         Some(Metadata::Unreadable(error)) => {
-            Some(Fault { span: error.span(), error: PlanError::Metadata(error.clone()) })
+            Some(PlanError { span: error.span(), kind: PlanErrorKind::Metadata(error.clone()) })
         }
         _ => None,
     }
@@ -33,7 +33,7 @@ pub(super) fn fault_of_metadata(domain: &Domain) -> Option<Fault> {
 /// Why a plan cannot be made.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
-pub enum PlanError {
+pub enum PlanErrorKind {
     /// The hostdev's source cannot be read.
     #[error(transparent)]
     Hostdev(HostdevError),
@@ -129,7 +129,7 @@ impl Place {
     }
 }
 
-impl PlanError {
+impl PlanErrorKind {
     /// Returns what a message says below the marked characters.
     pub fn label(&self) -> String {
         match self {

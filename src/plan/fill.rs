@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::claims::{Claim, Claims, Places as GuestPlaces, recorded};
-use super::error::{Fault, PlanError, Remark, RemarkKind, fault_of_metadata};
+use super::claims::{Claim, Claims, GuestKeys, recorded};
+use super::error::{PlanError, PlanErrorKind, Remark, RemarkKind, error_of_metadata};
 use super::lookup::{Missing, find};
 use super::write::{Attributes, complete, identities_element, kept_record, record_element};
 use super::{Decision, Place, Places, Plan, Step, span_of};
 use crate::device::{DeviceAddress, Identity, Part, Uuid};
-use crate::domain::{Document, Domain, Holder, Hostdev, Identities, Metadata, Model, Record, Source, with_lead};
+use crate::domain::{Document, Domain, EditScope, Hostdev, Identities, Metadata, Model, Record, Source, with_lead};
 use crate::edit::{Change, Edit, NewElement};
 use crate::host::Host;
 use crate::text::Span;
@@ -57,7 +57,7 @@ pub enum OnConflict {
 ///
 /// # Errors
 /// Everything that keeps it from being done, in document order.
-pub fn fill(document: &Document, host: &Host, policy: &Policy) -> Result<Plan, Vec<Fault>> {
+pub fn fill(document: &Document, host: &Host, policy: &Policy) -> Result<Plan, Vec<PlanError>> {
     run(document, host, policy).map(|filling| filling.plan)
 }
 
@@ -72,27 +72,27 @@ pub fn identities(
     document: &Document,
     host: &Host,
     policy: &Policy,
-) -> Result<(Option<NewElement>, Vec<Remark>), Vec<Fault>> {
+) -> Result<(Option<NewElement>, Vec<Remark>), Vec<PlanError>> {
     let Filling { plan, mut records, .. } = run(document, host, policy)?;
     let is_main = |domain: &&Domain| !domain.is_inactive;
     let number = document.domains.iter().position(|domain| is_main(&domain));
-    let number = number.ok_or_else(|| vec![Fault { span: Span::at(0), error: PlanError::NoDomain }])?;
+    let number = number.ok_or_else(|| vec![PlanError { span: Span::at(0), kind: PlanErrorKind::NoDomain }])?;
     let records = std::mem::take(&mut records[number]);
     let element = (!records.is_empty()).then(|| identities_element("", records));
     Ok((element, plan.remarks))
 }
 
-fn run<'a>(document: &'a Document, host: &'a Host, policy: &'a Policy) -> Result<Filling<'a>, Vec<Fault>> {
+fn run<'a>(document: &'a Document, host: &'a Host, policy: &'a Policy) -> Result<Filling<'a>, Vec<PlanError>> {
     let mut filling =
-        Filling { document, host, policy, domain: 0, plan: Plan::default(), records: Vec::new(), faults: Vec::new() };
+        Filling { document, host, policy, domain: 0, plan: Plan::default(), records: Vec::new(), errors: Vec::new() };
     for (number, domain) in document.domains.iter().enumerate() {
         filling.domain = number;
         filling.fill_domain(domain);
     }
     filling.plan.decisions.sort_by_key(|decision| decision.span);
     filling.plan.remarks.sort_by_key(|remark| remark.span);
-    filling.faults.sort_by_key(|fault| fault.span);
-    if filling.faults.is_empty() { Ok(filling) } else { Err(filling.faults) }
+    filling.errors.sort_by_key(|error| error.span);
+    if filling.errors.is_empty() { Ok(filling) } else { Err(filling.errors) }
 }
 
 struct Filling<'a> {
@@ -104,7 +104,7 @@ struct Filling<'a> {
     plan: Plan,
     /// For each domain the records that it has afterwards, without a prefix.
     records: Vec<Vec<NewElement>>,
-    faults: Vec<Fault>,
+    errors: Vec<PlanError>,
 }
 
 /// What is done with one hostdev.
@@ -185,15 +185,15 @@ impl<'a> Filling<'a> {
         self.records.push(Vec::new());
         self.warn_of_twins(domain);
         self.warn_of_pci_hostdevs(domain);
-        if let Some(fault) = fault_of_metadata(domain).or_else(|| self.fault_of_lone_hostdev(domain)) {
-            self.faults.push(fault);
+        if let Some(error) = error_of_metadata(domain).or_else(|| self.error_of_lone_hostdev(domain)) {
+            self.errors.push(error);
             return;
         }
         let mut records = Records::of(domain);
         if !self.removes_stale() {
-            let faults = self.faults.len();
-            self.faults.extend(records.claims.faults());
-            if self.faults.len() > faults {
+            let errors = self.errors.len();
+            self.errors.extend(records.claims.errors());
+            if self.errors.len() > errors {
                 return;
             }
         }
@@ -207,7 +207,7 @@ impl<'a> Filling<'a> {
                     kept.extend(device.map(|(uuid, _)| uuid));
                     left.extend(record.map(|record| (hostdev, record)));
                 }
-                Err(faults) => self.faults.extend(faults),
+                Err(errors) => self.errors.extend(errors),
             }
         }
         // If a device appears twice, neither is filled: the record of one would be taken for the other's.
@@ -258,18 +258,20 @@ impl<'a> Filling<'a> {
         }
     }
 
-    fn fault_of_lone_hostdev(&self, domain: &Domain) -> Option<Fault> {
+    fn error_of_lone_hostdev(&self, domain: &Domain) -> Option<PlanError> {
         let wants_metadata = domain.metadata.is_none() && self.policy.into.include(Place::Metadata);
         let span = domain.hostdevs.first().map_or(Span::at(0), |hostdev| hostdev.start_tag);
-        wants_metadata.then_some(Fault { span, error: PlanError::LoneHostdev })
+        wants_metadata.then_some(PlanError { span, kind: PlanErrorKind::LoneHostdev })
     }
 
     /// Decides about one hostdev: it is filled, or left as it is, or keeps the document from being written.
-    fn judge(&mut self, hostdev: &'a Hostdev, records: &mut Records<'a>) -> Result<Judged<'a>, Vec<Fault>> {
+    fn judge(&mut self, hostdev: &'a Hostdev, records: &mut Records<'a>) -> Result<Judged<'a>, Vec<PlanError>> {
         let span = span_of(hostdev);
-        let fault = |error| vec![Fault { span, error }];
+        let error_at = |kind| vec![PlanError { span, kind }];
         let source = match &hostdev.model {
-            Model::VfioPci(source) => source.as_ref().map_err(|error| fault(PlanError::Hostdev(error.clone())))?,
+            Model::VfioPci(source) => {
+                source.as_ref().map_err(|error| error_at(PlanErrorKind::Hostdev(error.clone())))?
+            }
             Model::Other(model) => {
                 self.remark(span, RemarkKind::OtherModel(model.clone()));
                 return Ok(Judged::Leave { record: None, kept: None });
@@ -278,10 +280,10 @@ impl<'a> Filling<'a> {
         let claim = records.claims.on(hostdev);
         let mut record = records.take_by_uuid(claim);
         let written = record.map_or(&source.written, |record| &record.written);
-        let (device, found) = find(source, written.identity().as_ref(), self.host).map_err(fault)?;
+        let (device, found) = find(source, written.identity().as_ref(), self.host).map_err(error_at)?;
         let identity = match (found, self.policy.on_missing) {
             (Ok(identity), _) => identity,
-            (Err(missing), OnMissing::Error) => return Err(fault(PlanError::Missing(missing))),
+            (Err(missing), OnMissing::Error) => return Err(error_at(PlanErrorKind::Missing(missing))),
             (Err(missing), OnMissing::Skip) => return self.skip(source, record, claim, missing, records),
         };
         let DeviceAddress::Mdev(uuid) = device;
@@ -297,13 +299,13 @@ impl<'a> Filling<'a> {
             // Correcting one place only would leave two that disagree.
             OnConflict::Replace => {
                 let elsewhere = conflicts.into_iter().filter(|conflict| !is_filled(conflict));
-                Err(elsewhere.map(|conflict| fillable.fault_of_elsewhere(conflict)).collect())
+                Err(elsewhere.map(|conflict| fillable.error_of_elsewhere(conflict)).collect())
             }
             OnConflict::Error => {
-                Err(conflicts.into_iter().map(|conflict| fillable.fault_of_conflict(conflict)).collect())
+                Err(conflicts.into_iter().map(|conflict| fillable.error_of_conflict(conflict)).collect())
             }
             OnConflict::Keep => {
-                recorded(source, record).map_err(|fault| vec![fault])?;
+                recorded(source, record).map_err(|error| vec![error])?;
                 self.remark(span, RemarkKind::Kept(device, fillable.identity.clone()));
                 Ok(Judged::Leave { record, kept: Some((uuid, fillable.identity)) })
             }
@@ -318,8 +320,8 @@ impl<'a> Filling<'a> {
         claim: Claim,
         missing: Missing,
         records: &mut Records<'a>,
-    ) -> Result<Judged<'a>, Vec<Fault>> {
-        recorded(source, record).map_err(|fault| vec![fault])?;
+    ) -> Result<Judged<'a>, Vec<PlanError>> {
+        recorded(source, record).map_err(|error| vec![error])?;
         self.remark(source.uuid.name, RemarkKind::Skipped(missing));
         // A record that may have been made for it is not stale.
         let record = record.or_else(|| records.take_by_place(claim, |_| true));
@@ -328,7 +330,7 @@ impl<'a> Filling<'a> {
 
     fn fill_source(&mut self, found: &mut Fillable<'_>) {
         let (edits, steps) = complete(&found.source.written, &found.identity, Place::Source, &[]);
-        self.edit(&found.source.holder, edits);
+        self.edit(&found.source.scope, edits);
         found.steps.extend(steps);
     }
 
@@ -340,7 +342,7 @@ impl<'a> Filling<'a> {
         stale: &[&Record],
     ) {
         let Some(metadata) = &domain.metadata else { return };
-        let places = GuestPlaces::of(domain);
+        let places = GuestKeys::of(domain);
         if let Metadata::Ours(identities) = metadata {
             let mut seen = HashSet::new();
             for found in &mut *fillable {
@@ -373,7 +375,7 @@ impl<'a> Filling<'a> {
         identities: &Identities,
         record: &Record,
         found: &mut Fillable<'_>,
-        places: &GuestPlaces<'_>,
+        places: &GuestKeys<'_>,
     ) {
         let path = [record.element.index];
         let (mut edits, steps) = complete(&record.written, &found.identity, Place::Metadata, &path);
@@ -382,13 +384,13 @@ impl<'a> Filling<'a> {
         let (attribute_edits, steps) = attributes.edits(record);
         edits.extend(attribute_edits);
         found.steps.extend(steps);
-        self.edit(&identities.holder, edits);
+        self.edit(&identities.scope, edits);
     }
 
     fn remove_record(&mut self, identities: &Identities, record: &Record) {
         let span = with_lead(self.document.text(), record.element.span);
         let change = Change::Remove { element: vec![record.element.index] };
-        self.edit(&identities.holder, vec![Edit { span, text: String::new(), change }]);
+        self.edit(&identities.scope, vec![Edit { span, text: String::new(), change }]);
         self.decide_about_record(record, vec![Step::RemoveStale]);
     }
 
@@ -397,7 +399,7 @@ impl<'a> Filling<'a> {
     fn release_place(&mut self, identities: &Identities, record: &Record, attributes: Attributes) {
         let (edits, steps) = attributes.edits(record);
         if !steps.is_empty() {
-            self.edit(&identities.holder, edits);
+            self.edit(&identities.scope, edits);
             self.decide_about_record(record, steps);
         }
     }
@@ -405,18 +407,18 @@ impl<'a> Filling<'a> {
     fn add_records(&mut self, metadata: &Metadata, unrecorded: Vec<&mut Fillable<'_>>) {
         let records =
             |prefix: &str| -> Vec<NewElement> { unrecorded.iter().map(|found| found.record_element(prefix)).collect() };
-        let (holder, slot, elements) = match metadata {
-            Metadata::Ours(ours) => (&ours.holder, &ours.slot, records(ours.element.prefix(self.document.text()))),
-            Metadata::WithoutOurs { holder, slot } => {
-                (holder, slot, vec![identities_element("mdev:", records("mdev:"))])
+        let (scope, insertion, elements) = match metadata {
+            Metadata::Ours(ours) => (&ours.scope, &ours.insertion, records(ours.element.prefix(self.document.text()))),
+            Metadata::WithoutOurs { scope, insertion } => {
+                (scope, insertion, vec![identities_element("mdev:", records("mdev:"))])
             }
-            Metadata::Missing { holder, slot } => {
+            Metadata::Missing { scope, insertion } => {
                 let identities = identities_element("mdev:", records("mdev:"));
-                (holder, slot, vec![NewElement::holding("metadata", vec![identities])])
+                (scope, insertion, vec![NewElement::holding("metadata", vec![identities])])
             }
             Metadata::Unreadable(_) => return,
         };
-        self.edit(holder, vec![Edit::add(slot, &[], elements)]);
+        self.edit(scope, vec![Edit::add(insertion, &[], elements)]);
         for found in unrecorded {
             found.steps.push(Step::Record(found.identity.clone()));
         }
@@ -430,7 +432,7 @@ impl<'a> Filling<'a> {
         left: &[(&Hostdev, &Record)],
         stale: &[&Record],
     ) {
-        let places = GuestPlaces::of(domain);
+        let places = GuestKeys::of(domain);
         let mut seen = HashSet::new();
         let filled = fillable.iter().filter(|found| seen.insert(found.uuid));
         let filled = filled.map(|found| (found.hostdev.ordinal, found.record_element("")));
@@ -457,11 +459,11 @@ impl<'a> Filling<'a> {
         self.plan.decisions.push(Decision { domain: self.domain, uuid, span: record.element.start_tag, steps });
     }
 
-    fn edit(&mut self, holder: &Holder, edits: Vec<Edit>) {
+    fn edit(&mut self, scope: &EditScope, edits: Vec<Edit>) {
         for edit in edits {
             let span = edit.span;
-            if let Err(overlap) = self.plan.edits.add(self.document.text(), holder, edit) {
-                self.faults.push(Fault { span, error: PlanError::Overlap(overlap) });
+            if let Err(overlap) = self.plan.edits.add(self.document.text(), scope, edit) {
+                self.errors.push(PlanError { span, kind: PlanErrorKind::Overlap(overlap) });
             }
         }
     }
@@ -492,13 +494,13 @@ impl Fillable<'_> {
         conflicts.collect()
     }
 
-    fn fault_of_conflict(&self, Conflict { place, part, written, span }: Conflict) -> Fault {
+    fn error_of_conflict(&self, Conflict { place, part, written, span }: Conflict) -> PlanError {
         let (device, found) = (DeviceAddress::Mdev(self.uuid), self.identity.value(part));
-        Fault { span, error: PlanError::Conflict { device, place, part, written, found } }
+        PlanError { span, kind: PlanErrorKind::Conflict { device, place, part, written, found } }
     }
 
-    fn fault_of_elsewhere(&self, Conflict { place, part, written, span }: Conflict) -> Fault {
+    fn error_of_elsewhere(&self, Conflict { place, part, written, span }: Conflict) -> PlanError {
         let (device, found) = (DeviceAddress::Mdev(self.uuid), self.identity.value(part));
-        Fault { span, error: PlanError::Elsewhere { device, place, part, written, found } }
+        PlanError { span, kind: PlanErrorKind::Elsewhere { device, place, part, written, found } }
     }
 }

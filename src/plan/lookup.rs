@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::error::PlanError;
+use super::error::PlanErrorKind;
 use crate::device::{DeviceAddress, Identity, MdevType};
 use crate::domain::Source;
 use crate::host::{Absence, Host, Lookup};
@@ -59,12 +59,12 @@ pub(super) fn find(
     source: &Source,
     recorded: Option<&Identity>,
     host: &Host,
-) -> Result<(DeviceAddress, Result<Identity, Missing>), PlanError> {
+) -> Result<(DeviceAddress, Result<Identity, Missing>), PlanErrorKind> {
     let device = device_of(source)?;
-    let found = match host.lookup(device).map_err(|error| PlanError::Host { device, error })? {
+    let found = match host.lookup(device).map_err(|error| PlanErrorKind::Host { device, error })? {
         Lookup::Found(identity) => Ok(identity.clone()),
         Lookup::OtherDeviceApi(device_api) => {
-            return Err(PlanError::DeviceApi { device, device_api: device_api.clone() });
+            return Err(PlanErrorKind::DeviceApi { device, device_api: device_api.clone() });
         }
         Lookup::ParentNotPci { parent, subsystem } => {
             Err(Missing::ParentNotPci { device, parent: parent.clone(), subsystem: subsystem.clone() })
@@ -80,8 +80,8 @@ pub(super) fn find(
 }
 
 /// Returns the device that a source names.
-fn device_of(source: &Source) -> Result<DeviceAddress, PlanError> {
+fn device_of(source: &Source) -> Result<DeviceAddress, PlanErrorKind> {
     let attribute = &source.uuid;
     let uuid = attribute.uuid.clone();
-    uuid.map(DeviceAddress::Mdev).map_err(|error| PlanError::NotAUuid { text: attribute.text.clone(), error })
+    uuid.map(DeviceAddress::Mdev).map_err(|error| PlanErrorKind::NotAUuid { text: attribute.text.clone(), error })
 }

@@ -17,13 +17,13 @@ use crate::domain::{Hostdev, Model};
 use crate::edit::Edits;
 use crate::text::Span;
 pub use claims::{Key, Pairing, Rival};
-pub use error::{Fault, PlanError, Remark, RemarkKind};
+pub use error::{PlanError, PlanErrorKind, Remark, RemarkKind};
 pub use lookup::Missing;
 
 /// Where identities stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the hostdev's `source`, behind the address.
+    /// In the hostdev's `source`, after the address.
     Source,
     /// In the domain's `metadata`, where libvirt keeps them.
     Metadata,

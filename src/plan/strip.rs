@@ -1,8 +1,8 @@
 //! Taking identities out again.
 
-use super::error::{Fault, PlanError, Remark, RemarkKind};
+use super::error::{PlanError, PlanErrorKind, Remark, RemarkKind};
 use super::{Decision, Place, Places, Plan, Step, span_of};
-use crate::domain::{Document, Holder, Hostdev, HostdevError, Identities, Metadata, Model, Source, with_lead};
+use crate::domain::{Document, EditScope, Hostdev, HostdevError, Identities, Metadata, Model, Source, with_lead};
 use crate::edit::{Change, Edit};
 use crate::text::Span;
 
@@ -12,8 +12,8 @@ use crate::text::Span;
 ///
 /// # Errors
 /// All that keeps it from being done, in the order of the places.
-pub fn strip(document: &Document, from: Places) -> Result<Plan, Vec<Fault>> {
-    let mut stripping = Stripping { document, domain: 0, plan: Plan::default(), faults: Vec::new() };
+pub fn strip(document: &Document, from: Places) -> Result<Plan, Vec<PlanError>> {
+    let mut stripping = Stripping { document, domain: 0, plan: Plan::default(), errors: Vec::new() };
     for (number, domain) in document.domains.iter().enumerate() {
         stripping.domain = number;
         if from.include(Place::Source) {
@@ -23,10 +23,10 @@ pub fn strip(document: &Document, from: Places) -> Result<Plan, Vec<Fault>> {
             domain.metadata.iter().for_each(|metadata| stripping.strip_metadata(metadata));
         }
     }
-    let Stripping { mut plan, mut faults, .. } = stripping;
+    let Stripping { mut plan, mut errors, .. } = stripping;
     plan.decisions.sort_by_key(|decision| decision.span);
-    faults.sort_by_key(|fault| fault.span);
-    if faults.is_empty() { Ok(plan) } else { Err(faults) }
+    errors.sort_by_key(|error| error.span);
+    if errors.is_empty() { Ok(plan) } else { Err(errors) }
 }
 
 struct Stripping<'a> {
@@ -34,7 +34,7 @@ struct Stripping<'a> {
     /// The index of the domain that is being stripped.
     domain: usize,
     plan: Plan,
-    faults: Vec<Fault>,
+    errors: Vec<PlanError>,
 }
 
 impl Stripping<'_> {
@@ -47,7 +47,7 @@ impl Stripping<'_> {
                 HostdevError::NoSource { .. } | HostdevError::NoAddress { .. } | HostdevError::NoUuid { .. },
             )) => {}
             Model::VfioPci(Err(error @ (HostdevError::Twice { .. } | HostdevError::LookAlike(_)))) => {
-                self.faults.push(Fault { span: error.span(), error: PlanError::Hostdev(error.clone()) });
+                self.errors.push(PlanError { span: error.span(), kind: PlanErrorKind::Hostdev(error.clone()) });
             }
             Model::Other(model) => {
                 self.plan.remarks.push(Remark { span, kind: RemarkKind::OtherModel(model.clone()) });
@@ -58,7 +58,7 @@ impl Stripping<'_> {
     fn strip_source(&mut self, source: &Source) {
         let mut steps = Vec::new();
         for part in source.written.parts() {
-            self.remove(&source.holder, part.element.span, part.element.index);
+            self.remove(&source.scope, part.element.span, part.element.index);
             steps.push(Step::Remove(Place::Source, part.part, part.text.clone()));
         }
         if !steps.is_empty() {
@@ -71,7 +71,7 @@ impl Stripping<'_> {
         match metadata {
             Metadata::Missing { .. } | Metadata::WithoutOurs { .. } => {}
             Metadata::Unreadable(error) => {
-                self.faults.push(Fault { span: error.span(), error: PlanError::Metadata(error.clone()) });
+                self.errors.push(PlanError { span: error.span(), kind: PlanErrorKind::Metadata(error.clone()) });
             }
             Metadata::Ours(identities) => self.strip_identities(identities),
         }
@@ -94,11 +94,11 @@ impl Stripping<'_> {
         });
     }
 
-    fn remove(&mut self, holder: &Holder, element: Span, index: usize) {
+    fn remove(&mut self, scope: &EditScope, element: Span, index: usize) {
         let span = with_lead(self.document.text(), element);
         let edit = Edit { span, text: String::new(), change: Change::Remove { element: vec![index] } };
-        if let Err(overlap) = self.plan.edits.add(self.document.text(), holder, edit) {
-            self.faults.push(Fault { span, error: PlanError::Overlap(overlap) });
+        if let Err(overlap) = self.plan.edits.add(self.document.text(), scope, edit) {
+            self.errors.push(PlanError { span, kind: PlanErrorKind::Overlap(overlap) });
         }
     }
 }

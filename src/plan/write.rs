@@ -1,16 +1,21 @@
 //! The edits that write an identity, in a source or in a record.
 
-use super::claims::Places;
+use super::claims::GuestKeys;
 use super::{Place, Step};
 use crate::device::{Identity, Part, Uuid};
-use crate::domain::{Content, GuestSide, NAMESPACE, Record, RecordAttribute, Written, WrittenPart};
+use crate::domain::{Content, GuestSide, NAMESPACE, Record, RecordAttribute, RecordedIdentity, RecordedPart};
 use crate::edit::{Change, Edit, NewContent, NewElement, escape_attribute, escape_text};
 use crate::text::Span;
 
 /// Corrects the parts that say something else and adds those that are missing.
 ///
 /// `path` leads from the element that holds the edits to the one that holds the parts.
-pub(super) fn complete(written: &Written, identity: &Identity, place: Place, path: &[usize]) -> (Vec<Edit>, Vec<Step>) {
+pub(super) fn complete(
+    written: &RecordedIdentity,
+    identity: &Identity,
+    place: Place,
+    path: &[usize],
+) -> (Vec<Edit>, Vec<Step>) {
     let mut edits = Vec::new();
     let mut steps = Vec::new();
     for part in written.conflicts(identity) {
@@ -22,7 +27,7 @@ pub(super) fn complete(written: &Written, identity: &Identity, place: Place, pat
     let missing: Vec<_> = written.missing().collect();
     if !missing.is_empty() {
         let elements = missing.iter().map(|part| part_element(&written.prefix, place, *part, identity));
-        edits.push(Edit::add(&written.slot, path, elements.collect()));
+        edits.push(Edit::add(&written.insertion, path, elements.collect()));
         steps.extend(missing.into_iter().map(|part| Step::Add(place, part, identity.value(part))));
     }
     (edits, steps)
@@ -61,7 +66,7 @@ pub(super) struct Attributes {
 impl Attributes {
     /// Makes a record name its hostdev. An attribute that the hostdev has no value for goes only if another hostdev of the domain
     /// has the value now.
-    pub fn for_hostdev(record: &Record, uuid: Uuid, guest: &GuestSide, places: &Places<'_>) -> Self {
+    pub fn for_hostdev(record: &Record, uuid: Uuid, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
         let none = Self::for_none(record, places);
         Self {
             rename: Some(uuid).filter(|_| record.recorded_uuid() != Some(uuid)),
@@ -79,7 +84,7 @@ impl Attributes {
     }
 
     /// Takes the guest address and the alias from a record whose hostdev stays as it is, if another hostdev has them.
-    pub fn of_another(record: &Record, guest: &GuestSide, places: &Places<'_>) -> Self {
+    pub fn of_another(record: &Record, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
         let all = Self::for_none(record, places);
         let unless = |is_own: bool, value| if is_own { NewValue::Same } else { value };
         Self {
@@ -90,7 +95,7 @@ impl Attributes {
     }
 
     /// Takes the guest address and the alias from a record if a hostdev of the domain has them.
-    pub fn for_none(record: &Record, places: &Places<'_>) -> Self {
+    pub fn for_none(record: &Record, places: &GuestKeys<'_>) -> Self {
         let gone = |is_used: bool| if is_used { NewValue::Gone } else { NewValue::Same };
         Self {
             rename: None,
@@ -199,7 +204,7 @@ pub(super) fn record_element(prefix: &str, uuid: Uuid, guest: &GuestSide, identi
 
 /// A record as it is, with other attributes; what this version does not know of it is left out.
 pub(super) fn kept_record(prefix: &str, record: &Record, attributes: &Attributes) -> NewElement {
-    let text = |part: &WrittenPart| in_our_namespace(prefix, part.part.element(), NewContent::Text(part.text.clone()));
+    let text = |part: &RecordedPart| in_our_namespace(prefix, part.part.element(), NewContent::Text(part.text.clone()));
     let parts = record.written.parts().map(text).collect();
     let attributes = attributes.applied(record);
     NewElement { attributes, ..in_our_namespace(prefix, "hostdev", NewContent::Elements(parts)) }

@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 
 use super::Diagnostic;
 use crate::domain::{HostdevError, MetadataError};
-use crate::plan::{Missing, PlanError, RemarkKind};
+use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 
 /// How many of a kind are shown: the eleventh tells a person nothing new.
 const SHOWN: usize = 10;
@@ -20,17 +20,17 @@ pub enum Kind {
     /// A device that has no identity on this host.
     Missing(Discriminant<Missing>),
     /// Any other error of a plan.
-    Plan(Discriminant<PlanError>),
+    Plan(Discriminant<PlanErrorKind>),
     /// A remark on a plan.
     Remark(Discriminant<RemarkKind>),
 }
 
-impl From<&PlanError> for Kind {
-    fn from(error: &PlanError) -> Self {
+impl From<&PlanErrorKind> for Kind {
+    fn from(error: &PlanErrorKind) -> Self {
         match error {
-            PlanError::Hostdev(error) => Self::Hostdev(discriminant(error)),
-            PlanError::Metadata(error) => Self::Metadata(discriminant(error)),
-            PlanError::Missing(missing) => Self::Missing(discriminant(missing)),
+            PlanErrorKind::Hostdev(error) => Self::Hostdev(discriminant(error)),
+            PlanErrorKind::Metadata(error) => Self::Metadata(discriminant(error)),
+            PlanErrorKind::Missing(missing) => Self::Missing(discriminant(missing)),
             other => Self::Plan(discriminant(other)),
         }
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     fn lone() -> Diagnostic {
-        Diagnostic { kind: Some(Kind::from(&PlanError::LoneHostdev)), ..Diagnostic::error("lone") }
+        Diagnostic { kind: Some(Kind::from(&PlanErrorKind::LoneHostdev)), ..Diagnostic::error("lone") }
     }
 
     fn told(diagnostics: Vec<Diagnostic>) -> Vec<(Severity, String)> {

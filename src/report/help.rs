@@ -2,49 +2,51 @@
 
 use super::escape::shell_word;
 use crate::domain::{HostdevError, MetadataError};
-use crate::plan::{Missing, PlanError, RemarkKind};
+use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 
 /// Returns what to do about an error of a plan.
-pub fn plan_error(error: &PlanError) -> Option<String> {
+pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
     let help = match error {
-        PlanError::Hostdev(HostdevError::Twice { part, .. })
-        | PlanError::Metadata(MetadataError::Twice { part, .. }) => {
+        PlanErrorKind::Hostdev(HostdevError::Twice { part, .. })
+        | PlanErrorKind::Metadata(MetadataError::Twice { part, .. }) => {
             format!("remove the {part} that is wrong")
         }
-        PlanError::Hostdev(HostdevError::LookAlike(_)) | PlanError::Metadata(MetadataError::LookAlike(_)) => {
+        PlanErrorKind::Hostdev(HostdevError::LookAlike(_)) | PlanErrorKind::Metadata(MetadataError::LookAlike(_)) => {
             "remove this attribute, or give it another name".to_owned()
         }
-        PlanError::Hostdev(_) => "a mediated device is named by <source><address uuid='…'/></source>".to_owned(),
-        PlanError::Metadata(MetadataError::OtherElement { .. }) => {
+        PlanErrorKind::Hostdev(_) => "a mediated device is named by <source><address uuid='…'/></source>".to_owned(),
+        PlanErrorKind::Metadata(MetadataError::OtherElement { .. }) => {
             "remove it: virsh metadata DOMAIN --uri urn:virt-mdev:1 --remove --config".to_owned()
         }
-        PlanError::NotAUuid { .. } => {
+        PlanErrorKind::NotAUuid { .. } => {
             "put the UUID of the device there; mdevctl list shows those of this host".to_owned()
         }
-        PlanError::Missing(missing @ Missing::NotOnHost { .. }) => {
+        PlanErrorKind::Missing(missing @ Missing::NotOnHost { .. }) => {
             format!("{}, or skip it with --on-missing skip", start(missing))
         }
-        PlanError::Missing(Missing::ParentNotPci { .. }) => {
+        PlanErrorKind::Missing(Missing::ParentNotPci { .. }) => {
             "it has no vendor and product id to record; skip it with --on-missing skip".to_owned()
         }
-        PlanError::Host { .. } => "is this the host's own sysfs, and may you read it? --sysfs names another".to_owned(),
-        PlanError::DeviceApi { device_api, .. } => {
+        PlanErrorKind::Host { .. } => {
+            "is this the host's own sysfs, and may you read it? --sysfs names another".to_owned()
+        }
+        PlanErrorKind::DeviceApi { device_api, .. } => {
             format!("name a vfio-pci device, or set model='{device_api}'; QEMU would refuse this one at start")
         }
-        PlanError::Conflict { .. } => {
+        PlanErrorKind::Conflict { .. } => {
             "--on-conflict replace writes what this host has, --on-conflict keep leaves the hostdev as it is".to_owned()
         }
-        PlanError::Elsewhere { .. } => "correct both places at once: --into both --on-conflict replace".to_owned(),
-        PlanError::Disagree { .. } => {
+        PlanErrorKind::Elsewhere { .. } => "correct both places at once: --into both --on-conflict replace".to_owned(),
+        PlanErrorKind::Disagree { .. } => {
             "correct both on a host that has the device: virt-mdev fill --into both --on-conflict replace".to_owned()
         }
-        PlanError::TwoRecords(_) => {
+        PlanErrorKind::TwoRecords(_) => {
             "remove the wrong one, or all but the right ones: virt-mdev fill --into metadata --on-conflict replace"
                 .to_owned()
         }
-        PlanError::LoneHostdev => "fill it with --into source, or give the whole domain".to_owned(),
-        PlanError::NoDomain => return None,
-        PlanError::Overlap(_) => "please report it, with the document if you can".to_owned(),
+        PlanErrorKind::LoneHostdev => "fill it with --into source, or give the whole domain".to_owned(),
+        PlanErrorKind::NoDomain => return None,
+        PlanErrorKind::Overlap(_) => "please report it, with the document if you can".to_owned(),
     };
     Some(help)
 }

@@ -13,7 +13,7 @@ pub use abridge::{Kind, abridge};
 pub use escape::{escape, escape_line};
 pub use origin::Origin;
 
-use crate::text::{Lines, Place, Span, floor_char_boundary};
+use crate::text::{Lines, Position, Span, floor_char_boundary};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Excerpt {
     /// The file's name as the user gave it, or `<stdin>`.
     pub origin: String,
     /// Where the marked characters begin.
-    pub place: Place,
+    pub place: Position,
     /// The line that holds them, without its line ending; of a long line the piece around them, `...` where it was cut.
     pub line: String,
     /// The marked bytes of `line`; of a span over several lines those on the first, of a long span its beginning.
@@ -60,7 +60,7 @@ pub struct Excerpt {
 
 /// How many characters of a line are shown, and how many of them at most before the marked ones.
 ///
-/// A document may be one line of 4 MiB, and may have a thousand faults.
+/// A document may be one line of 4 MiB, and may have a thousand errors.
 const SHOWN: usize = 120;
 const SHOWN_BEFORE: usize = 60;
 const CUT: &str = "...";

@@ -7,8 +7,8 @@ use super::{Diagnostic, Excerpt, Kind, escape, help};
 use crate::domain::{ReadError, ReadErrorKind};
 use crate::edit::ProofError;
 use crate::file::{self, FileError, FileKind};
-use crate::plan::{Fault, Remark};
-use crate::text::{Lines, Place, Span};
+use crate::plan::{PlanError, Remark};
+use crate::text::{Lines, Position, Span};
 
 /// A document as messages speak of it: by its name, its lines and places.
 pub struct Origin<'a> {
@@ -39,7 +39,7 @@ impl<'a> Origin<'a> {
     }
 
     /// Where `span` begins.
-    pub fn place(&self, span: Span) -> Place {
+    pub fn place(&self, span: Span) -> Position {
         self.lines().place(span.start)
     }
 
@@ -49,11 +49,11 @@ impl<'a> Origin<'a> {
     }
 
     /// What keeps a plan from being made.
-    pub fn fault(&self, fault: &Fault) -> Diagnostic {
-        let error = &fault.error;
-        let told = Diagnostic::of(error).at(self.excerpt(fault.span, error.label()));
-        let told = Diagnostic { kind: Some(Kind::from(error)), ..told };
-        help::plan_error(error).into_iter().fold(told, Diagnostic::help)
+    pub fn error(&self, error: &PlanError) -> Diagnostic {
+        let PlanError { span, kind } = error;
+        let told = Diagnostic::of(kind).at(self.excerpt(*span, kind.label()));
+        let told = Diagnostic { kind: Some(Kind::from(kind)), ..told };
+        help::plan_error(kind).into_iter().fold(told, Diagnostic::help)
     }
 
     /// What is worth saying beside a plan.
@@ -65,7 +65,7 @@ impl<'a> Origin<'a> {
         help::remark(&remark.kind).into_iter().fold(told, Diagnostic::help)
     }
 
-    /// A result that was not proven, which is a fault of this program.
+    /// A result that was not proven, which is a bug of this program.
     pub fn unproven(&self, error: &ProofError) -> Diagnostic {
         let internal = || Diagnostic::error(format!("internal error, nothing was written: {error}"));
         let told = match error {

@@ -208,7 +208,7 @@ mod messages {
         let scratch = Scratch::with("vm.xml", stale(300));
         for command in ["fill -q --diff", "fill --diff --into metadata --on-conflict replace", "check"] {
             let run = scratch.virt_mdev(NONE).args(command).arg("--sysfs").arg(host_a()).arg("vm.xml");
-            let said = run.stdout_any().stderr_any().faults().1.stderr_text();
+            let said = run.stdout_any().stderr_any().errors().1.stderr_text();
             let shown = said.matches("this record belongs to no hostdev").count();
             let is_quiet = command.contains("-q");
             assert_eq!(shown, if is_quiet { 0 } else { 10 }, "{command}: {said}");
@@ -264,7 +264,7 @@ mod messages {
 /// The bounds are those that the manual page promises: a second of user time, and 256 MiB of memory, or 512 MiB for what
 /// writes. Memory is the address space, which the kernel limits (`ulimit -v`): it is never less than what is resident, and it
 /// is the same in every build and on a busy machine. User time is not. So an unoptimized build is given [`UNOPTIMIZED`] times
-/// as much, and a busy machine twice as much. Each fault that led to these bounds took more than that: 12 s and more, or
+/// as much, and a busy machine twice as much. Each error that led to these bounds took more than that: 12 s and more, or
 /// gigabytes.
 mod costs {
     use super::*;

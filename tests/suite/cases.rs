@@ -65,7 +65,7 @@ impl Case {
     }
 
     /// What is wrong with the run; empty where it is as expected.
-    fn faults(&self) -> Vec<String> {
+    fn errors(&self) -> Vec<String> {
         let (scratch, arguments) = self.set_up();
         scratch.file("in.xml", &self.document);
         if let Some(second) = self.file("in2.xml") {
@@ -76,11 +76,11 @@ impl Case {
             run = run.stdin(&self.document);
         }
         if std::env::var_os(UPDATE).is_some() {
-            let (_, finished) = run.faults();
+            let (_, finished) = run.errors();
             self.rewrite(&scratch, finished.status, &finished.stdout);
             return Vec::new();
         }
-        self.expect(run).faults().0
+        self.expect(run).errors().0
     }
 
     fn expect<'a>(&self, mut run: Run<'a>) -> Run<'a> {
@@ -146,17 +146,17 @@ impl Case {
     fn pipe_faults(&self, document: &[u8], want: &[u8]) -> Vec<String> {
         let (scratch, mut arguments) = self.set_up();
         arguments.retain(|argument| *argument != scratch.path("in.xml"));
-        scratch.virt_mdev(arguments).stdin(document).stdout(want).stderr_any().faults().0
+        scratch.virt_mdev(arguments).stdin(document).stdout(want).stderr_any().errors().0
     }
 }
 
-/// Panics with every case that has a fault.
+/// Panics with every case that has a error.
 #[track_caller]
 fn report(failures: Vec<(String, Vec<String>)>) {
     let failed: Vec<String> = failures
         .into_iter()
-        .filter(|(_, faults)| !faults.is_empty())
-        .map(|(name, faults)| format!("{name}: {}", faults.join("; ")))
+        .filter(|(_, errors)| !errors.is_empty())
+        .map(|(name, errors)| format!("{name}: {}", errors.join("; ")))
         .collect();
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
@@ -172,7 +172,7 @@ fn for_each_filled(judge: impl Fn(&Case, &[u8], &[u8]) -> Vec<String>) {
 
 #[test]
 fn every_case_ends_as_its_folder_says() {
-    report(Case::all().into_iter().map(|case| (case.name.clone(), case.faults())).collect());
+    report(Case::all().into_iter().map(|case| (case.name.clone(), case.errors())).collect());
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn what_was_filled_is_stripped_to_what_it_was() {
         let Some(filled) = case.filled() else { continue };
         let run = Scratch::new();
         let run = run.virt_mdev(["strip"]).stdin(filled).stdout(&case.document).stderr_any();
-        failures.push((case.name.clone(), run.faults().0));
+        failures.push((case.name.clone(), run.errors().0));
         count += 1;
     }
     assert!(count > 10, "only {count} cases have nothing of ours");
@@ -227,7 +227,7 @@ fn outside_the_three_elements_no_byte_changes() {
         }
         let (scratch, mut arguments) = case.set_up();
         arguments.retain(|argument| *argument != scratch.path("in.xml"));
-        let (_, finished) = scratch.virt_mdev(arguments).stdin(document).faults();
+        let (_, finished) = scratch.virt_mdev(arguments).stdin(document).errors();
         first_difference(&without_elements(document), &without_elements(&finished.stdout)).into_iter().collect()
     });
 }

@@ -91,7 +91,7 @@ pub fn filled(document: &Document, host: &Host, policy: &Policy) -> Option<Strin
     let plan = fill::fill(document, host, policy).ok()?;
     let text = carried_out(document.text(), &plan)?;
     let again = fill::fill(&reread(&text), host, policy);
-    let again = again.unwrap_or_else(|faults| panic!("{policy:?}: not filled again: {faults:?}\n{text}"));
+    let again = again.unwrap_or_else(|errors| panic!("{policy:?}: not filled again: {errors:?}\n{text}"));
     assert!(again.edits.is_empty(), "{policy:?}: filling again has edits: {:?}", again.edits);
     Some(text)
 }
@@ -101,7 +101,7 @@ pub fn stripped(document: &Document, from: Places) -> Option<String> {
     let plan = strip::strip(document, from).ok()?;
     let text = carried_out(document.text(), &plan)?;
     let again = strip::strip(&reread(&text), from);
-    let again = again.unwrap_or_else(|faults| panic!("{from:?}: not stripped again: {faults:?}\n{text}"));
+    let again = again.unwrap_or_else(|errors| panic!("{from:?}: not stripped again: {errors:?}\n{text}"));
     assert!(again.edits.is_empty(), "{from:?}: stripping again has edits: {:?}", again.edits);
     Some(text)
 }
@@ -149,7 +149,7 @@ pub fn is_given_back(document: &Document) -> bool {
         is_bare
             && match &domain.metadata {
                 None | Some(Metadata::Missing { .. }) => true,
-                Some(Metadata::WithoutOurs { holder, .. }) => !is_blank(holder.span.of(document.text())),
+                Some(Metadata::WithoutOurs { scope, .. }) => !is_blank(scope.span.of(document.text())),
                 Some(_) => false,
             }
     })
@@ -178,10 +178,10 @@ pub fn vouches_for_itself(text: &str, host: &Host) {
     let document = reread(text);
     if document.main_domain().is_some() {
         let differences = compare::compare(&document, &document);
-        assert_eq!(differences.unwrap_or_else(|faults| panic!("not compared: {faults:?}\n{text}")), [], "\n{text}");
+        assert_eq!(differences.unwrap_or_else(|errors| panic!("not compared: {errors:?}\n{text}")), [], "\n{text}");
     }
     let checked = check::check(&document, host, Pairing::Uuid);
-    for device in checked.unwrap_or_else(|faults| panic!("not checked: {faults:?}\n{text}")).devices {
+    for device in checked.unwrap_or_else(|errors| panic!("not checked: {errors:?}\n{text}")).devices {
         assert_eq!(device.verdict(), check::Verdict::Same, "{device:?}\n{text}");
     }
 }

@@ -14,7 +14,7 @@ const GONE: &str = "a38a3f43-4be2-4046-897f-067c2f5e0999";
 fn check(run: Run<'_>, name: &str) {
     let path = testdata("json").join(name);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        return fs::write(path, run.faults().1.stdout).unwrap();
+        return fs::write(path, run.errors().1.stdout).unwrap();
     }
     let expected = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     run.stdout(expected).check();

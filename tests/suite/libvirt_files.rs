@@ -37,7 +37,7 @@ fn what_libvirt_wrote_is_filled() {
     for (name, document, filled) in pairs() {
         let scratch = Scratch::new();
         let run = scratch.fill([""; 0]).stdin(document).stdout(filled);
-        failed.extend(run.faults().0.into_iter().map(|fault| format!("{}: {fault}", name.display())));
+        failed.extend(run.errors().0.into_iter().map(|error| format!("{}: {error}", name.display())));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

@@ -210,7 +210,7 @@ pub(super) enum GuestState {
 
 /// Where a host is found.
 #[derive(Debug)]
-pub(super) struct Places<'a> {
+pub(super) struct Roots<'a> {
     pub(super) root: &'a Path,
     pub(super) sysfs: &'a Path,
 }
@@ -250,7 +250,7 @@ impl Label {
     }
 }
 
-impl Places<'_> {
+impl Roots<'_> {
     /// Reads all that is known of the host. Nothing is changed, and only the hook's program is started, for its version.
     ///
     /// # Errors
@@ -468,8 +468,8 @@ impl Guest {
                 let verdicts = devices.iter().map(|checked| checked.verdict());
                 GuestState::Judged(verdicts.chain(replaced.map(|_| Verdict::Different)).collect())
             }
-            Err(faults) => {
-                let reasons: Vec<_> = faults.iter().map(|fault| Diagnostic::of(&fault.error).message).collect();
+            Err(errors) => {
+                let reasons: Vec<_> = errors.iter().map(|error| Diagnostic::of(&error.kind).message).collect();
                 GuestState::NotJudged(reasons.join("; "))
             }
         };

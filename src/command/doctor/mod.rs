@@ -11,11 +11,11 @@ use super::json;
 use super::settings::{DoctorFormat, DoctorSettings};
 use super::{Failure, Outcome, Streams};
 use crate::report::{Diagnostic, escape};
-use facts::Places;
+use facts::Roots;
 use findings::{Finding, Level, diagnose};
 
 pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let facts = Places { root: &settings.root, sysfs: &settings.sysfs }.gather().map_err(|error| {
+    let facts = Roots { root: &settings.root, sysfs: &settings.sysfs }.gather().map_err(|error| {
         let told = Diagnostic::error(format!("cannot open the directory {}: {error}", settings.root.display()));
         Failure::of(told.help("--root names the root directory of the host: etc and proc are in it"))
     })?;

@@ -16,7 +16,7 @@ use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_docume
 use crate::domain::{Document, MAX_BYTES};
 use crate::file::{FileError, Input, Purpose};
 use crate::parallel::{self, Threads};
-use crate::plan::{Fault, Plan, Remark};
+use crate::plan::{Plan, PlanError, Remark};
 use crate::report::{Diagnostic, Origin, escape};
 use prepare::prepare;
 use summary::Summary;
@@ -37,7 +37,7 @@ pub(super) struct Rewrite<'a> {
 }
 
 /// A function that decides what is to be done with a document.
-pub(super) type Planner<'a> = dyn Fn(&Document) -> Result<Plan, Vec<Fault>> + Sync + 'a;
+pub(super) type Planner<'a> = dyn Fn(&Document) -> Result<Plan, Vec<PlanError>> + Sync + 'a;
 
 /// Rewrites documents as `rewrite` decides.
 ///
@@ -61,7 +61,7 @@ pub(super) fn rewrite(
     });
     let mut summary = Summary::default();
     summary.fail(unfound.len());
-    let mut faults = unfound;
+    let mut errors = unfound;
     let mut prepared = Vec::with_capacity(results.len());
     let mut entries = Vec::new();
     let is_json = settings.dry_run == Some(DryRun::Json);
@@ -77,7 +77,7 @@ pub(super) fn rewrite(
                 if is_json {
                     entries.push(Entry::failed(name_of(input), &found));
                 }
-                faults.extend(found);
+                errors.extend(found);
             }
         }
     }
@@ -87,12 +87,12 @@ pub(super) fn rewrite(
     let mut signal = None;
     if is_json {
         progress.pause(|| streams.print(&json::array(&entries)?))?;
-    } else if faults.is_empty() || settings.keep_going {
+    } else if errors.is_empty() || settings.keep_going {
         match &settings.output {
             Output::File(target) if settings.dry_run.is_none() => {
                 let written = write(target, settings, rewrite, &prepared, &progress, streams)?;
                 summary.write(written.replaced, written.failed);
-                faults.extend(written.faults);
+                errors.extend(written.errors);
                 signal = written.signal;
             }
             _ => progress.pause(|| {
@@ -102,16 +102,16 @@ pub(super) fn rewrite(
         }
     }
     drop(progress);
-    let has_faults = !faults.is_empty();
+    let has_faults = !errors.is_empty();
     let is_told = settings.output.is_in_place() && settings.dry_run.is_none() && !is_one;
     if is_told {
         // After all errors, so that it is the last line on the screen.
-        streams.tell_all(faults.drain(..));
+        streams.tell_all(errors.drain(..));
         streams.note(settings.verbosity, &summary.line(rewrite));
     }
     match signal {
-        Some(signal) => Err(Failure::Interrupted(signal, faults)),
-        None if !faults.is_empty() => Err(Failure::Told(faults)),
+        Some(signal) => Err(Failure::Interrupted(signal, errors)),
+        None if !errors.is_empty() => Err(Failure::Told(errors)),
         None if has_faults => Err(Failure::AlreadyTold),
         None if settings.dry_run.is_some() && summary.changes() => Ok(Outcome::Differs),
         None => Ok(Outcome::Done),
@@ -121,7 +121,7 @@ pub(super) fn rewrite(
 /// Reads one document and makes something else from it than a document; prints warnings.
 pub(super) fn read_one<T>(
     settings: &RewriteSettings,
-    make: impl Fn(&Document) -> Result<(T, Vec<Remark>), Vec<Fault>>,
+    make: impl Fn(&Document) -> Result<(T, Vec<Remark>), Vec<PlanError>>,
     streams: &mut Streams<'_>,
 ) -> Result<T, Failure> {
     let inputs = expand(&settings.inputs)?;
@@ -129,7 +129,7 @@ pub(super) fn read_one<T>(
     let (original, document) = read_document(input, purpose(settings, 1)).map_err(Failure::of)?;
     let origin = Origin::new(name_of(&original.input), document.text());
     let (made, remarks) =
-        make(&document).map_err(|faults| Failure::Told(faults.iter().map(|fault| origin.fault(fault)).collect()))?;
+        make(&document).map_err(|errors| Failure::Told(errors.iter().map(|error| origin.error(error)).collect()))?;
     streams.tell_all(wanted(&remarks, settings.verbosity).map(|remark| origin.remark(remark)));
     Ok(made)
 }
@@ -157,11 +157,11 @@ fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), F
     if let Some(error) = separate_suffix(settings) {
         return Err(Failure::of(error));
     }
-    let (inputs, faults) =
+    let (inputs, errors) =
         if settings.keep_going { expand_each(&settings.inputs) } else { (expand(&settings.inputs)?, Vec::new()) };
     let takes_many =
         matches!(settings.output, Output::File(Target::InPlace(_)) | Output::Diff) || settings.dry_run.is_some();
-    if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, faults)) }
+    if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, errors)) }
 }
 
 /// Returns an error if a suffix for backups was given as a word of its own, as some versions of sed take it.

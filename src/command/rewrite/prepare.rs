@@ -51,7 +51,7 @@ pub(super) fn prepare(
     // For nearly every document there is nothing to print.
     let origin = LazyCell::new(|| Origin::new(name_of(input), document.text()));
     let plan = (rewrite.planner)(&document)
-        .map_err(|faults| faults.iter().map(|fault| origin.fault(fault)).collect::<Vec<_>>())?;
+        .map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
     let has_edits = !plan.edits.is_empty();
     check_size(&name_of(input), plan.edits.edited_len(document.text())).map_err(|error| vec![error])?;
     let edited = has_edits.then(|| plan.edits.apply_proven(document.text())).transpose();

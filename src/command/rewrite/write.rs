@@ -10,13 +10,13 @@ use crate::parallel::{self, Threads};
 use crate::report::{Diagnostic, escape};
 
 /// The result of writing.
-pub(super) struct Written {
+pub(super) struct WriteResult {
     /// How many files were replaced.
     pub replaced: usize,
     /// How many could not be replaced.
     pub failed: usize,
     /// The errors; those of one stage are in the order of the files.
-    pub faults: Vec<Diagnostic>,
+    pub errors: Vec<Diagnostic>,
     /// The signal that arrived in the meantime.
     pub signal: Option<Signal>,
 }
@@ -29,7 +29,7 @@ pub(super) fn write(
     prepared: &[Prepared],
     progress: &Progress,
     streams: &mut Streams<'_>,
-) -> Result<Written, Failure> {
+) -> Result<WriteResult, Failure> {
     // Only now: before, a signal leaves no temporary files, and reading standard input may take long.
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot catch signals: {error}"))))?;
@@ -42,10 +42,10 @@ pub(super) fn write(
         progress.step();
         staged
     });
-    let (staged, mut faults) = parallel::partition_results(results);
+    let (staged, mut errors) = parallel::partition_results(results);
 
     let mut replaced = Vec::new();
-    if faults.is_empty() || settings.keep_going {
+    if errors.is_empty() || settings.keep_going {
         progress.pause(|| {
             let warnings = staged.iter().flat_map(Staged::warnings).map(Diagnostic::of_file_warning);
             warnings.for_each(|warning| streams.warn(settings.verbosity, &warning));
@@ -55,7 +55,7 @@ pub(super) fn write(
         progress.say("replacing");
         let (done, more) = commit(&batch, staged, settings.keep_going);
         replaced = done;
-        faults.extend(more);
+        errors.extend(more);
     } else {
         drop(staged);
     }
@@ -70,10 +70,10 @@ pub(super) fn write(
         progress.pause(|| replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite))));
     }
     // The exit status tells the signal; other errors are still printed.
-    faults.retain(|fault| !matches!(fault, FileError::Interrupted));
-    let failed = faults.iter().filter(|fault| !matches!(fault, FileError::NotDurable { .. })).count();
-    let faults = faults.iter().map(Diagnostic::of_file).collect();
-    Ok(Written { replaced: replaced.len(), failed, faults, signal: interrupt.caught() })
+    errors.retain(|error| !matches!(error, FileError::Interrupted));
+    let failed = errors.iter().filter(|error| !matches!(error, FileError::NotDurable { .. })).count();
+    let errors = errors.iter().map(Diagnostic::of_file).collect();
+    Ok(WriteResult { replaced: replaced.len(), failed, errors, signal: interrupt.caught() })
 }
 
 /// Writes a document to a temporary file next to its target.

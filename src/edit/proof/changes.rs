@@ -34,8 +34,8 @@ impl<'a> Changes<'a> {
         let mut root = Self::default();
         for change in changes {
             match change {
-                Change::Add { parent, behind, elements } => {
-                    root.at(parent).added.entry(*behind).or_default().extend(elements);
+                Change::Add { parent, after, elements } => {
+                    root.at(parent).added.entry(*after).or_default().extend(elements);
                 }
                 Change::SetText { element, value } => {
                     if root.at(element).text.replace(value).is_some() {

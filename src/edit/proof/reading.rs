@@ -6,7 +6,7 @@ use std::vec;
 use xmltree::{Element, ParserConfig, XMLNode};
 
 use super::super::new_element::{NewElement, escape_attribute};
-use crate::domain::{Holder, with_common_names};
+use crate::domain::{EditScope, with_common_names};
 
 /// What comes next in a text.
 #[derive(Debug)]
@@ -47,9 +47,9 @@ impl Reader {
     ///
     /// # Errors
     /// What the parser says if it refuses the text, which must be one element.
-    pub fn new(text: &str, holder: &Holder) -> Result<Self, String> {
+    pub fn new(text: &str, scope: &EditScope) -> Result<Self, String> {
         let mut wrapped = "<wrapper".to_owned();
-        for (prefix, uri) in holder.namespaces.iter() {
+        for (prefix, uri) in scope.namespaces.iter() {
             let colon = if prefix.is_some() { ":" } else { "" };
             let prefix = prefix.as_deref().unwrap_or_default();
             wrapped.push_str(&format!(" xmlns{colon}{prefix}='{}'", escape_attribute(uri)));

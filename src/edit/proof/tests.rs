@@ -25,7 +25,7 @@ const DOMAIN: &str = "<domain type='kvm'>
 ";
 
 /// The place after the first `piece`.
-fn behind(piece: &str) -> Span {
+fn after(piece: &str) -> Span {
     Span::at(DOMAIN.find(piece).unwrap() + piece.len())
 }
 
@@ -41,35 +41,35 @@ fn element(start: &str, end: &str) -> Span {
     Span::new(start, start + length)
 }
 
-fn holder(span: Span) -> Holder {
-    Holder { span, namespaces: Namespaces::default() }
+fn scope(span: Span) -> EditScope {
+    EditScope { span, namespaces: Namespaces::default() }
 }
 
-fn source() -> Holder {
-    holder(element("<source>\n", "</source>"))
+fn source() -> EditScope {
+    scope(element("<source>\n", "</source>"))
 }
 
-fn second_source() -> Holder {
-    holder(element("<source><vendorid", "</source>"))
+fn second_source() -> EditScope {
+    scope(element("<source><vendorid", "</source>"))
 }
 
-fn identities() -> Holder {
-    holder(element("<m:identities", "</m:identities>"))
+fn identities() -> EditScope {
+    scope(element("<m:identities", "</m:identities>"))
 }
 
-fn domain() -> Holder {
-    holder(element("<domain", "</domain>"))
+fn domain() -> EditScope {
+    scope(element("<domain", "</domain>"))
 }
 
-fn edits(list: Vec<(Holder, Edit)>) -> Edits {
+fn edits(list: Vec<(EditScope, Edit)>) -> Edits {
     let mut edits = Edits::default();
-    for (holder, edit) in list {
-        edits.add(DOMAIN, &holder, edit).unwrap();
+    for (scope, edit) in list {
+        edits.add(DOMAIN, &scope, edit).unwrap();
     }
     edits
 }
 
-fn proof(list: Vec<(Holder, Edit)>) -> Result<(), ProofError> {
+fn proof(list: Vec<(EditScope, Edit)>) -> Result<(), ProofError> {
     let edits = edits(list);
     prove(DOMAIN, &edits, &edits.apply(DOMAIN))
 }
@@ -81,14 +81,14 @@ fn parts() -> Change {
         NewElement::text("productid", "0x591d".to_owned()),
         NewElement::text("mdevtype", "a<b".to_owned()),
     ];
-    Change::Add { parent: Vec::new(), behind: 1, elements }
+    Change::Add { parent: Vec::new(), after: 1, elements }
 }
 
 const PARTS: &str = "<vendorid>0x8086</vendorid><productid>0x591d</productid><mdevtype>a&lt;b</mdevtype>";
 
 /// An edit that claims to add the parts, and writes this after the address.
 fn writing(text: &str) -> Edit {
-    Edit { span: behind("<address uuid='u'/>"), text: text.to_owned(), change: parts() }
+    Edit { span: after("<address uuid='u'/>"), text: text.to_owned(), change: parts() }
 }
 
 fn edit(span: Span, text: &str, change: Change) -> Edit {
@@ -111,7 +111,7 @@ fn remove_attribute(name: &'static str) -> Change {
     Change::RemoveAttribute { element: vec![0], name }
 }
 
-fn assert_refused(what: &str, list: Vec<(Holder, Edit)>) {
+fn assert_refused(what: &str, list: Vec<(EditScope, Edit)>) {
     let result = proof(list);
     assert!(matches!(result, Err(ProofError::Different { .. } | ProofError::Unreadable { .. })), "{what}: {result:?}");
 }
@@ -219,20 +219,20 @@ fn a_value_that_breaks_out_of_its_element_is_refused() {
 #[test]
 fn right_elements_in_another_place_are_refused() {
     for (what, span) in [
-        ("before the address", behind("<source>\n")),
-        ("after another element", behind("<keep/>")),
-        ("inside the address's comment", behind("<!-- the")),
-        ("inside a tag", behind("<address uuid='u'")),
+        ("before the address", after("<source>\n")),
+        ("after another element", after("<keep/>")),
+        ("inside the address's comment", after("<!-- the")),
+        ("inside a tag", after("<address uuid='u'")),
     ] {
         assert_refused(what, vec![(source(), Edit { span, ..writing(PARTS) })]);
     }
     for (what, span) in [
-        ("in the other source", behind("<source><vendorid note='n'>0x1</vendorid>")),
-        ("outside of any source", behind("<address type='pci'/>")),
-        ("in the domain", behind("</metadata>")),
+        ("in the other source", after("<source><vendorid note='n'>0x1</vendorid>")),
+        ("outside of any source", after("<address type='pci'/>")),
+        ("in the domain", after("</metadata>")),
         ("after the document", Span::at(DOMAIN.len())),
     ] {
-        // The holder that is named, and the one in which it truly is.
+        // The scope that is named, and the one in which it truly is.
         assert_refused(what, vec![(source(), Edit { span, ..writing(PARTS) })]);
         assert_refused(what, vec![(domain(), Edit { span, ..writing(PARTS) })]);
     }
@@ -245,13 +245,13 @@ fn a_change_that_claims_something_else_is_refused() {
         _ => unreachable!(),
     };
     for change in [
-        Change::Add { parent: Vec::new(), behind: 0, elements: elements() },
-        Change::Add { parent: Vec::new(), behind: 2, elements: elements() },
-        Change::Add { parent: Vec::new(), behind: 3, elements: elements() },
-        Change::Add { parent: vec![0], behind: 0, elements: elements() },
-        Change::Add { parent: vec![9], behind: 0, elements: elements() },
-        Change::Add { parent: Vec::new(), behind: 1, elements: Vec::new() },
-        Change::Add { parent: Vec::new(), behind: 1, elements: elements().split_off(1) },
+        Change::Add { parent: Vec::new(), after: 0, elements: elements() },
+        Change::Add { parent: Vec::new(), after: 2, elements: elements() },
+        Change::Add { parent: Vec::new(), after: 3, elements: elements() },
+        Change::Add { parent: vec![0], after: 0, elements: elements() },
+        Change::Add { parent: vec![9], after: 0, elements: elements() },
+        Change::Add { parent: Vec::new(), after: 1, elements: Vec::new() },
+        Change::Add { parent: Vec::new(), after: 1, elements: elements().split_off(1) },
         set_text(&[0], "0x8086"),
         set_text(&[9], "0x8086"),
         set_uuid("u"),
@@ -259,7 +259,7 @@ fn a_change_that_claims_something_else_is_refused() {
         Change::Remove { element: Vec::new() },
         Change::Remove { element: vec![9] },
     ] {
-        assert_refused(&format!("{change:?}"), vec![(source(), edit(behind("<address uuid='u'/>"), PARTS, change))]);
+        assert_refused(&format!("{change:?}"), vec![(source(), edit(after("<address uuid='u'/>"), PARTS, change))]);
     }
 }
 
@@ -353,9 +353,8 @@ fn more_or_less_than_the_planned_element_removed_is_refused() {
 fn edits_that_swallow_what_is_between_them_are_refused() {
     let between = |opens: &str, closes: &str| {
         let first =
-            edit(behind("<source>\n"), opens, Change::Add { parent: Vec::new(), behind: 0, elements: Vec::new() });
-        let second =
-            edit(behind("<keep/>"), closes, Change::Add { parent: Vec::new(), behind: 2, elements: Vec::new() });
+            edit(after("<source>\n"), opens, Change::Add { parent: Vec::new(), after: 0, elements: Vec::new() });
+        let second = edit(after("<keep/>"), closes, Change::Add { parent: Vec::new(), after: 2, elements: Vec::new() });
         vec![(source(), first), (source(), second)]
     };
     assert_eq!(proof(between("", "")), Ok(()), "two edits of nothing are harmless");
@@ -377,17 +376,17 @@ mod nested {
             ..NewElement::holding("identities", Vec::new())
         };
         let elements = vec![NewElement::holding("metadata", vec![identities])];
-        let change = Change::Add { parent: Vec::new(), behind: 1, elements };
+        let change = Change::Add { parent: Vec::new(), after: 1, elements };
         (change, "<metadata><mdev:identities xmlns:mdev='urn:virt-mdev:1'></mdev:identities></metadata>")
     }
 
-    fn both(of_source: &str, of_domain: &str, from: Span) -> Vec<(Holder, Edit)> {
+    fn both(of_source: &str, of_domain: &str, from: Span) -> Vec<(EditScope, Edit)> {
         vec![(source(), writing(of_source)), (domain(), edit(from, of_domain, metadata().0))]
     }
 
     #[test]
     fn right_edits_are_proven_in_either_order() {
-        let mut list = both(PARTS, metadata().1, behind("<name>vm</name>"));
+        let mut list = both(PARTS, metadata().1, after("<name>vm</name>"));
         assert_eq!(proof(list.clone()), Ok(()));
         list.reverse();
         assert_eq!(proof(list), Ok(()));
@@ -395,7 +394,7 @@ mod nested {
 
     #[test]
     fn a_wrong_edit_inside_is_refused_and_so_is_one_around_it() {
-        let place = behind("<name>vm</name>");
+        let place = after("<name>vm</name>");
         let right = metadata().1;
         for (what, of_source, of_domain) in [
             ("inside", PARTS.replace("0x8086", "0x8087"), right.to_owned()),
@@ -417,24 +416,24 @@ mod nested {
         assert_refused("parts in the domain", vec![(domain(), writing(PARTS))]);
         // Each claims what the other one writes.
         let (change, text) = metadata();
-        let crossed = vec![(source(), writing(text)), (domain(), edit(behind("<name>vm</name>"), PARTS, change))];
+        let crossed = vec![(source(), writing(text)), (domain(), edit(after("<name>vm</name>"), PARTS, change))];
         assert_refused("crossed", crossed);
     }
 
     #[test]
     fn edits_around_that_swallow_the_edited_source_are_refused() {
-        let nothing = |behind| Change::Add { parent: vec![2], behind, elements: Vec::new() };
+        let nothing = |after| Change::Add { parent: vec![2], after, elements: Vec::new() };
         let list = vec![
             (source(), writing(PARTS)),
-            (domain(), edit(behind("<devices>"), "<!--", nothing(0))),
-            (domain(), edit(behind("</hostdev>"), "-->", nothing(1))),
+            (domain(), edit(after("<devices>"), "<!--", nothing(0))),
+            (domain(), edit(after("</hostdev>"), "-->", nothing(1))),
         ];
         // Two dashes in the comment that is there already: not even XML.
         assert_refused("comment", list);
         let list = vec![
             (source(), writing(PARTS)),
-            (domain(), edit(behind("<devices>"), "<![CDATA[", nothing(0))),
-            (domain(), edit(behind("</hostdev>"), "]]>", nothing(1))),
+            (domain(), edit(after("<devices>"), "<![CDATA[", nothing(0))),
+            (domain(), edit(after("</hostdev>"), "]]>", nothing(1))),
         ];
         assert_refused("CDATA", list);
     }
@@ -443,7 +442,7 @@ mod nested {
 #[test]
 fn namespaces_around_the_holder_are_in_scope_and_no_others() {
     let record = Span::new(of("<m:hostdev").start, of("</m:hostdev>").end);
-    let known = Holder { span: record, namespaces: [(Some("m".to_owned()), NAMESPACE.to_owned())].into() };
+    let known = EditScope { span: record, namespaces: [(Some("m".to_owned()), NAMESPACE.to_owned())].into() };
     let rename = || {
         edit(
             of("old"),
@@ -452,7 +451,7 @@ fn namespaces_around_the_holder_are_in_scope_and_no_others() {
         )
     };
     assert_eq!(proof(vec![(known, rename())]), Ok(()));
-    let unknown = proof(vec![(holder(record), rename())]);
+    let unknown = proof(vec![(scope(record), rename())]);
     assert!(matches!(unknown, Err(ProofError::Refused { .. })), "{unknown:?}");
 }
 
@@ -460,7 +459,7 @@ fn namespaces_around_the_holder_are_in_scope_and_no_others() {
 fn an_element_that_the_second_parser_refuses_as_it_came_is_told_apart() {
     let original = "<source :a='b'><address/></source>";
     let mut edits = Edits::default();
-    edits.add(original, &holder(Span::new(0, original.len())), edit(Span::at(25), "", set_text(&[0], ""))).unwrap();
+    edits.add(original, &scope(Span::new(0, original.len())), edit(Span::at(25), "", set_text(&[0], ""))).unwrap();
     let result = prove(original, &edits, &edits.apply(original));
     assert!(matches!(result, Err(ProofError::Refused { .. })), "{result:?}");
 }
@@ -471,7 +470,7 @@ fn whitespace_around_the_last_element_that_is_removed_is_layout_and_text_is_not(
     let removing = |from: &str| {
         let span = Span::new(original.find(from).unwrap(), original.find("<x/>").unwrap() + 4);
         let mut edits = Edits::default();
-        edits.add(original, &holder(Span::new(0, original.len())), self::removing(span, &[0])).unwrap();
+        edits.add(original, &scope(Span::new(0, original.len())), self::removing(span, &[0])).unwrap();
         prove(original, &edits, &edits.apply(original))
     };
     assert_eq!(removing("\n  <x/>"), Ok(()));

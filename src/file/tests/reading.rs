@@ -21,7 +21,7 @@ fn found(scratch: &Scratch, arguments: &[&str]) -> Vec<String> {
         .collect()
 }
 
-fn faults(scratch: &Scratch, arguments: &[&str]) -> Vec<FileError> {
+fn errors(scratch: &Scratch, arguments: &[&str]) -> Vec<FileError> {
     let arguments: Vec<_> = arguments.iter().map(|argument| scratch.path(argument)).collect();
     expand(&arguments).unwrap_err()
 }
@@ -49,7 +49,7 @@ fn a_wildcard_does_not_match_names_that_begin_with_a_dot() {
     }
     assert_eq!(found(&scratch, &["*.xml"]), ["seen.xml"]);
     for pattern in ["?hidden.xml", "[.]hidden.xml"] {
-        assert!(matches!(&faults(&scratch, &[pattern])[..], [FileError::NoMatch { .. }]), "{pattern}");
+        assert!(matches!(&errors(&scratch, &[pattern])[..], [FileError::NoMatch { .. }]), "{pattern}");
     }
     assert_eq!(found(&scratch, &["**/*.xml"]), ["dir/y.xml", "seen.xml"]);
     assert_eq!(found(&scratch, &[".*.xml"]), [".hidden.xml"]);
@@ -86,24 +86,24 @@ fn a_path_that_exists_is_not_a_pattern() {
 fn each_argument_without_a_file_is_an_error() {
     let scratch = Scratch::new();
     scratch.file("vm.xml");
-    let faults = faults(&scratch, &["*.txt", "gone.xml", "gone/*.xml", "a[", "vm.xml", "vm.xml/*"]);
-    let patterns: Vec<_> = faults
+    let errors = errors(&scratch, &["*.txt", "gone.xml", "gone/*.xml", "a[", "vm.xml", "vm.xml/*"]);
+    let patterns: Vec<_> = errors
         .iter()
-        .filter_map(|fault| match fault {
+        .filter_map(|error| match error {
             FileError::NoMatch { pattern } => Some(scratch.path(pattern)),
             _ => None,
         })
         .collect();
     assert_eq!(patterns, ["*.txt", "gone/*.xml", "vm.xml/*"].map(|pattern| scratch.path(pattern)));
-    let others: Vec<_> = faults.iter().filter(|fault| !matches!(fault, FileError::NoMatch { .. })).collect();
+    let others: Vec<_> = errors.iter().filter(|error| !matches!(error, FileError::NoMatch { .. })).collect();
     assert!(
         matches!(&others[..], [FileError::BadPattern { .. }, FileError::NotFound { path }]
             if *path == scratch.path("gone.xml")),
         "{others:?}"
     );
     let alone = expand(&[scratch.path("gone.xml")]).unwrap();
-    let fault = read(&alone[0], Purpose::Reading).unwrap_err();
-    assert!(matches!(fault, FileError::NotFound { .. }), "{fault}");
+    let error = read(&alone[0], Purpose::Reading).unwrap_err();
+    assert!(matches!(error, FileError::NotFound { .. }), "{error}");
 }
 
 #[test]
@@ -115,11 +115,11 @@ fn an_unreadable_directory_is_an_error_and_not_empty() {
     scratch.file("open/vm.xml");
     scratch.file("closed/vm.xml");
     set_mode(&scratch.path("closed"), 0o000);
-    let faults = faults(&scratch, &["*/*.xml"]);
+    let errors = errors(&scratch, &["*/*.xml"]);
     set_mode(&scratch.path("closed"), 0o700);
     assert!(
-        matches!(&faults[..], [FileError::Io { action: Action::ReadDirectory, path, .. }] if *path == scratch.path("closed")),
-        "{faults:?}"
+        matches!(&errors[..], [FileError::Io { action: Action::ReadDirectory, path, .. }] if *path == scratch.path("closed")),
+        "{errors:?}"
     );
 }
 
@@ -157,8 +157,8 @@ fn a_dangling_link_among_other_files_is_an_error() {
     let scratch = Scratch::new();
     scratch.file("vm.xml");
     symlink("gone", scratch.path("link.xml")).unwrap();
-    let faults = faults(&scratch, &["*.xml"]);
-    assert!(matches!(&faults[..], [FileError::DanglingLink { .. }]), "{faults:?}");
+    let errors = errors(&scratch, &["*.xml"]);
+    assert!(matches!(&errors[..], [FileError::DanglingLink { .. }]), "{errors:?}");
 }
 
 #[test]
@@ -170,17 +170,17 @@ fn a_file_over_the_limit_is_an_error() {
     assert_eq!(original(&path).contents, whole);
     fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"x").unwrap();
     for (path, purpose) in [(&*path, Purpose::Replacing), (Path::new("/dev/zero"), Purpose::Reading)] {
-        let fault = read(&Input::File(path.to_owned()), purpose).unwrap_err();
-        assert!(matches!(fault, FileError::TooLarge { .. }), "{fault}");
-        assert!(fault.to_string().ends_with("is larger than 4 MiB"), "{fault}");
+        let error = read(&Input::File(path.to_owned()), purpose).unwrap_err();
+        assert!(matches!(error, FileError::TooLarge { .. }), "{error}");
+        assert!(error.to_string().ends_with("is larger than 4 MiB"), "{error}");
     }
 }
 
 #[test]
 fn reading_a_directory_is_an_error() {
     let scratch = Scratch::new();
-    let fault = read(&Input::File(scratch.0.path().to_owned()), Purpose::Reading).unwrap_err();
-    assert!(matches!(fault, FileError::NotRegular { kind: FileKind::Directory, .. }), "{fault}");
+    let error = read(&Input::File(scratch.0.path().to_owned()), Purpose::Reading).unwrap_err();
+    assert!(matches!(error, FileError::NotRegular { kind: FileKind::Directory, .. }), "{error}");
 }
 
 #[test]

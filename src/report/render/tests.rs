@@ -1,5 +1,5 @@
 use crate::report::{Diagnostic, Excerpt};
-use crate::text::{Lines, Place, Span};
+use crate::text::{Lines, Position, Span};
 use proptest::prelude::*;
 
 /// An error at the first `marked` of `text`, labelled `here`.
@@ -186,7 +186,7 @@ fn a_mark_over_several_lines_shows_the_first() {
 fn an_excerpt_that_someone_built_wrongly_is_drawn_all_the_same() {
     let wrong = Excerpt {
         origin: "vm.xml".into(),
-        place: Place { line: 7, column: 70 },
+        place: Position { line: 7, column: 70 },
         line: "ä".into(),
         marked: Span::new(1, 99),
         label: String::new(),

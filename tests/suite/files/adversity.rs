@@ -44,12 +44,12 @@ fn nothing_changes_on_a_full_disk_and_no_temporary_file_remains() {
         cp vm*.xml ../full && cd ../full && "$@"; echo "status $?"
         ls -A | wc -l; for file in vm*; do cmp "$file" "../scratch/$file"; done"#;
     let run = scratch.fill(["-i", "*.xml"]).under(["unshare", "-m", "sh", "-c", script, "sh"]);
-    let (faults, finished) = run.stdout("status 2\n10\n").stderr_has("No space left on device").faults();
+    let (errors, finished) = run.stdout("status 2\n10\n").stderr_has("No space left on device").errors();
     if finished.status == Some(99) || finished.stderr_text().contains("unshare") {
         skipped("no disk can be mounted here");
         return;
     }
-    assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+    assert!(errors.is_empty(), "{errors:?}: {}", finished.stderr_text());
 }
 
 #[test]
@@ -87,12 +87,12 @@ fn nothing_changes_on_a_read_only_file_system() {
     let scratch = Scratch::with("vm.xml", bare(1));
     let script = r#"mount --bind . . && mount -o remount,bind,ro . || exit 99; cd "$PWD" && exec "$@""#;
     let run = scratch.fill(["-i", "vm.xml"]).under(["unshare", "-m", "sh", "-c", script, "sh"]);
-    let (faults, finished) = run.status(2).stderr_has("Read-only file system").faults();
+    let (errors, finished) = run.status(2).stderr_has("Read-only file system").errors();
     if finished.status == Some(99) || finished.stderr_text().contains("unshare") {
         skipped("nothing can be mounted here");
         return;
     }
-    assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+    assert!(errors.is_empty(), "{errors:?}: {}", finished.stderr_text());
 }
 
 #[test]
@@ -102,17 +102,17 @@ fn a_file_of_our_own_that_cannot_be_removed_is_named_in_a_warning() {
     }
     let unlink = ["-e", "inject=unlink,unlinkat:error=EPERM"];
     // A temporary file of a run that fails; the old file of one that succeeds.
-    for (fault, status, left) in [(Some("inject=fsync:error=EIO"), 2, bare(1)), (None, 0, filled(1))] {
+    for (error, status, left) in [(Some("inject=fsync:error=EIO"), 2, bare(1)), (None, 0, filled(1))] {
         let scratch = Scratch::with("vm.xml", bare(1));
         let wrapper = ["strace", "-o", "/dev/null"]
             .into_iter()
             .chain(unlink)
-            .chain(fault.into_iter().flat_map(|fault| ["-e", fault]));
+            .chain(error.into_iter().flat_map(|error| ["-e", error]));
         let run = scratch.fill(["-i", "vm.xml"]).under(wrapper).status(status).leaves("vm.xml", left);
         let warning = r"^warning: cannot remove \.vm\.xml\.virt-mdev-\w{6}\.tmp: Operation not permitted";
-        let (faults, finished) = run.stderr_matches(warning).faults();
-        let is_left = |fault: &String| fault.starts_with(".vm.xml.virt-mdev-") && fault.ends_with("a file appeared");
-        assert!(faults.len() == 1 && is_left(&faults[0]), "{faults:?}: {}", finished.stderr_text());
+        let (errors, finished) = run.stderr_matches(warning).errors();
+        let is_left = |error: &String| error.starts_with(".vm.xml.virt-mdev-") && error.ends_with("a file appeared");
+        assert!(errors.len() == 1 && is_left(&errors[0]), "{errors:?}: {}", finished.stderr_text());
     }
 }
 
@@ -170,11 +170,11 @@ fn a_mount_point_is_refused_before_anything_is_written() {
         let run =
             scratch.fill(options.iter().chain(&["a.xml", "b.xml"])).under(["unshare", "-m", "sh", "-c", script, "sh"]);
         let run = run.status(2).stderr_has("error: b.xml is a mount point and cannot be replaced\n");
-        let (faults, finished) = run.faults();
+        let (errors, finished) = run.errors();
         if finished.status == Some(99) || finished.stderr_text().contains("unshare") {
             return skipped("nothing can be mounted here");
         }
-        assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+        assert!(errors.is_empty(), "{errors:?}: {}", finished.stderr_text());
     }
 }
 

@@ -218,8 +218,8 @@ fn a_file_that_cannot_be_replaced_rolls_all_others_back() {
         let inject =
             ["strace", "-f", "-o", "/dev/null", "-P", "vm143.xml", "-e", "trace=renameat2,renameat,rename", "-e"];
         // The exchange fails, and so does the rename that is tried instead.
-        let faults = ["inject=renameat2:error=EINVAL", "-e", "inject=renameat,rename:error=EACCES"];
-        run.under(inject.into_iter().chain(faults)).check();
+        let errors = ["inject=renameat2:error=EINVAL", "-e", "inject=renameat,rename:error=EACCES"];
+        run.under(inject.into_iter().chain(errors)).check();
     }
 }
 
@@ -230,9 +230,9 @@ fn after_a_failure_no_other_file_is_replaced_and_the_rollback_is_synced() {
     }
     let scratch = guests(50);
     let run = scratch.fill(["-i", "-j1", "*.xml"]).status(2).stderr_has("cannot rename the new file over vm014.xml");
-    let faults = ["-e", "inject=renameat2:error=EINVAL:when=15", "-e", "inject=renameat,rename:error=EACCES"];
+    let errors = ["-e", "inject=renameat2:error=EINVAL:when=15", "-e", "inject=renameat,rename:error=EACCES"];
     let calls = ["-y", "-e", "trace=renameat2,renameat,rename,fsync"];
-    let log = traced(run, &scratch, &[&calls[..], &faults].concat());
+    let log = traced(run, &scratch, &[&calls[..], &errors].concat());
     let exchanges: Vec<_> = log.match_indices("renameat2(").map(|(at, _)| at).collect();
     // 14 files are replaced, the 15th fails, and the 14 are restored.
     assert_eq!(exchanges.len(), 14 + 1 + 14, "{log}");
@@ -271,10 +271,10 @@ fn the_summary_counts_the_files_by_outcome() {
 
 #[test]
 fn there_is_no_summary_for_one_file_with_quiet_or_if_nothing_is_written() {
-    let run = |options: &[&str]| guests(2).fill(options).stdout_any().stderr_any().stderr_lacks("files:").faults().0;
+    let run = |options: &[&str]| guests(2).fill(options).stdout_any().stderr_any().stderr_lacks("files:").errors().0;
     for options in [&["-i", "vm000.xml"][..], &["-q", "-i", "*.xml"], &["-n", "*.xml"], &["--diff", "*.xml"]] {
-        let faults = run(options);
-        assert!(!faults.iter().any(|fault| fault.contains("files:")), "{options:?}: {faults:?}");
+        let errors = run(options);
+        assert!(!errors.iter().any(|error| error.contains("files:")), "{options:?}: {errors:?}");
     }
     leaves_all_filled(guests(2).fill(["-q", "-i", "*.xml"]), 2).check();
 }

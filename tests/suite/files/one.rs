@@ -292,11 +292,11 @@ fn a_file_that_someone_else_changes_after_it_was_read_keeps_their_change() {
                 after
             });
             let run = scratch.virt_mdev(["fill", "-i", "vm.xml", "--sysfs"]).arg(sys).status(2);
-            let (faults, finished) = run.stderr_has("vm.xml was changed by someone else").faults();
+            let (errors, finished) = run.stderr_has("vm.xml was changed by someone else").errors();
             // The other program's change is not one that the run announces.
-            let is_theirs = |fault: &str| fault.starts_with("vm.xml line ") || fault == "vm.xml: missing";
-            let faults: Vec<_> = faults.iter().filter(|fault| !is_theirs(fault)).collect();
-            assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+            let is_theirs = |error: &str| error.starts_with("vm.xml line ") || error == "vm.xml: missing";
+            let errors: Vec<_> = errors.iter().filter(|error| !is_theirs(error)).collect();
+            assert!(errors.is_empty(), "{errors:?}: {}", finished.stderr_text());
             other.join().unwrap()
         });
         assert_eq!(fs::read(&path).ok(), after);
@@ -369,10 +369,10 @@ fn a_change_that_cannot_be_put_back_is_kept_and_named() {
         let run = scratch.fill(["-i", "vm.xml"]).under(wrapper).status(2).leaves("vm.xml", filled(1));
         let message =
             r"^error: cannot restore vm\.xml from (\.vm\.xml\.virt-mdev-\w{6}\.tmp), which is kept: Input/output";
-        let (faults, finished) = run.stderr_matches(message).faults();
-        let is_kept = |fault: &String| fault.starts_with(".vm.xml.virt-mdev-") && fault.ends_with("a file appeared");
-        assert!(faults.len() == 1 && is_kept(&faults[0]), "{faults:?}: {}", finished.stderr_text());
-        let kept = faults[0].split(':').next().unwrap();
+        let (errors, finished) = run.stderr_matches(message).errors();
+        let is_kept = |error: &String| error.starts_with(".vm.xml.virt-mdev-") && error.ends_with("a file appeared");
+        assert!(errors.len() == 1 && is_kept(&errors[0]), "{errors:?}: {}", finished.stderr_text());
+        let kept = errors[0].split(':').next().unwrap();
         assert_eq!(scratch.read(kept), b"theirs");
     });
 }
@@ -435,8 +435,8 @@ fn other_errors_are_reported_after_a_signal_too() {
     let scratch = Scratch::with("vm.xml", bare(1));
     let run = scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).status(143);
     let run = run.stderr_has("could not be synced to disk").stderr_has("vm.xml: filled");
-    let (signal, fault) = ("inject=renameat2:signal=SIGTERM:when=1", "inject=fsync:error=EIO:when=2");
-    run.under(["strace", "-o", "/dev/null", "-e", "trace=fsync,renameat2", "-e", signal, "-e", fault]).check();
+    let (signal, error) = ("inject=renameat2:signal=SIGTERM:when=1", "inject=fsync:error=EIO:when=2");
+    run.under(["strace", "-o", "/dev/null", "-e", "trace=fsync,renameat2", "-e", signal, "-e", error]).check();
 }
 
 #[test]

@@ -69,9 +69,9 @@ fn what_someone_else_appends_in_the_meantime_is_not_taken_away() {
         let run = run.under(["strace", "-o", "/dev/null", "-P", out.to_str().unwrap(), "-e", inject]).status(2);
         let run = run.stderr_has("No space left on device");
         let run = run.stderr_has("a part of the output remains in the file: someone else has written to it");
-        let (faults, finished) = run.faults();
+        let (errors, finished) = run.errors();
         // The contents of the file are checked below.
-        assert!(faults.iter().all(|fault| fault.starts_with("out ")), "{faults:?}: {}", finished.stderr_text());
+        assert!(errors.iter().all(|error| error.starts_with("out ")), "{errors:?}: {}", finished.stderr_text());
     });
     let left = String::from_utf8(scratch.read("out")).unwrap();
     assert!(left.contains("+++ vm1.xml") && !left.contains("+++ vm2.xml") && left.ends_with("theirs\n"), "{left}");
@@ -91,12 +91,12 @@ fn output_on_a_full_disk_is_undone() {
         echo before >../full/old; "$@" >>../full/old; echo "status $?, $(cat ../full/old)""#;
     let run = in_shell(scratch.fill(["vm.xml"]), script).under(["unshare", "-m"]);
     let run = run.stdout("status 2, 0 bytes\nstatus 2, before\n").stderr_has("No space left on device");
-    let (faults, finished) = run.faults();
+    let (errors, finished) = run.errors();
     if finished.status == Some(99) || finished.stderr_text().contains("unshare") {
         skipped("no disk can be mounted here");
         return;
     }
-    assert!(faults.is_empty(), "{faults:?}: {}", finished.stderr_text());
+    assert!(errors.is_empty(), "{errors:?}: {}", finished.stderr_text());
 }
 
 #[test]

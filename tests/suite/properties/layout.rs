@@ -73,7 +73,7 @@ impl Layout<'_> {
             }
             match child {
                 Node::Element(element) => self.element(element, depth + 1),
-                Node::Text(text) => self.words(text),
+                Node::Text(text) => self.text_content(text),
             }
             if holds_elements && self.tape.once_in(8) {
                 self.text.push_str("  <!-- behind -->\t");
@@ -131,7 +131,7 @@ impl Layout<'_> {
         }
     }
 
-    fn words(&mut self, text: &str) {
+    fn text_content(&mut self, text: &str) {
         match self.tape.below(16) {
             13 if !text.contains("]]>") && !text.contains('\r') => {
                 self.text.push_str(&format!("<![CDATA[{text}]]>"));

@@ -275,7 +275,7 @@ impl Run<'_> {
     }
 
     /// Runs it and returns every expectation that was not met.
-    pub fn faults(self) -> (Vec<String>, Finished) {
+    pub fn errors(self) -> (Vec<String>, Finished) {
         let before = Files::of(&self.scratch.dir());
         let finished = process::run(
             &self.program,
@@ -286,29 +286,29 @@ impl Run<'_> {
             self.reader,
             self.limit,
         );
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         if finished.timed_out {
-            faults.push(format!("it ran longer than {:?}", self.limit));
+            errors.push(format!("it ran longer than {:?}", self.limit));
         } else if finished.status != Some(self.status) {
-            faults.push(format!("status: want {}, got {:?}", self.status, finished.status));
+            errors.push(format!("status: want {}, got {:?}", self.status, finished.status));
         }
         match &self.stdout {
             Stdout::Exactly(want) => {
-                faults.extend(first_difference(want, &finished.stdout).map(|how| format!("stdout {how}")));
+                errors.extend(first_difference(want, &finished.stdout).map(|how| format!("stdout {how}")));
             }
             Stdout::Holds(pieces) => {
                 let text = String::from_utf8_lossy(&finished.stdout);
-                faults.extend(missing("stdout", &text, pieces));
+                errors.extend(missing("stdout", &text, pieces));
             }
             Stdout::Anything => {}
         }
-        faults.extend(self.stderr.faults(&finished.stderr_text()));
+        errors.extend(self.stderr.errors(&finished.stderr_text()));
         let mut expected = before;
         for (path, entry) in self.changes {
             expected.expect(path, entry);
         }
-        faults.extend(expected.differences(&Files::of(&self.scratch.dir())));
-        (faults, finished)
+        errors.extend(expected.differences(&Files::of(&self.scratch.dir())));
+        (errors, finished)
     }
 
     /// Runs it, and panics if an expectation was not met.
@@ -316,12 +316,12 @@ impl Run<'_> {
     pub fn check(self) -> Finished {
         let command: Vec<String> =
             self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
-        let (faults, finished) = self.faults();
+        let (errors, finished) = self.errors();
         assert!(
-            faults.is_empty(),
+            errors.is_empty(),
             "virt-mdev {}\n  {}\nstderr was:\n{}",
             shell_words::join(&command),
-            faults.join("\n  "),
+            errors.join("\n  "),
             finished.stderr_text()
         );
         finished
@@ -329,22 +329,22 @@ impl Run<'_> {
 }
 
 impl Stderr {
-    fn faults(&self, text: &str) -> Vec<String> {
-        let mut faults = missing("stderr", text, &self.holds);
-        faults.extend(
+    fn errors(&self, text: &str) -> Vec<String> {
+        let mut errors = missing("stderr", text, &self.holds);
+        errors.extend(
             self.lacks.iter().filter(|piece| text.contains(*piece)).map(|piece| format!("stderr holds {piece:?}")),
         );
         for pattern in &self.matches {
             let regex = Regex::new(&format!("(?m){pattern}")).unwrap_or_else(|error| panic!("{pattern}: {error}"));
             if !regex.is_match(text) {
-                faults.push(format!("stderr does not match /{pattern}/"));
+                errors.push(format!("stderr does not match /{pattern}/"));
             }
         }
         let silent = self.holds.is_empty() && self.lacks.is_empty() && self.matches.is_empty() && !self.may_speak;
         if silent && !text.is_empty() {
-            faults.push("stderr: want nothing".to_owned());
+            errors.push("stderr: want nothing".to_owned());
         }
-        faults
+        errors
     }
 }
 
@@ -361,18 +361,18 @@ mod tests {
         scratch.program("/bin/sh", ["-c", script])
     }
 
-    fn faults(run: Run<'_>) -> String {
-        run.faults().0.join("; ")
+    fn errors(run: Run<'_>) -> String {
+        run.errors().0.join("; ")
     }
 
     #[test]
     fn by_default_a_run_is_expected_to_do_nothing() {
-        assert_eq!(faults(shell(&Scratch::with("a", "1"), ":")), "");
+        assert_eq!(errors(shell(&Scratch::with("a", "1"), ":")), "");
     }
 
     #[test]
     fn every_unexpected_effect_is_reported() {
-        for (script, fault) in [
+        for (script, error) in [
             ("exit 3", "status: want 0, got Some(3)"),
             ("echo hello", "stdout line 1: want the end, got \"hello\\n\""),
             ("echo hello >&2", "stderr: want nothing"),
@@ -383,7 +383,7 @@ mod tests {
             ("rm a; ln -s b a", "a: a link to b took the place of a file"),
             ("kill -9 $$", "status: want 0, got Some(137)"),
         ] {
-            assert_eq!(faults(shell(&Scratch::with("a", "1"), script)), fault, "{script}");
+            assert_eq!(errors(shell(&Scratch::with("a", "1"), script)), error, "{script}");
         }
     }
 
@@ -393,16 +393,16 @@ mod tests {
         let run = shell(&scratch, ":").status(1).stdout("x").stderr_has("no").leaves("b", "2");
         let expected = "status: want 1, got Some(0); stdout line 1: want \"x\", got the end; \
                         stderr does not hold \"no\"; b: missing";
-        assert_eq!(faults(run), expected);
-        assert_eq!(faults(shell(&scratch, "echo yes >&2").stderr_lacks("yes")), "stderr holds \"yes\"");
-        assert_eq!(faults(shell(&scratch, "echo yes >&2").stderr_matches("^no$")), "stderr does not match /^no$/");
+        assert_eq!(errors(run), expected);
+        assert_eq!(errors(shell(&scratch, "echo yes >&2").stderr_lacks("yes")), "stderr holds \"yes\"");
+        assert_eq!(errors(shell(&scratch, "echo yes >&2").stderr_matches("^no$")), "stderr does not match /^no$/");
     }
 
     #[test]
     fn expected_effects_are_not_reported() {
         let scratch = Scratch::with("a", "1");
         let run = shell(&scratch, "cat; echo 2 >a; echo why >&2; exit 1");
-        assert_eq!(faults(run.stdin("x\r\n").stdout("x\r\n").leaves("a", "2\n").stderr_matches("^why$").status(1)), "");
+        assert_eq!(errors(run.stdin("x\r\n").stdout("x\r\n").leaves("a", "2\n").stderr_matches("^why$").status(1)), "");
     }
 
     #[test]
@@ -420,16 +420,16 @@ mod tests {
 
     #[test]
     fn a_run_that_hangs_is_ended() {
-        let (faults, finished) = shell(&Scratch::new(), "exec sleep 60").limit(Duration::from_millis(100)).faults();
-        assert!(finished.timed_out && faults[0].starts_with("it ran longer than"), "{faults:?}");
+        let (errors, finished) = shell(&Scratch::new(), "exec sleep 60").limit(Duration::from_millis(100)).errors();
+        assert!(finished.timed_out && errors[0].starts_with("it ran longer than"), "{errors:?}");
     }
 
     #[test]
     fn an_input_that_stays_open_does_not_end() {
         let scratch = Scratch::new();
         let run = shell(&scratch, "read a; echo $a; exec cat").stdin("x\n").stdin_stays_open().stdout("x\n");
-        let (faults, finished) = run.limit(Duration::from_millis(300)).faults();
-        assert!(finished.timed_out && faults.len() == 1, "{faults:?}");
+        let (errors, finished) = run.limit(Duration::from_millis(300)).errors();
+        assert!(finished.timed_out && errors.len() == 1, "{errors:?}");
     }
 
     #[test]

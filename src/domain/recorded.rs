@@ -1,24 +1,24 @@
 //! An identity as it stands in an element, complete or not: in a hostdev's `source`, or in a record in the metadata.
 
 use super::element::Element;
-use super::indent::Slot;
+use super::insertion::InsertionPoint;
 use super::tree::Node;
 use crate::device::{Identity, MdevType, Part, PciId};
 use crate::text::{Span, is_xml_space};
 
 /// What stands in an element of the three that make an identity, and where those that are missing would go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    parts: [Option<WrittenPart>; 3],
+pub struct RecordedIdentity {
+    parts: [Option<RecordedPart>; 3],
     /// Where missing parts go.
-    pub slot: Slot,
+    pub insertion: InsertionPoint,
     /// The prefix of their names, with its colon, or nothing.
     pub prefix: String,
 }
 
 /// One of the three, as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrittenPart {
+pub struct RecordedPart {
     /// Which of the three.
     pub part: Part,
     /// Its element.
@@ -60,35 +60,35 @@ pub struct Twice {
     pub span: Span,
 }
 
-impl Written {
+impl RecordedIdentity {
     /// Reads the parts among the children of `parent` that are in `namespace`.
     ///
-    /// Those that are missing go behind the last that stands there, else where `otherwise` says.
+    /// Those that are missing go after the last that stands there, else where `otherwise` says.
     pub(super) fn read(
         text: &str,
         parent: Node<'_>,
         namespace: Option<&str>,
         prefix: &str,
-        otherwise: impl FnOnce() -> Slot,
+        otherwise: impl FnOnce() -> InsertionPoint,
     ) -> Result<Self, Twice> {
-        let mut parts: [Option<WrittenPart>; 3] = [None, None, None];
+        let mut parts: [Option<RecordedPart>; 3] = [None, None, None];
         let mut last = None;
         for child in parent.children().filter(|child| child.namespace() == namespace) {
             let Some(part) = Part::of_element(child.local_name()) else { continue };
-            let written = WrittenPart::read(text, part, child);
+            let written = RecordedPart::read(text, part, child);
             if parts[part as usize].is_some() {
                 return Err(Twice { part, span: written.element.start_tag });
             }
             last = Some(child);
             parts[part as usize] = Some(written);
         }
-        let behind = |last: Node<'_>| Slot::behind(text, last.span(), parent.span().start, last.index + 1);
-        let slot = last.map_or_else(otherwise, behind);
-        Ok(Self { parts, slot, prefix: prefix.to_owned() })
+        let after = |last: Node<'_>| InsertionPoint::after(text, last.span(), parent.span().start, last.index + 1);
+        let insertion = last.map_or_else(otherwise, after);
+        Ok(Self { parts, insertion, prefix: prefix.to_owned() })
     }
 
     /// The part, if it stands there.
-    pub fn get(&self, part: Part) -> Option<&WrittenPart> {
+    pub fn get(&self, part: Part) -> Option<&RecordedPart> {
         self.parts[part as usize].as_ref()
     }
 
@@ -98,7 +98,7 @@ impl Written {
     }
 
     /// The parts that stand there.
-    pub fn parts(&self) -> impl Iterator<Item = &WrittenPart> {
+    pub fn parts(&self) -> impl Iterator<Item = &RecordedPart> {
         self.parts.iter().flatten()
     }
 
@@ -118,15 +118,15 @@ impl Written {
     }
 
     /// The parts that say something else than `identity`.
-    pub fn conflicts<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = &'a WrittenPart> {
+    pub fn conflicts<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = &'a RecordedPart> {
         self.parts().filter(move |part| !part.agrees(identity))
     }
 }
 
-impl WrittenPart {
+impl RecordedPart {
     fn read(text: &str, part: Part, node: Node<'_>) -> Self {
         let element = node.element();
-        let words = node.words();
+        let words = node.text_content();
         let value = match part {
             _ if node.children().next().is_some() => Value::Neither,
             Part::Vendor | Part::Product => words.parse().map_or(Value::Neither, Value::Id),

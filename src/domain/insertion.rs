@@ -10,11 +10,11 @@ use crate::text::{Span, is_xml_space};
 /// The new text is `head`, then each element preceded by `lead`, then `tail`. Where `lead` is empty all of it stands on one
 /// line, and elements in a new element do so too.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct InsertionPoint {
     /// The bytes that give way: none, or the `/>` of an element that is opened.
     pub span: Span,
     /// How many elements stand before the place, in the same parent.
-    pub behind: usize,
+    pub after: usize,
     /// What comes first: the `>` of an element that is opened.
     pub head: String,
     /// Line ending and indentation before each element, or nothing.
@@ -73,17 +73,17 @@ fn indentation(text: &str, offset: usize) -> Option<&str> {
     Some(&rest[..rest.len() - rest.trim_start_matches([' ', '\t']).len()])
 }
 
-impl Slot {
-    /// The place behind an element: what is new begins its line as the element does, behind the blanks and comments that
+impl InsertionPoint {
+    /// The place after an element: what is new begins its line as the element does, after the blanks and comments that
     /// follow the element on its line. Behind an element that does not begin its line it follows directly.
     ///
     /// `parent` is where the element's parent begins.
-    pub fn behind(text: &str, sibling: Span, parent: usize, behind: usize) -> Self {
+    pub fn after(text: &str, sibling: Span, parent: usize, after: usize) -> Self {
         let lead = lead_of(text, sibling.start).unwrap_or_default();
-        let offset = if lead.is_empty() { sibling.end } else { behind_comments(text, sibling.end) };
+        let offset = if lead.is_empty() { sibling.end } else { after_comments(text, sibling.end) };
         Self {
             span: Span::at(offset),
-            behind,
+            after,
             head: String::new(),
             lead: lead.to_owned(),
             unit: deeper(text, lead, parent),
@@ -96,7 +96,7 @@ impl Slot {
         let lead = sibling.and_then(|sibling| lead_of(text, sibling.start)).unwrap_or_default();
         Self {
             span: Span::at(parent.start_tag.end),
-            behind: 0,
+            after: 0,
             head: String::new(),
             lead: lead.to_owned(),
             unit: deeper(text, lead, parent.span.start),
@@ -114,7 +114,7 @@ impl Slot {
         let lead = if outer.is_empty() { String::new() } else { format!("{outer}{unit}") };
         let opened = |span: Span, head: &str, tail: String| Self {
             span,
-            behind: 0,
+            after: 0,
             head: head.to_owned(),
             lead: lead.clone(),
             unit: unit.clone(),
@@ -134,8 +134,8 @@ impl Slot {
     }
 }
 
-/// The offset behind the blanks and comments that begin at `offset`, up to the end of the line or to anything else.
-fn behind_comments(text: &str, offset: usize) -> usize {
+/// The offset after the blanks and comments that begin at `offset`, up to the end of the line or to anything else.
+fn after_comments(text: &str, offset: usize) -> usize {
     let mut rest = text[offset..].trim_start_matches([' ', '\t']);
     while let Some(comment) = rest.strip_prefix("<!--") {
         let Some(end) = comment.find("-->") else { break };
@@ -172,9 +172,9 @@ mod tests {
 
     #[test]
     fn comments_and_blanks_on_the_line_stay_before_what_is_new() {
-        let behind = |text: &str| text[behind_comments(text, 0)..].to_owned();
-        assert_eq!(behind(" \t<!-- a --> <!--b-->\t\n <c/>"), "\n <c/>");
-        assert_eq!(behind("  </source>"), "</source>");
-        assert_eq!(behind("<!-- never closed"), "<!-- never closed");
+        let after = |text: &str| text[after_comments(text, 0)..].to_owned();
+        assert_eq!(after(" \t<!-- a --> <!--b-->\t\n <c/>"), "\n <c/>");
+        assert_eq!(after("  </source>"), "</source>");
+        assert_eq!(after("<!-- never closed"), "<!-- never closed");
     }
 }
