@@ -1,4 +1,4 @@
-//! The yardstick of `benches/run`: what any Rust program costs that reads standard input and writes it out again.
+//! The baseline of `benches/run`: a Rust program that only copies standard input to standard output.
 
 use std::io::{self, Read, Write};
 

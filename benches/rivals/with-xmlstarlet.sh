@@ -10,7 +10,7 @@ for uuid in $(printf '%s\n' "$domain" | xmlstarlet sel -t -v "$addresses/@uuid")
     address="${addresses}[@uuid=\"$uuid\"]"
     indent='
         '
-    # Each is put directly behind the address, so the last comes first.
+    # Each is added directly after the address, so the last comes first.
     domain=$(printf '%s\n' "$domain" | xmlstarlet ed -P -O \
         -a "$address" -t elem -n mdevtype -v "${type##*/}" -a "$address" -t text -n lead -v "$indent" \
         -a "$address" -t elem -n productid -v "$(cat "$parent/device")" -a "$address" -t text -n lead -v "$indent" \
