@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::domain::{Document, ReadError};
+use crate::domain::{Document, MAX_BYTES, ReadError};
 use crate::edit::ProofError;
 use crate::host::HostSource;
 use crate::plan::PlanError;
@@ -22,7 +22,10 @@ pub fn fill(xml: impl Into<Vec<u8>>, host: &HostSource, policy: &Policy) -> Resu
     let document = Document::read(xml.into())?;
     let answers = host.ask(document.devices());
     match fill::fill(&document, &answers, policy) {
-        Ok(plan) => Ok(plan.edits.apply_proven(document.text())?),
+        Ok(plan) => match plan.edits.edited_len(document.text()) {
+            0..=MAX_BYTES => Ok(plan.edits.apply_proven(document.text())?),
+            bytes => Err(FillError::TooLarge { bytes }),
+        },
         Err(errors) => Err(FillError::Plan { errors, text: document.into_text() }),
     }
 }
@@ -41,6 +44,12 @@ pub enum FillError {
         errors: Vec<PlanError>,
         /// The text that the spans refer to.
         text: String,
+    },
+    /// libvirt takes no document as large as the result.
+    #[error("the document would have {bytes} bytes, and libvirt takes at most {MAX_BYTES}")]
+    TooLarge {
+        /// The size of the result.
+        bytes: usize,
     },
     /// The result is not what was planned: a bug of this crate, except for [`ProofError::Refused`].
     #[error(transparent)]

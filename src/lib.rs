@@ -72,6 +72,8 @@ mod parallel;
 pub mod plan;
 #[doc(hidden)]
 pub mod report;
+#[cfg(test)]
+mod skipped;
 pub mod text;
 
 pub use fill::{FillError, fill};

@@ -5,7 +5,6 @@ mod one;
 mod reading;
 
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::*;
+use crate::skipped::skipped;
 
 const OLD: &[u8] = b"<domain>old</domain>\n";
 const NEW: &[u8] = b"<domain>new, and longer</domain>\n";
@@ -81,13 +81,6 @@ fn set_mode(path: &Path, mode: u32) {
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
-/// Reports that a test could not run here. Does not use `eprintln!`, whose output is hidden if the test passes.
-fn skipped(why: &str) {
-    let test = std::thread::current();
-    let line = format!("skipped {}: {why}\n", test.name().unwrap_or_default());
-    io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 const NOBODY: u32 = 65534;

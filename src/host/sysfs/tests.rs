@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::device::{DeviceAddress, Identity, MdevTypeError, PciIdError};
 use crate::host::HostSource;
+use crate::skipped::skipped;
 
 const UUID: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
 const OTHER_UUID: &str = "4b20d080-1b54-4048-85b3-06a62d165c01";
@@ -529,11 +529,7 @@ fn what_may_not_be_read_is_an_error_and_never_an_absent_device() {
         let answer = scratch.lookup();
         fs::set_permissions(&path, open).unwrap();
         if may_anyway {
-            // Not by `eprintln!`, which is not shown of a test that passes.
-            let test = std::thread::current();
-            let line = format!("skipped {}: this user may read everything\n", test.name().unwrap_or_default());
-            io::stderr().write_all(line.as_bytes()).unwrap();
-            return;
+            return skipped("this user may read everything");
         }
         let error = answer.unwrap_err();
         assert!(matches!(&*error, SysfsError::NotPermitted { .. }), "{closed}: {error:?}");

@@ -1,17 +1,17 @@
 //! What this machine has. A test that needs more than Rust, make and a C compiler checks it here, and reports that it was
 //! skipped.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
-use std::thread;
+
+#[path = "../../../src/skipped.rs"]
+mod skip;
+
+pub use skip::skipped;
 
 /// If this is set, as in `.ci/run`, programs that a test needs must be installed, and random tests run longer.
 const THOROUGH: &str = "VIRT_MDEV_TEST_THOROUGH";
-
-/// The file to which the name of each skipped test is appended.
-const SKIPPED: &str = "VIRT_MDEV_TEST_SKIPPED";
 
 pub fn is_thorough() -> bool {
     std::env::var_os(THOROUGH).is_some()
@@ -61,17 +61,4 @@ fn have_working(program: &str, arguments: &[&str], otherwise: &str) -> bool {
         skipped(otherwise);
     }
     works
-}
-
-/// Reports that a test, or a part of it, could not run here.
-///
-/// Does not use `eprintln!`, whose output is hidden if the test passes. `make test` counts the names in the file.
-pub fn skipped(why: &str) {
-    let thread = thread::current();
-    let test = thread.name().unwrap_or_default();
-    io::stderr().write_all(format!("skipped {test}: {why}\n").as_bytes()).unwrap();
-    if let Some(names) = std::env::var_os(SKIPPED) {
-        let mut names = File::options().append(true).open(names).unwrap();
-        names.write_all(format!("{test}\n").as_bytes()).unwrap();
-    }
 }
