@@ -183,7 +183,7 @@ fn a_long_value_is_shortened_in_the_table_but_not_in_json() {
 
 #[test]
 fn control_characters_are_escaped_in_table_and_json() {
-    let evil = guest(&uuid(1), &[&elements(1)[0], &elements(1)[1], "<mdevtype>a\u{9b}31mb</mdevtype>"]);
+    let evil = guest(&uuid(1), &[elements(1)[0].as_str(), &elements(1)[1], "<mdevtype>a\u{9b}31mb</mdevtype>"]);
     let evil = evil.replace("<name>vm<", "<name>v\u{85}m&#10;x<");
     let scratch = Scratch::new();
     check(&scratch, NONE).stdin(&evil).status(1).stdout_has("v\\u{85}m\\nx").stdout_has("a\\u{9b}31mb").check();

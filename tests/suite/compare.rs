@@ -201,6 +201,6 @@ fn all_errors_of_both_documents_are_reported() {
 #[test]
 fn control_characters_of_a_document_are_escaped() {
     let scratch = Scratch::new();
-    let evil = guest(&uuid(1), &[&elements(1)[0], &elements(1)[1], "<mdevtype>a\u{9b}31mb&#10;c</mdevtype>"]);
+    let evil = guest(&uuid(1), &[elements(1)[0].as_str(), &elements(1)[1], "<mdevtype>a\u{9b}31mb&#10;c</mdevtype>"]);
     compare(&scratch, filled(1), evil).status(1).stdout_has("a\\u{9b}31mb\\nc").check();
 }
