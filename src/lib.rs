@@ -4,7 +4,7 @@
 //! looks up the *identity* of the device: the vendor and product id of its parent PCI device, and the name of its mdev type. It
 //! writes the identity into the document, or checks that the device of a host still has it.
 //!
-//! [`fill`] does the main job in one call:
+//! [`fill()`] does the main job in one call:
 //!
 //! ```
 //! use std::path::Path;

@@ -10,6 +10,7 @@ use crate::text::Span;
 
 /// One thing in which two domains differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Difference {
     /// How many mdev hostdevs they have.
     Number {
