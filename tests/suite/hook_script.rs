@@ -65,9 +65,14 @@ impl Installed {
 
     /// Writes the script and calls it as libvirt does.
     fn call(&self, guest: &str, operation: &str, suboperation: &str) -> Run<'_> {
+        self.call_with(&format!("options='{}'", self.options), guest, operation, suboperation)
+    }
+
+    /// The same with these lines for the options.
+    fn call_with(&self, options: &str, guest: &str, operation: &str, suboperation: &str) -> Run<'_> {
         let script = SHIPPED
             .replace("\nbinary=virt-mdev\n", &format!("\nbinary='{}'\n", self.binary.display()))
-            .replace("\noptions=\n", &format!("\noptions='{}'\n", self.options));
+            .replace("\noptions=\n", &format!("\n{options}\n"));
         let script = self.scratch.file("zz-virt-mdev", script);
         let path = format!("{}:{}", self.tools.path().display(), std::env::var("PATH").unwrap());
         let run = self.scratch.program("/bin/sh", [script]).env("PATH", path);
@@ -186,7 +191,9 @@ fn only_what_is_judged_reaches_the_program() {
     let installed = Installed::new().with_binary("/bin/false").with_options("--require");
     for guest in ["vm", "--help", "-dash", "--", "", "a b"] {
         for [operation, suboperation] in OTHERS {
-            installed.call(guest, operation, suboperation).stdin(different()).stdin_stays_open().check();
+            let run = installed.call(guest, operation, suboperation).stdin(different());
+            // Whether a start is judged depends on the settings, which only a guest with mediated devices reaches.
+            if operation == "prepare" { run.check() } else { run.stdin_stays_open().check() };
         }
     }
 }
@@ -288,6 +295,21 @@ fn a_typo_in_the_options_refuses_guests_with_mediated_devices_and_no_others() {
             let run = installed.call("vm", operation, "begin").stdin(filled(1)).status(1);
             run.stderr_has("virt-mdev: guest vm: ").stderr_lacks("cannot be judged on").check();
             installed.call("vm", operation, "begin").stdin(domain("")).check();
+        }
+    }
+}
+
+#[test]
+fn settings_that_a_shell_cannot_read_refuse_guests_with_mediated_devices_and_no_others() {
+    let installed = Installed::new();
+    for options in ["options=\"--require", "options=--require --check-start", "options= --require", "options='--require"] {
+        let call = |operation, suboperation| installed.call_with(options, "vm", operation, suboperation);
+        for [operation, suboperation] in OTHERS.into_iter().filter(|[operation, _]| *operation != "prepare") {
+            call(operation, suboperation).stdin(different()).stdin_stays_open().check();
+        }
+        for operation in ["migrate", "restore", "prepare"] {
+            call(operation, "begin").stdin(domain("")).check();
+            call(operation, "begin").stdin(filled(1)).status(1).stderr_has("the settings of ").stderr_any().check();
         }
     }
 }
