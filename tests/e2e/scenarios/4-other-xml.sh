@@ -91,6 +91,23 @@ replaced_device_is_refused() {
     at_home live replaced
 }
 
+# two_records GUEST first|last: the record that is right comes first or last of two with one UUID
+two_records() {
+    guest "$1" "$other_type" | virt_mdev_on a fill --into metadata > "$work/one.xml"
+    # shellcheck disable=SC2016 # Perl's own variables
+    perl -0pe 's{(\s*<mdev:hostdev .*?</mdev:hostdev>)}{my ($r, $w) = ($1, $1); $w =~ s/V5_8/V5_4/;
+        "'"$2"'" eq "first" ? "$r$w" : "$w$r"}se' "$work/one.xml" > "$work/two.xml"
+    define < "$work/two.xml"
+}
+
+two_records_are_refused() { # GUEST first|last
+    two_records "$1" "$2"
+    start "$1"
+    refused migrate live "$1"
+    client_sees "$1" 'two records have the UUID' host-b
+    at_home live "$1"
+}
+
 # What fill writes agrees with the device, whatever was recorded before.
 refilled_after_replacement_arrives() {
     define_recorded refilled "$other_type"
@@ -197,6 +214,9 @@ check 'two devices exchanged by migrate --xml: refused' exchanged_pair_is_refuse
 check 'two devices exchanged by migrate --xml, --follow-guest-address: refused' \
     exchanged_pair_is_refused --follow-guest-address
 check 'detach-device, attach-device of another that differs on the destination: refused' replaced_device_is_refused
+for order in first last; do
+    check "two records of one UUID, the right one $order: refused" two_records_are_refused twofold $order
+done
 check 'detach-device, attach-device of another, fill: arrives' refilled_after_replacement_arrives
 if libvirt_since 11.0.0; then
     check 'an mdev becomes a PCI function by migrate --xml: refused' function_is_refused
