@@ -1,7 +1,8 @@
-//! Bounds on documents, so that none makes a parser overflow its stack, or takes more than a second or much memory.
+//! Bounds on the size and structure of documents.
 //!
-//! One pass over the markup checks most of them before a parser sees the document. It accepts any document within the bounds,
-//! well-formed or not: that is for the parser to say. What needs names and namespaces is checked after parsing.
+//! They keep a parser from overflowing its stack, and a document from taking more than a second or much memory. One pass over
+//! the markup checks most of them before a parser sees the document. It accepts any document within the bounds, well-formed
+//! or not. Bounds that depend on names and namespaces are checked after parsing.
 
 use std::fmt;
 
@@ -12,14 +13,14 @@ use crate::text::Span;
 /// The largest document: libvirt's own RPC carries no larger string (`REMOTE_STRING_MAX`).
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// The deepest nesting of elements: libxml2's own limit, so libvirt reads none deeper.
+/// The deepest nesting of elements: libxml2's own limit, so libvirt reads no deeper document.
 const MAX_DEPTH: usize = 256;
 
 /// The most attributes of one element, namespace declarations included: a parser compares them pair by pair.
 const MAX_ATTRIBUTES: usize = 256;
 
-/// The most namespace declarations in scope at one place: a parser looks each prefix up among them one by one.
-const MAX_NAMESPACES_IN_FORCE: usize = 64;
+/// The most namespace declarations in scope at one place: a parser searches them one by one for each prefix.
+const MAX_NAMESPACES_IN_SCOPE: usize = 64;
 
 /// The most namespace declarations of a document: a parser copies those in scope for each element that adds one.
 const MAX_NAMESPACES: usize = 4096;
@@ -27,18 +28,18 @@ const MAX_NAMESPACES: usize = 4096;
 /// The most CDATA sections: a parser copies the text before each one that adjoins it.
 const MAX_CDATA: usize = 1024;
 
-/// The most elements, attributes, comments and processing instructions of a document: each takes memory where an edit around
-/// them is proven. libvirt writes more than ten bytes for each, so its documents are too large before they have too many.
+/// The most elements, attributes, comments and processing instructions of a document: each takes memory when an edit around
+/// it is verified. libvirt writes more than ten bytes for each, so its documents reach [`MAX_BYTES`] first.
 const MAX_PIECES: usize = 400_000;
 
-/// The most effort for the namespaces of a document: for each element and attribute, the bytes of the start tags with the
-/// namespace declarations in scope, and [`DECLARATION_EFFORT`] and [`LEVEL_EFFORT`]. A parser copies all declarations in scope
-/// for each element, and looks each prefix up level by level.
+/// The most work for the namespaces of a document: for each element and attribute, the bytes of the start tags with
+/// declarations in scope, [`DECLARATION_EFFORT`] for each of these declarations, and [`LEVEL_EFFORT`] for each open element.
+/// A parser copies all declarations in scope for each element, and searches for each prefix level by level.
 const MAX_NAMESPACE_EFFORT: usize = 128 * 1024 * 1024;
 const DECLARATION_EFFORT: usize = 128;
 const LEVEL_EFFORT: usize = 8;
 
-/// The most domains, hostdevs and records of a document: each takes memory, and may take a message. A snapshot has two domains,
+/// The most domains, hostdevs and records of a document: each takes memory, and may cause a message. A snapshot has two domains,
 /// and QEMU does not start a guest with so many devices.
 pub(super) const MAX_DOMAINS: usize = 64;
 pub(super) const MAX_HOSTDEVS: usize = 4096;
@@ -51,7 +52,7 @@ pub(super) const MAX_NAME: usize = 1024;
 /// The longest prefix of our metadata element, which is written with each new record.
 pub(super) const MAX_PREFIX: usize = 256;
 
-/// The size of a document up to which a few tags cannot go beyond a bound.
+/// The largest document for which the counts of a [`Prescan`] are enough to rule out that it exceeds a bound.
 const MODEST_BYTES: usize = 64 * 1024;
 
 /// A bound that a document exceeds.
@@ -92,7 +93,7 @@ impl fmt::Display for Bound {
             Self::Attributes => write!(f, "an element has more than {MAX_ATTRIBUTES} attributes"),
             Self::Namespaces => write!(
                 f,
-                "there are more than {MAX_NAMESPACES_IN_FORCE} namespace declarations in scope, or {MAX_NAMESPACES} in total"
+                "there are more than {MAX_NAMESPACES_IN_SCOPE} namespace declarations in scope, or {MAX_NAMESPACES} in total"
             ),
             Self::NamespaceEffort => f.write_str("too many elements are in the scope of long namespace declarations"),
             Self::Cdata => write!(f, "there are more than {MAX_CDATA} CDATA sections"),
@@ -108,7 +109,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// What the pass finds and the parser does not report.
+/// What the pass finds that the parser does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outline {
     /// The `[` of a DOCTYPE with declarations in it.
@@ -117,7 +118,7 @@ pub(super) struct Outline {
     pub second_root: Option<Span>,
 }
 
-/// Measures a document.
+/// Checks a document against the bounds that depend on its markup only.
 ///
 /// # Errors
 /// The bound that the document exceeds, and where.
@@ -130,12 +131,12 @@ pub(super) fn measure(text: &str) -> Result<Outline, (Bound, Span)> {
     Ok(pass.outline)
 }
 
-/// Whether [`measure`] can be skipped: the text is so small that it cannot exceed a bound, and it has no DOCTYPE.
+/// Whether [`measure`] can be skipped: the text is too small to exceed a bound, and has no DOCTYPE.
 pub(super) fn is_modest(text: &str, prescan: &Prescan) -> bool {
     text.len() <= MODEST_BYTES
         && prescan.less_than <= MAX_DEPTH.min(MAX_CDATA)
         && prescan.equals <= MAX_ATTRIBUTES
-        && prescan.xmlns <= MAX_NAMESPACES_IN_FORCE.min(MAX_NAMESPACES)
+        && prescan.xmlns <= MAX_NAMESPACES_IN_SCOPE.min(MAX_NAMESPACES)
         && !prescan.has_doctype
 }
 
@@ -145,9 +146,9 @@ struct Pass<'a> {
     outline: Outline,
     /// How many namespaces each open element declares, and the bytes of its start tag if there are any.
     open: Vec<(usize, usize)>,
-    in_force: usize,
+    in_scope: usize,
     /// The bytes of the start tags of open elements that declare namespaces.
-    bytes_in_force: usize,
+    bytes_in_scope: usize,
     namespace_effort: usize,
     declared: usize,
     cdata: usize,
@@ -186,9 +187,9 @@ impl Pass<'_> {
         if tag.attributes > MAX_ATTRIBUTES {
             return Err((Bound::Attributes, name));
         }
-        self.in_force += tag.namespaces;
+        self.in_scope += tag.namespaces;
         self.declared += tag.namespaces;
-        if self.in_force > MAX_NAMESPACES_IN_FORCE || self.declared > MAX_NAMESPACES {
+        if self.in_scope > MAX_NAMESPACES_IN_SCOPE || self.declared > MAX_NAMESPACES {
             return Err((Bound::Namespaces, name));
         }
         self.count_pieces(1 + tag.attributes, name)?;
@@ -197,8 +198,8 @@ impl Pass<'_> {
         }
         let bytes = if tag.namespaces > 0 { tag.span.len() } else { 0 };
         self.open.push((tag.namespaces, bytes));
-        self.bytes_in_force += bytes;
-        let effort = self.bytes_in_force + DECLARATION_EFFORT * self.in_force + LEVEL_EFFORT * self.open.len();
+        self.bytes_in_scope += bytes;
+        let effort = self.bytes_in_scope + DECLARATION_EFFORT * self.in_scope + LEVEL_EFFORT * self.open.len();
         self.namespace_effort += (1 + tag.attributes) * effort;
         if self.namespace_effort > MAX_NAMESPACE_EFFORT {
             return Err((Bound::NamespaceEffort, name));
@@ -214,8 +215,8 @@ impl Pass<'_> {
 
     fn close(&mut self) {
         let (namespaces, bytes) = self.open.pop().unwrap_or_default();
-        self.in_force -= namespaces;
-        self.bytes_in_force -= bytes;
+        self.in_scope -= namespaces;
+        self.bytes_in_scope -= bytes;
         self.root_closed |= self.open.is_empty();
     }
 }
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_tags_in_comments_and_cdata_does_not_count() {
+    fn tags_in_comments_and_cdata_are_not_counted() {
         let hidden = "<a>".repeat(MAX_DEPTH + 1);
         let text = format!("<r x='>' y=\"<a>\"><!--{hidden}--><![CDATA[{hidden}]]><?p {hidden}?></r>");
         assert_eq!(measure(&text), Ok(Outline::default()));
@@ -249,8 +250,8 @@ mod tests {
         assert!(measure(&attributes(MAX_ATTRIBUTES)).is_ok());
         assert_eq!(measure(&attributes(MAX_ATTRIBUTES + 1)).unwrap_err().0, Bound::Attributes);
         let declared = |count: usize| "<a xmlns:p='u'>".repeat(count) + &"</a>".repeat(count);
-        assert!(measure(&declared(MAX_NAMESPACES_IN_FORCE)).is_ok());
-        assert_eq!(measure(&declared(MAX_NAMESPACES_IN_FORCE + 1)).unwrap_err().0, Bound::Namespaces);
+        assert!(measure(&declared(MAX_NAMESPACES_IN_SCOPE)).is_ok());
+        assert_eq!(measure(&declared(MAX_NAMESPACES_IN_SCOPE + 1)).unwrap_err().0, Bound::Namespaces);
         let siblings = format!("<a>{}</a>", "<b xmlns='u'/>".repeat(MAX_NAMESPACES + 1));
         assert_eq!(measure(&siblings).unwrap_err().0, Bound::Namespaces);
         let cdata = format!("<a>{}</a>", "<![CDATA[]]>".repeat(MAX_CDATA + 1));
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_modest_is_within_every_bound() {
+    fn a_modest_document_is_within_every_bound() {
         let many = |piece: &str, count: usize| format!("<a>{}</a>", piece.repeat(count));
         for count in [1, 63, 64, 65, 128, 254, 255, 256, 257, 1023, 1024, 1025, 5000] {
             for piece in
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_documents_are_measured_too() {
+    fn malformed_documents_are_accepted() {
         for text in ["", "<", "</", "<a", "<a b='", "<!", "<!--", "<![CDATA[", "<?", "</a></a>", "<!DOCTYPE '", "<>"] {
             assert!(measure(text).is_ok(), "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! An element of a document by its places in the text.
+//! Where the elements of a document are in its text.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,27 +8,27 @@ use crate::text::Span;
 /// Where an element and its tags are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
-    /// All of it.
+    /// The whole element.
     pub span: Span,
-    /// Its start tag, or all of it if it is `<x/>`.
+    /// Its start tag, or the whole element if it is `<x/>`.
     pub start_tag: Span,
     /// Its name in the start tag, prefix included.
     pub name: Span,
-    /// Its content; nothing if it is `<x/>`.
+    /// Its content; `None` if it is `<x/>`.
     pub content: Option<Span>,
-    /// Its number among the elements in its parent, from 0.
+    /// Its number among the elements of its parent, from 0.
     pub index: usize,
 }
 
 impl Element {
-    /// Its prefix with the colon, or nothing.
+    /// Returns its prefix with the colon, or an empty string.
     pub fn prefix<'a>(&self, text: &'a str) -> &'a str {
         let name = self.name.of(text);
         name.find(':').map_or("", |colon| &name[..=colon])
     }
 }
 
-/// An element that contains edits, with what a parser needs to read it alone.
+/// An element that contains edits, with what a parser needs to read it by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EditScope {
     /// The element.
@@ -37,11 +37,12 @@ pub struct EditScope {
     pub namespaces: Namespaces,
 }
 
-/// The namespaces in scope at a place: prefix (none for the default namespace) and URI. Holders in the same scope share one
-/// list.
+/// The namespaces in scope at a place, as prefixes (`None` for the default namespace) and URIs.
+///
+/// Edit scopes with the same namespaces share one list.
 pub type Namespaces = Arc<[(Option<String>, String)]>;
 
-/// Makes the lists of namespaces, one for all neighboring elements in the same scope.
+/// Creates the lists of namespaces, so that neighboring elements with the same namespaces share one.
 #[derive(Default)]
 pub(super) struct Scopes {
     /// The last list, and where the parser keeps its URIs.
@@ -49,10 +50,10 @@ pub(super) struct Scopes {
 }
 
 impl Scopes {
-    /// Returns the list of these declarations, prefixes and URIs, which are kept as long as this.
+    /// Returns the list of these declarations, given as prefixes and URIs.
     ///
-    /// URIs are compared by address, since one may have a megabyte; the parser keeps a declaration once, however many
-    /// elements are in its scope.
+    /// URIs are compared by address, since one may have a megabyte, so the parser's document must outlive this. The parser
+    /// stores a declaration once, however many elements are in its scope.
     pub fn list<'t>(&self, declared: impl Iterator<Item = (Option<&'t str>, &'t str)>) -> Namespaces {
         let declared: Vec<_> = declared.collect();
         let addresses: Vec<_> = declared.iter().map(|(_, uri)| uri.as_ptr()).collect();
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn elements_in_the_same_scope_share_one_list_and_others_do_not() {
+    fn elements_share_a_list_only_if_they_have_the_same_namespaces() {
         let (uri, other) = ("urn:a".to_owned(), "urn:a".to_owned());
         let scopes = Scopes::default();
         let first = scopes.list([(Some("a"), &*uri)].into_iter());

@@ -1,40 +1,40 @@
-//! White space: how the neighbours are laid out, and how something new is laid out like them.
+//! Where new elements are inserted, and the whitespace that lays them out like their neighbors.
 
 use memchr::memrchr;
 
 use super::element::Element;
 use crate::text::{Span, is_xml_space};
 
-/// A place for new elements, and the white space that makes them look like what stands around them.
+/// A place for new elements, and the whitespace that lays them out like their neighbors.
 ///
-/// The new text is `head`, then each element preceded by `lead`, then `tail`. Where `lead` is empty all of it stands on one
-/// line, and elements in a new element do so too.
+/// The new text is `head`, then each element preceded by `lead`, then `tail`. If `lead` is empty, all of it is on one line,
+/// including the children of the new elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InsertionPoint {
-    /// The bytes that give way: none, or the `/>` of an element that is opened.
+    /// The bytes that are replaced: none, or the `/>` of an element that is opened.
     pub span: Span,
-    /// How many elements stand before the place, in the same parent.
+    /// How many elements of the same parent come before the place.
     pub after: usize,
     /// What comes first: the `>` of an element that is opened.
     pub head: String,
-    /// Line ending and indentation before each element, or nothing.
+    /// Line ending and indentation before each element, or empty.
     pub lead: String,
-    /// What an element in a new element is indented by, beyond it.
+    /// The additional indentation of the children of a new element.
     pub unit: String,
-    /// What comes last: the end tag of an element that is opened, on a line of its own where it began one.
+    /// What comes last: the end tag of an element that is opened, on its own line if the element begins a line.
     pub tail: String,
 }
 
-/// The most blanks that are taken for indentation: it is written with each new element.
+/// The longest indentation that is copied: it is written again with each new element.
 const MAX_INDENTATION: usize = 256;
 
-/// How far back the beginning of a line is looked for: the line may be the whole document, and be asked for of each element.
+/// How far back the beginning of a line is searched for: the line may be the whole document, and each element searches it.
 const MAX_LINE_START: usize = 4096;
 
-/// The line ending and the blanks before `offset`, where nothing else is before it on its line.
+/// Returns the line ending and the indentation before `offset`, if nothing else is before it on its line.
 ///
 /// A line ends with LF or CR LF; a lone CR is not a line ending.
-pub fn lead_of(text: &str, offset: usize) -> Option<&str> {
+fn lead_of(text: &str, offset: usize) -> Option<&str> {
     let before = &text[..offset];
     let line = before.trim_end_matches([' ', '\t']);
     if before.len() - line.len() > MAX_INDENTATION {
@@ -45,7 +45,7 @@ pub fn lead_of(text: &str, offset: usize) -> Option<&str> {
     Some(&before[start..])
 }
 
-/// The span with the white space that belongs to it: its line ending and indentation, or the blanks before it on its line.
+/// Returns the span with its line ending and indentation, or with the spaces and tabs before it if it does not begin its line.
 pub fn with_lead(text: &str, span: Span) -> Span {
     let start = match lead_of(text, span.start) {
         Some(lead) => span.start - lead.len(),
@@ -54,14 +54,14 @@ pub fn with_lead(text: &str, span: Span) -> Span {
     Span::new(start, span.end)
 }
 
-/// What an element with this lead is indented by beyond the line on which its parent begins; nothing without a lead.
+/// Returns by how much an element with this lead is indented more than the line on which its parent begins.
 fn deeper(text: &str, lead: &str, parent: usize) -> String {
     let indentation = if lead.is_empty() { None } else { indentation(text, parent) };
     let deeper = indentation.and_then(|outer| lead.trim_start_matches(['\r', '\n']).strip_prefix(outer));
     deeper.unwrap_or_default().to_owned()
 }
 
-/// The blanks at the beginning of the line that holds `offset`; nothing where the line begins too far before it.
+/// Returns the indentation of the line that contains `offset`; `None` if the line begins too far before it.
 fn indentation(text: &str, offset: usize) -> Option<&str> {
     let from = offset.saturating_sub(MAX_LINE_START);
     let line = match memrchr(b'\n', &text.as_bytes()[from..offset]) {
@@ -74,10 +74,10 @@ fn indentation(text: &str, offset: usize) -> Option<&str> {
 }
 
 impl InsertionPoint {
-    /// The place after an element: what is new begins its line as the element does, after the blanks and comments that
-    /// follow the element on its line. Behind an element that does not begin its line it follows directly.
+    /// Returns the place after an element.
     ///
-    /// `parent` is where the element's parent begins.
+    /// If the element begins its line, so do new elements, after the comments that follow it on its line. Otherwise they
+    /// follow it directly. `parent` is the offset at which its parent begins.
     pub fn after(text: &str, sibling: Span, parent: usize, after: usize) -> Self {
         let lead = lead_of(text, sibling.start).unwrap_or_default();
         let offset = if lead.is_empty() { sibling.end } else { after_comments(text, sibling.end) };
@@ -91,7 +91,7 @@ impl InsertionPoint {
         }
     }
 
-    /// The place before all that stands in `parent`, laid out like the first element there.
+    /// Returns the place before everything in `parent`, laid out like its first element.
     pub fn first(text: &str, parent: &Element, sibling: Option<Span>) -> Self {
         let lead = sibling.and_then(|sibling| lead_of(text, sibling.start)).unwrap_or_default();
         Self {
@@ -104,10 +104,10 @@ impl InsertionPoint {
         }
     }
 
-    /// The place in an element that holds nothing but text.
+    /// Returns the place in an element that contains no elements.
     ///
-    /// `<x/>` is opened, and where there is only white space what is new begins its lines, deeper by what `element` itself is
-    /// deeper than its parent, which begins at `parent`. Words are followed directly: their layout is their own.
+    /// `<x/>` is opened. If there is no text, new elements are on lines of their own, indented more than `element` by as much
+    /// as that is indented more than its parent, which begins at `parent`. Otherwise they follow the text directly.
     pub fn inside(text: &str, element: &Element, parent: usize) -> Self {
         let outer = lead_of(text, element.span.start).unwrap_or_default();
         let unit = deeper(text, outer, parent);
@@ -124,9 +124,9 @@ impl InsertionPoint {
             let name = element.name.of(text);
             return opened(Span::new(element.span.end - 2, element.span.end), ">", format!("{outer}</{name}>"));
         };
-        let words = content.of(text).trim_end_matches(is_xml_space);
-        let place = Span::at(content.start + words.len());
-        if !words.is_empty() {
+        let existing = content.of(text).trim_end_matches(is_xml_space);
+        let place = Span::at(content.start + existing.len());
+        if !existing.is_empty() {
             return Self { lead: String::new(), ..opened(place, "", String::new()) };
         }
         let closes_its_line = content.of(text).contains('\n');
@@ -134,7 +134,7 @@ impl InsertionPoint {
     }
 }
 
-/// The offset after the blanks and comments that begin at `offset`, up to the end of the line or to anything else.
+/// Returns the offset after the spaces, tabs and comments that begin at `offset`.
 fn after_comments(text: &str, offset: usize) -> usize {
     let mut rest = text[offset..].trim_start_matches([' ', '\t']);
     while let Some(comment) = rest.strip_prefix("<!--") {
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lead_is_a_line_ending_and_blanks_and_nothing_else() {
+    fn a_lead_is_a_line_ending_and_indentation() {
         assert_eq!(lead_of("<a>\n\t <b/>", 6), Some("\n\t "));
         assert_eq!(lead_of("<a>\r\n<b/>", 5), Some("\r\n"));
         assert_eq!(lead_of("<a>\r  <b/>", 6), None);
@@ -158,20 +158,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_out_takes_its_own_white_space_along_and_no_more() {
-        let taken = |text: &str| {
+    fn a_removed_element_takes_its_own_whitespace_with_it() {
+        let without_x = |text: &str| {
             let start = text.find("<x/>").unwrap();
             let span = with_lead(text, Span::new(start, start + 4));
             text[..span.start].to_owned() + &text[span.end..]
         };
-        assert_eq!(taken("<a> \n  <x/>\n</a>"), "<a> \n</a>");
-        assert_eq!(taken("<a>\r\n  <x/></a>"), "<a></a>");
-        assert_eq!(taken("<a/><x/><b/>"), "<a/><b/>");
-        assert_eq!(taken("<a/> <x/> <b/>"), "<a/> <b/>");
+        assert_eq!(without_x("<a> \n  <x/>\n</a>"), "<a> \n</a>");
+        assert_eq!(without_x("<a>\r\n  <x/></a>"), "<a></a>");
+        assert_eq!(without_x("<a/><x/><b/>"), "<a/><b/>");
+        assert_eq!(without_x("<a/> <x/> <b/>"), "<a/> <b/>");
     }
 
     #[test]
-    fn comments_and_blanks_on_the_line_stay_before_what_is_new() {
+    fn new_elements_come_after_the_comments_on_the_line() {
         let after = |text: &str| text[after_comments(text, 0)..].to_owned();
         assert_eq!(after(" \t<!-- a --> <!--b-->\t\n <c/>"), "\n <c/>");
         assert_eq!(after("  </source>"), "</source>");

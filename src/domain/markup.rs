@@ -1,7 +1,7 @@
 //! Splits a text into its markup: tags, comments, CDATA sections, processing instructions and the DOCTYPE.
 //!
-//! The scanner knows just enough of XML to tell these apart. It reads any text, well-formed or not, and never fails: whether
-//! the text is well-formed is for the parser to say.
+//! The scanner knows just enough of XML to tell these apart. It reads any text, well-formed or not, and never fails: the
+//! parser checks whether the text is well-formed.
 
 use crate::text::{Span, is_xml_space};
 
@@ -20,10 +20,10 @@ pub(super) enum Markup {
     Ignored(Span),
 }
 
-/// A start tag, or an empty-element tag, as far as the bytes tell.
+/// A start tag or an empty-element tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StartTag {
-    /// From its `<` to after its `>`, or to the `<` that no tag contains, or to the end of the text.
+    /// From its `<` to after its `>`. If the `>` is missing, up to the next `<` or the end of the text.
     pub span: Span,
     /// Whether it ends with `/>`.
     pub is_empty_element: bool,
@@ -48,11 +48,11 @@ pub(super) struct Doctype {
 pub(super) struct RawAttribute<'a> {
     /// Where its name is, prefix included.
     pub name: Span,
-    /// Its value, as it is written.
+    /// Its value, with references not resolved.
     pub value: &'a str,
 }
 
-/// Iterates over the markup of a text. Ends early at a tag whose `>` is missing: no parser reads on after it.
+/// Iterates over the markup of a text. Ends early at a tag whose `>` is missing: every parser stops there.
 pub(super) struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -63,7 +63,7 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
-    /// The offset after the next `end` from `from` on, or the end of the text.
+    /// Returns the offset after the next `end` at or after `from`, or the end of the text.
     fn after(&self, from: usize, end: &str) -> usize {
         self.text[from..].find(end).map_or(self.text.len(), |found| from + found + end.len())
     }
@@ -117,7 +117,7 @@ fn scan_doctype(text: &str, start: usize) -> Doctype {
     Doctype { internal_subset, end: text.len() }
 }
 
-/// Reads the tag that begins with the `<` at `start`.
+/// Scans the tag that begins with the `<` at `start`.
 pub(super) fn scan_start_tag(text: &str, start: usize) -> StartTag {
     let bytes = text.as_bytes();
     let (mut attributes, mut namespaces) = (0, 0);
@@ -151,12 +151,12 @@ fn declares_namespace(bytes: &[u8], offset: usize) -> bool {
 }
 
 impl StartTag {
-    /// Where its name is, prefix included.
+    /// Returns where its name is, prefix included.
     pub fn name(&self, text: &str) -> Span {
         name_at(text, self.span.start + 1, self.span.end)
     }
 
-    /// Its attributes, as far as they look like attributes.
+    /// Returns its attributes, up to the first piece that is not one.
     pub fn attributes<'a>(&self, text: &'a str) -> impl Iterator<Item = RawAttribute<'a>> + use<'a> {
         let mut at = self.name(text).end;
         let end = self.span.end;
@@ -175,7 +175,7 @@ impl StartTag {
     }
 }
 
-/// Where the name in an end tag is, prefix included.
+/// Returns where the name in an end tag is, prefix included.
 pub(super) fn name_of_end_tag(text: &str, tag: Span) -> Span {
     name_at(text, tag.start + 2, tag.end)
 }
@@ -204,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_tag_in_other_markup_is_not_one() {
+    fn tags_in_other_markup_are_not_tags() {
         let text = "<!DOCTYPE a SYSTEM '<x>'><a b='>'><!--<x>--><![CDATA[<x>]]><?p <x>?><c d=\"/>\"/></a>";
         assert_eq!(start_tags(text), ["<a b='>'>", "<c d=\"/>\"/>"]);
     }
 
     #[test]
-    fn a_tag_without_its_end_is_the_last() {
+    fn an_incomplete_tag_is_the_last() {
         assert_eq!(start_tags("<a><b c='<d/>'/><e/>"), ["<a>", "<b c='"]);
         assert_eq!(start_tags("<a><b c='"), ["<a>", "<b c='"]);
         assert_eq!(start_tags("<<a/>"), ["<"]);

@@ -1,7 +1,7 @@
 //! Reads libvirt's XML into plain values.
 //!
-//! A [`Document`] says which hostdevs are mediated devices, what is recorded of each, and where more can be written. Its values
-//! are offsets into the text and do not borrow from the parser. Nothing here knows about hosts or decides what to write.
+//! A [`Document`] says which hostdevs are mediated devices, what is recorded about each, and where more can be inserted. Its
+//! values are offsets into the text and do not borrow from the parser. Nothing here knows about hosts or decides what to write.
 
 mod bounds;
 mod document;
@@ -20,7 +20,7 @@ pub use bounds::{Bound, MAX_BYTES};
 pub use document::{Compression, Document, Domain, Kind, ReadError, ReadErrorKind};
 pub use element::{EditScope, Element, Namespaces};
 pub use hostdev::{GuestSide, Hostdev, HostdevError, Model, PciHostdev, Source, UuidAttribute};
-pub use insertion::{InsertionPoint, lead_of, with_lead};
+pub use insertion::{InsertionPoint, with_lead};
 pub use metadata::{Identities, Metadata, MetadataError, NAMESPACE, Record, RecordAttribute};
 pub use namespaces::{NamespaceError, with_common_names};
 pub use recorded::{Content, RecordedIdentity, RecordedPart, Value};

@@ -1,10 +1,9 @@
-//! Names and prefixes, checked where the parser is stricter or more lenient than libxml2, which libvirt reads with.
+//! Checks names and prefixes that the parser reads differently from libxml2, which libvirt uses.
 //!
-//! libxml2 only warns about a namespace error: a name whose prefix is not declared, or that has no prefix and local name, is
-//! in no namespace and keeps its colons. The parser refuses some of these names, and splits others where libxml2 does not:
-//! it reads `:uuid` as `uuid`. So where a text may have such names they are looked for here, and the text is copied with each
-//! of their colons replaced: `todo:item` becomes `todo_item`, which the parser reads as libxml2 reads the original. The copy
-//! has the same length, so that places in it are places in the text.
+//! libxml2 only warns about a namespace error: a name whose prefix is not declared, or that is not a prefix and a local name,
+//! is in no namespace and keeps its colons. The parser refuses some of these names and splits others: it reads `:uuid` as
+//! `uuid`. So if a text may have such names, it is copied with their colons replaced: `todo:item` becomes `todo_item`, which
+//! the parser reads as libxml2 reads the original. The copy has the same length, so offsets in it are offsets in the text.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -23,7 +22,7 @@ const XMLNS_URI: &str = "http://www.w3.org/2000/xmlns/";
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NamespaceError {
-    /// A prefix that no element around it declares.
+    /// A prefix that is not declared.
     #[error("the namespace prefix '{prefix}' of {name} is not declared")]
     Undeclared {
         /// The prefix.
@@ -32,12 +31,12 @@ pub enum NamespaceError {
         name: String,
     },
     /// A name with more than one colon, or one at its start or end.
-    #[error("{name} is not a prefix and a name")]
+    #[error("{name} is not a valid name: a colon separates one prefix from one local name")]
     BadName {
         /// The name.
         name: String,
     },
-    /// A declaration of a reserved prefix or URI, or of no URI.
+    /// A declaration of a reserved prefix or URI, or of a prefix with an empty URI.
     #[error("the namespace declaration {name}='{uri}' is not allowed")]
     BadDeclaration {
         /// The attribute's name.
@@ -45,8 +44,8 @@ pub enum NamespaceError {
         /// Its value.
         uri: String,
     },
-    /// Two attributes of one local name, with two prefixes for one namespace.
-    #[error("{name} and {earlier} are the same attribute: both prefixes stand for {uri}")]
+    /// Two attributes with the same local name and two prefixes for the same namespace.
+    #[error("{name} and {earlier} are the same attribute: both prefixes are declared as {uri}")]
     SameAttribute {
         /// The second attribute's name.
         name: String,
@@ -58,33 +57,33 @@ pub enum NamespaceError {
 }
 
 impl NamespaceError {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn help(&self) -> String {
         match self {
             Self::Undeclared { prefix, .. } => {
                 format!("add xmlns:{prefix}='URI' to this element or one around it, or remove the prefix")
             }
-            Self::BadName { .. } => "rename it: a name has one colon at most, with a prefix before it".to_owned(),
+            Self::BadName { .. } => "rename it, or remove the colon that is too many".to_owned(),
             Self::BadDeclaration { .. } => "remove it, or declare another prefix with another URI".to_owned(),
             Self::SameAttribute { .. } => "remove one of the two".to_owned(),
         }
     }
 }
 
-/// What a text's names turned out to be.
+/// The result of checking the names in a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
     /// The first namespace error.
     pub error: Option<(NamespaceError, Span)>,
-    /// The text with all names as the parser must see them to read what libxml2 reads; nothing where that is the text itself.
+    /// A copy that the parser reads as libxml2 reads the text; `None` if that is the text itself.
     pub copy: Option<String>,
 }
 
 /// Checks all names of a text, which must be within the bounds and have no internal subset.
 ///
 /// # Errors
-/// If a start tag has two declarations of one prefix or two attributes of one name that is replaced, or an end tag has another
-/// name than its start tag. These are not namespace errors: no parser accepts them.
+/// If a start tag declares a prefix twice or has the same replaced name twice, or an end tag does not match its start tag.
+/// These are not namespace errors: no parser accepts them.
 pub(super) fn check_names(text: &str) -> Result<Names, Malformed> {
     let mut pass = Pass { text, error: None, replaced: Vec::new(), open: Vec::new(), declared: Vec::new() };
     for markup in Scanner::new(text) {
@@ -97,15 +96,16 @@ pub(super) fn check_names(text: &str) -> Result<Names, Malformed> {
     Ok(Names { error: pass.error, copy: copy_with(text, &pass.replaced) })
 }
 
-/// A well-formed text without names that a parser may refuse although they are correct: those of elements with the prefix
-/// `xml`, which needs no declaration, and of attributes like `x:xmlns`.
+/// Returns a well-formed text without correct names that some parsers refuse.
+///
+/// These are elements with the prefix `xml`, which needs no declaration, and attributes such as `x:xmlns`.
 pub fn with_common_names(text: &str) -> Cow<'_, str> {
     let may_have = ["<xml:", ":xmlns"].iter().any(|piece| memmem::find(text.as_bytes(), piece.as_bytes()).is_some());
     let copy = may_have.then(|| check_names(text).ok()?.copy).flatten();
     copy.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// The text with these names in place of its own, which are as long.
+/// Returns the text with names replaced by others of the same length; `None` if there are none to replace.
 fn copy_with(text: &str, replaced: &[(usize, String)]) -> Option<String> {
     let mut copy = String::with_capacity(text.len());
     for (offset, name) in replaced {
@@ -119,9 +119,9 @@ fn copy_with(text: &str, replaced: &[(usize, String)]) -> Option<String> {
 struct Pass<'a> {
     text: &'a str,
     error: Option<(NamespaceError, Span)>,
-    /// Names that the parser must not see, with what it sees instead, in document order.
+    /// Offsets of names that the parser must not see, and what it sees instead, in document order.
     replaced: Vec<(usize, String)>,
-    /// The elements whose end tags are still to come.
+    /// The open elements.
     open: Vec<Open>,
     /// The prefixes in scope, with their URIs.
     declared: Vec<(&'a str, &'a str)>,
@@ -130,7 +130,7 @@ struct Pass<'a> {
 struct Open {
     name: Span,
     is_replaced: bool,
-    /// How many prefixes are declared outside it.
+    /// How many prefixes are declared around it.
     outside: usize,
 }
 
@@ -227,9 +227,9 @@ impl<'a> Pass<'a> {
             if is_allowed {
                 self.declare(prefix, uri);
             } else {
-                // libxml2 ignores it: a declaration of the prefix around it stays in scope.
+                // libxml2 ignores it: an outer declaration of the prefix stays in scope.
                 let error = NamespaceError::BadDeclaration { name: abridged(name), uri: abridged(uri) };
-                self.found(error, attribute.name);
+                self.report(error, attribute.name);
             }
             roles.push(if is_allowed { Role::Declaration } else { Role::BadDeclaration });
         }
@@ -238,7 +238,7 @@ impl<'a> Pass<'a> {
 
     fn declare(&mut self, prefix: Option<&'a str>, uri: &'a str) {
         let Some(prefix) = prefix else { return };
-        // One string for equal URIs: then two are equal if they are in the same place.
+        // Equal URIs share one string, so that they can be compared by address.
         let known = self.declared.iter().find(|(_, known)| *known == uri);
         let uri = known.map_or(uri, |(_, known)| *known);
         self.declared.push((prefix, uri));
@@ -275,7 +275,7 @@ impl<'a> Pass<'a> {
         if replaced.is_empty() {
             return Ok(());
         }
-        // The new names must differ from all others of the element.
+        // A new name must differ from all other attributes of the element.
         let mut taken: BTreeSet<Cow<'_, str>> =
             attributes.iter().map(|a| Cow::Borrowed(a.name.of(self.text))).collect();
         let mut old = BTreeSet::new();
@@ -284,7 +284,7 @@ impl<'a> Pass<'a> {
             if !old.insert(name) {
                 return Err(appears_twice(span, name));
             }
-            // No name that is read has any of these.
+            // No attribute that this program reads has one of these characters in its name.
             let mut candidates = std::iter::once('_').chain('A'..='Z').map(|with| neutral(name, with));
             let new = candidates.find(|new| !taken.contains(new.as_str())).unwrap_or_else(|| neutral(name, '_'));
             taken.insert(Cow::Owned(new.clone()));
@@ -293,8 +293,8 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Whether the parser reads the name of an attribute as libxml2 does. `seen` has those before it in the tag that are in a
-    /// namespace.
+    /// Whether the parser reads the name of an attribute as libxml2 does. `seen` contains the earlier attributes of the tag
+    /// that are in a namespace.
     fn is_attribute_kept(&mut self, span: Span, seen: &mut Vec<(&'a str, &'a str, Span)>) -> bool {
         match Name::of(span.of(self.text)) {
             Name::Plain => true,
@@ -324,29 +324,29 @@ impl<'a> Pass<'a> {
                 return true;
             }
             let [name, earlier] = [name, earlier].map(abridged);
-            self.found(NamespaceError::SameAttribute { name, earlier, uri: abridged(uri) }, span);
+            self.report(NamespaceError::SameAttribute { name, earlier, uri: abridged(uri) }, span);
             return false;
         }
         seen.push((uri, local, span));
         true
     }
 
-    /// The URI of the prefix of the name at `span`; an error where there is none.
+    /// Returns the URI of the prefix of the name at `span`; reports an error if it is not declared.
     fn uri(&mut self, prefix: &str, span: Span) -> Option<&'a str> {
         let declared = self.declared.iter().rev().find(|(declared, _)| *declared == prefix);
         let uri = if prefix == "xml" { Some(XML_URI) } else { declared.map(|(_, uri)| *uri) };
         if uri.is_none() {
             let name = abridged(span.of(self.text));
-            self.found(NamespaceError::Undeclared { prefix: abridged(prefix), name }, span);
+            self.report(NamespaceError::Undeclared { prefix: abridged(prefix), name }, span);
         }
         uri
     }
 
     fn bad_name(&mut self, span: Span) {
-        self.found(NamespaceError::BadName { name: abridged(span.of(self.text)) }, span);
+        self.report(NamespaceError::BadName { name: abridged(span.of(self.text)) }, span);
     }
 
-    fn found(&mut self, error: NamespaceError, span: Span) {
+    fn report(&mut self, error: NamespaceError, span: Span) {
         self.error.get_or_insert((error, span));
     }
 }
@@ -355,18 +355,19 @@ fn appears_twice(span: Span, name: &str) -> Malformed {
     Malformed { span, reason: format!("attribute '{}' appears twice", abridged(name)) }
 }
 
-/// A name of the same length without colons, and not `xmlns`. `with` may begin a name.
+/// Returns a name of the same length that has `with` instead of colons, and is not `xmlns`. `with` can begin a name.
 fn neutral(name: &str, with: char) -> String {
     match name.strip_suffix('s').filter(|_| name == "xmlns") {
         Some(start) => format!("{start}{with}"),
         None => name.replace(':', with.encode_utf8(&mut [0; 4])),
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What the parser is given for a text.
+    /// Returns the text that the parser sees.
     #[track_caller]
     fn seen(text: &str) -> String {
         let names = check_names(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
@@ -378,7 +379,7 @@ mod tests {
         check_names(text).unwrap_or_else(|error| panic!("{text}: {error:?}")).error.map(|(error, _)| error.to_string())
     }
 
-    /// What libxml2 2.9.14 makes of each, with the places where it keeps a colon in a name.
+    /// The expected names are those of libxml2 2.9.14, with `_` for each colon that it keeps in a name.
     #[test]
     fn the_parser_sees_the_names_that_libxml2_sees() {
         for (text, expected) in [
@@ -422,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_name_is_no_other_attributes_name() {
+    fn a_replaced_name_differs_from_all_other_attributes() {
         assert_eq!(seen("<e x:a='' x_a='' y:a=''/>"), "<e xAa='' x_a='' y_a=''/>");
         assert_eq!(seen("<e x_:a='' x:_a=''/>"), "<e x__a='' xA_a=''/>");
         assert_eq!(seen("<u:x u:id=''/>"), "<u_x u_id=''/>");
@@ -430,13 +431,13 @@ mod tests {
 
     #[test]
     fn errors_name_the_prefix() {
-        let told = |text: &str| error(text).unwrap_or_default();
-        assert_eq!(told("<e><todo:item/></e>"), "the namespace prefix 'todo' of todo:item is not declared");
-        assert_eq!(told("<a:b:c/>"), "a:b:c is not a prefix and a name");
-        assert_eq!(told("<e xmlns:p=''/>"), "the namespace declaration xmlns:p='' is not allowed");
+        let message = |text: &str| error(text).unwrap_or_default();
+        assert_eq!(message("<e><todo:item/></e>"), "the namespace prefix 'todo' of todo:item is not declared");
+        assert_eq!(message("<a:b:c/>"), "a:b:c is not a valid name: a colon separates one prefix from one local name");
+        assert_eq!(message("<e xmlns:p=''/>"), "the namespace declaration xmlns:p='' is not allowed");
         assert_eq!(
-            told("<e xmlns:a='u' xmlns:b='u' a:x='' b:x=''/>"),
-            "b:x and a:x are the same attribute: both prefixes stand for u"
+            message("<e xmlns:a='u' xmlns:b='u' a:x='' b:x=''/>"),
+            "b:x and a:x are the same attribute: both prefixes are declared as u"
         );
         for fine in [
             "<xml:e/>",
@@ -448,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_formed_is_not_a_namespace_error() {
+    fn a_malformed_text_is_not_a_namespace_error() {
         for (text, place) in [
             ("<e xmlns='u' xmlns='v'/>", 13),
             ("<e xmlns:p='u' xmlns:p='u'/>", 15),
@@ -462,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_texts_are_read_as_far_as_they_go() {
+    fn incomplete_texts_are_accepted() {
         for text in ["", "<", "</", "<a", "<a b='", "</a></a>", "<>", "<:", "<a :='"] {
             assert!(check_names(text).is_ok(), "{text:?}");
         }

@@ -1,13 +1,13 @@
-//! Counts and searches in the bytes of a document that tell which passes over it can be skipped.
+//! A quick search of the bytes of a document, which shows which validation passes can be skipped.
 //!
-//! A domain with a few devices needs none of them. The searches are memchr's, which looks at many bytes at once: together
-//! they take little compared with parsing.
+//! A domain with a few devices needs none of them. The search uses memchr, which compares many bytes at once, so it takes
+//! little time compared with parsing.
 
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 use crate::text::is_xml_space;
 
-/// What occurs in a text, whatever it means there.
+/// What occurs in a text, whether or not it is markup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Prescan {
     /// How many `<` there are: each element and each CDATA section has one.
@@ -23,8 +23,8 @@ pub(super) struct Prescan {
     pub has_odd_names: bool,
 }
 
-/// How many `xmlns` are looked at: in a text with more, odd ones are assumed.
-const LOOKED_AT: usize = 64;
+/// How many `xmlns` are checked: in a text with more, odd ones are assumed.
+const MAX_CHECKED: usize = 64;
 
 impl Prescan {
     /// Searches a text.
@@ -34,7 +34,7 @@ impl Prescan {
         let mut prescan = Self {
             less_than: memchr_iter(b'<', bytes).count(),
             equals: memchr_iter(b'=', bytes).count(),
-            // What libvirt writes seldom has a `!`, and one byte is found faster than nine.
+            // libvirt rarely writes a `!`, and one byte is found faster than nine.
             has_doctype: memchr(b'!', bytes).is_some() && memmem::find(bytes, b"<!DOCTYPE").is_some(),
             has_odd_names: memchr_iter(b':', bytes).any(is_leading_colon),
             ..Self::default()
@@ -43,7 +43,7 @@ impl Prescan {
         for at in memmem::find_iter(bytes, "xmlns") {
             prescan.xmlns += 1;
             prescan.has_odd_names = prescan.has_odd_names
-                || prescan.xmlns > LOOKED_AT
+                || prescan.xmlns > MAX_CHECKED
                 || is_empty_value(&bytes[at..])
                 || at > 0 && bytes[at - 1] == b':'
                 || last.is_some_and(|last| is_in_one_tag(&bytes[last..at]));
@@ -53,12 +53,12 @@ impl Prescan {
     }
 }
 
-/// Whether the next quote, of either kind, is followed by another of its kind.
+/// Whether the next quoted value is empty.
 fn is_empty_value(bytes: &[u8]) -> bool {
     memchr2(b'"', b'\'', bytes).is_some_and(|quote| bytes.get(quote + 1) == Some(&bytes[quote]))
 }
 
-/// Whether no other tag begins between two places.
+/// Whether no tag begins in these bytes.
 fn is_in_one_tag(between: &[u8]) -> bool {
     memchr(b'<', between).is_none()
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_piece_is_found() {
+    fn everything_is_counted() {
         let none = Prescan::default();
         let one = Prescan { less_than: 1, ..none };
         assert_eq!(Prescan::of(""), none);
@@ -108,7 +108,7 @@ mod tests {
         {
             assert!(!is_odd(text), "{text:?}");
         }
-        assert!(!is_odd(&"<a xmlns:b='u'/>".repeat(LOOKED_AT)));
-        assert!(is_odd(&"<a xmlns:b='u'/>".repeat(LOOKED_AT + 1)));
+        assert!(!is_odd(&"<a xmlns:b='u'/>".repeat(MAX_CHECKED)));
+        assert!(is_odd(&"<a xmlns:b='u'/>".repeat(MAX_CHECKED + 1)));
     }
 }

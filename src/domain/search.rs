@@ -1,8 +1,8 @@
-//! A search in the bytes of a document that cannot be read: may it ask for a mediated device?
+//! Searches the bytes of a document that cannot be parsed for signs of a mediated device.
 //!
-//! A guest must not be refused because its document is malformed or too large, unless a device that has to be judged may be in
-//! it. The search takes a document in chunks, keeps none of them, and errs on the side of finding something: whatever a parser
-//! could read as such a device is found, however it is written.
+//! A guest whose document is malformed or too large is refused only if it may have a device that must be compared. The search
+//! reads a document in chunks, keeps none of them, and errs on the side of finding something: it finds whatever a parser could
+//! read as such a device, however it is written.
 
 use super::metadata::NAMESPACE;
 use crate::text::is_xml_space;
@@ -12,7 +12,7 @@ const MAX_TAG: usize = 4096;
 
 const HOSTDEV: &[u8] = b"hostdev";
 
-/// What may be in a document that cannot be read.
+/// What a document that cannot be parsed may contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Suspicion {
     /// A `hostdev` of type mdev.
@@ -44,7 +44,7 @@ pub struct Search {
     /// Whether the search is between an `xmlns` and the end of its tag.
     declares: bool,
     xmlns: Needle,
-    /// Declarations that a DOCTYPE may contain, and by which anything may be written as something else.
+    /// Declarations of a DOCTYPE by which anything can be written as something else.
     declarations: [Needle; 2],
 }
 
@@ -53,14 +53,14 @@ pub struct Search {
 enum State {
     /// Not in the start tag of a hostdev.
     Elsewhere,
-    /// In the name of a start tag, of which so many bytes of "hostdev" were read since it began or since its last colon;
-    /// nothing where others were.
+    /// In the name of a start tag: how many bytes of "hostdev" have been read since its beginning or its last colon, or
+    /// `None` if others have been read.
     Name(Option<usize>),
     /// Between the name and the end of the start tag of a hostdev.
     Tag { quote: Option<u8>, length: usize },
 }
 
-/// A string to find, of which the first byte does not occur again.
+/// A string to find. Its first byte must not occur in it again.
 #[derive(Clone, Debug)]
 struct Needle {
     bytes: &'static [u8],
@@ -69,11 +69,11 @@ struct Needle {
 
 impl Needle {
     fn new(text: &'static str) -> Self {
-        debug_assert!(!text[1..].contains(&text[..1]), "{text}: after a mismatch the search begins anew");
+        debug_assert!(!text[1..].contains(&text[..1]), "{text}: after a mismatch the search starts over");
         Self { bytes: text.as_bytes(), matched: 0 }
     }
 
-    /// Whether the string ends with this byte.
+    /// Reads a byte, and returns whether the string ends with it.
     fn ends_with(&mut self, byte: u8) -> bool {
         self.matched = if byte == self.bytes[self.matched] { self.matched + 1 } else { (byte == self.bytes[0]).into() };
         let is_found = self.matched == self.bytes.len();
@@ -91,7 +91,7 @@ impl Default for Search {
 }
 
 impl Search {
-    /// A search that has not read anything.
+    /// Returns a search that has not read anything.
     pub fn new() -> Self {
         Self {
             state: State::Elsewhere,
@@ -110,15 +110,15 @@ impl Search {
     /// Searches the next bytes of the document.
     pub fn feed(&mut self, chunk: &[u8]) {
         for &byte in chunk {
-            self.look_for_namespace(byte);
+            self.find_namespace(byte);
             if self.declarations.iter_mut().any(|declaration| declaration.ends_with(byte)) {
                 (self.has_mdev, self.has_pci, self.has_namespace) = (true, true, true);
             }
-            self.state = self.next_place(byte);
+            self.state = self.next_state(byte);
         }
     }
 
-    /// What was found. A document that ends in the start tag of a hostdev may ask for anything.
+    /// Returns what was found. A document that ends in the start tag of a hostdev may ask for any device.
     pub fn finish(self) -> Suspicion {
         let is_cut_off = matches!(self.state, State::Tag { .. } | State::Name(Some(7)));
         Suspicion {
@@ -127,13 +127,13 @@ impl Search {
         }
     }
 
-    fn look_for_namespace(&mut self, byte: u8) {
-        // A reference in a namespace's URI may stand for a letter of it.
+    fn find_namespace(&mut self, byte: u8) {
+        // A reference in a namespace URI may be one of its letters.
         self.declares = self.xmlns.ends_with(byte) || self.declares && !matches!(byte, b'<' | b'>');
         self.has_namespace |= self.namespace.ends_with(byte) || self.declares && byte == b'&';
     }
 
-    fn next_place(&mut self, byte: u8) -> State {
+    fn next_state(&mut self, byte: u8) -> State {
         match (self.state, byte) {
             // No tag contains a `<`, not even in an attribute's value.
             (_, b'<') => State::Name(Some(0)),
@@ -157,7 +157,7 @@ impl Search {
     }
 
     fn in_tag(&mut self, quote: Option<u8>, length: usize, byte: u8) -> State {
-        // A reference may stand for a letter of the type.
+        // A reference may be a letter of the type.
         let hides_something = byte == b'&' || length > MAX_TAG;
         self.has_mdev |= self.mdev.ends_with(byte) || hides_something;
         self.has_pci |= self.pci.ends_with(byte) || hides_something;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hostdevs_and_other_places_are_not() {
+    fn other_hostdevs_and_other_places_are_ignored() {
         for text in [
             "",
             "<domain><title>an mdev</title></domain>",
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_runs_on_is_found() {
+    fn a_very_long_tag_is_found() {
         let tag = |length: usize| format!("<hostdev a='{}' type='usb'/>", "x".repeat(length));
         assert!(!search(&tag(MAX_TAG - 50)).mdev);
         assert!(search(&tag(MAX_TAG)).mdev);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_counts_beside_a_hostdev_of_type_pci_only() {
+    fn a_record_counts_only_with_a_hostdev_of_type_pci() {
         let record = "<r:identities xmlns:r='urn:virt-mdev:1'/>";
         let pci = "<hostdev type='pci'/>";
         assert!(search(&format!("{record}{pci}")).record_and_pci);

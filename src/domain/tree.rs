@@ -23,11 +23,11 @@ pub(super) struct Malformed {
 impl<'a> Tree<'a> {
     /// Parses a text, which must be within the bounds and have no internal subset.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
-        // A DOCTYPE without an internal subset is harmless: it is never fetched. One with an internal subset was refused before.
+        // A DOCTYPE without an internal subset is harmless: it is never fetched. One with an internal subset has been refused.
         //
-        // The parser accepts more than XML allows: any XML declaration and one in the middle of a document, `<?a?b?>`, any
-        // character in a DOCTYPE's literals, and references to what is not a character. libvirt refuses such a document
-        // itself; nothing is read from it or written to it that another reading would change.
+        // The parser accepts more than XML allows: any XML declaration, even in the middle of a document, `<?a?b?>`, any
+        // character in the literals of a DOCTYPE, and references to invalid characters. libvirt refuses such a document, and
+        // none of this changes what is read from it or written to it.
         let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
         let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
             let place = error.pos();
@@ -38,19 +38,19 @@ impl<'a> Tree<'a> {
         Ok(Self { document, scopes: Scopes::default() })
     }
 
-    /// The root element.
+    /// Returns the root element.
     pub fn root(&self) -> Node<'_> {
         Node { node: self.document.root_element(), index: 0, scopes: &self.scopes }
     }
 
-    /// The first comment before the root element.
+    /// Returns the first comment before the root element.
     pub fn leading_comment(&self) -> Option<&str> {
         let before_root = self.document.root().children().take_while(|node| !node.is_element());
         before_root.filter(|node| node.is_comment()).find_map(|node| node.text())
     }
 }
 
-/// The offset of a row and column as the parser counts them, from 1, columns in characters.
+/// Returns the offset of a row and column as the parser counts them: from 1, and columns in characters.
 fn offset_of(text: &str, row: usize, column: usize) -> usize {
     let line_start = match row {
         0 | 1 => 0,
@@ -60,7 +60,7 @@ fn offset_of(text: &str, row: usize, column: usize) -> usize {
     line.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| line_start + at)
 }
 
-/// The span of the character at `offset`, or the end of the text.
+/// Returns the span of the character at `offset`, or the end of the text.
 fn mark_at(text: &str, offset: usize) -> Span {
     let character = text[offset..].chars().next();
     Span::new(offset, offset + character.map_or(0, char::len_utf8))
@@ -94,7 +94,7 @@ pub(super) struct Attribute<'t> {
     pub span: Span,
     /// Where the name is.
     pub name: Span,
-    /// All of it, with the whitespace before it.
+    /// The whole attribute, with the whitespace before it.
     pub whole: Span,
 }
 
@@ -103,12 +103,12 @@ impl<'t> Node<'t> {
         self.node.document().input_text()
     }
 
-    /// The name without its prefix.
+    /// Returns the name without its prefix.
     pub fn local_name(&self) -> &'t str {
         self.node.tag_name().name()
     }
 
-    /// The namespace; none under `xmlns=''` either.
+    /// Returns the namespace, if there is one; `xmlns=''` means none.
     pub fn namespace(&self) -> Option<&'t str> {
         self.node.tag_name().namespace().filter(|uri| !uri.is_empty())
     }
@@ -118,12 +118,12 @@ impl<'t> Node<'t> {
         self.namespace().is_none() && self.local_name() == name
     }
 
-    /// The whole element.
+    /// Returns the span of the whole element.
     pub fn span(&self) -> Span {
         self.node.range().into()
     }
 
-    /// The element's spans, which outlive the tree.
+    /// Returns the element's spans, which can outlive the tree.
     pub fn element(&self) -> Element {
         let span = self.span();
         let tag = scan_start_tag(self.text(), span.start);
@@ -135,7 +135,7 @@ impl<'t> Node<'t> {
         Element { span, start_tag: tag.span, name: tag.name(self.text()), content, index: self.index }
     }
 
-    /// The element with the namespaces that are declared around it.
+    /// Returns the element with the namespaces that are declared around it.
     pub fn scope(&self) -> EditScope {
         let declared = self.node.parent().into_iter().flat_map(|parent| parent.namespaces());
         let declared = declared
@@ -144,25 +144,25 @@ impl<'t> Node<'t> {
         EditScope { span: self.span(), namespaces: self.scopes.list(declared) }
     }
 
-    /// The elements in it, in document order.
+    /// Returns its child elements in document order.
     pub fn children(&self) -> impl Iterator<Item = Node<'t>> + use<'t> {
         let scopes = self.scopes;
         let elements = self.node.children().filter(roxmltree::Node::is_element);
         elements.enumerate().map(move |(index, node)| Node { node, index, scopes })
     }
 
-    /// The elements of this name in it, in no namespace.
+    /// Returns its child elements of this name that are in no namespace.
     pub fn children_named(&self, name: &'static str) -> impl Iterator<Item = Node<'t>> + use<'t> {
         self.children().filter(move |child| child.is(name))
     }
 
-    /// The span of its last child that is not text.
+    /// Returns the span of its last child that is not text.
     pub fn last_child_span(&self) -> Option<Span> {
         let mut children = self.node.children().rev();
         children.find(|node| !node.is_text()).map(|node| node.range().into())
     }
 
-    /// The attribute of this name, without a prefix.
+    /// Returns the attribute of this name, without a prefix.
     pub fn attribute(&self, name: &str) -> Option<Attribute<'t>> {
         let attribute = self.node.attributes().find(|a| a.namespace().is_none() && a.name() == name)?;
         let name: Span = attribute.range_qname().into();
@@ -181,7 +181,7 @@ impl<'t> Node<'t> {
         unprefixed.map(|attribute| (attribute.name(), attribute.value()))
     }
 
-    /// The values of all attributes of this local name, in document order, whatever their prefixes.
+    /// Returns the values of all attributes of this local name, in document order, whatever their prefixes.
     ///
     /// libvirt takes the first (`xmlGetProp`).
     pub fn values_of(&self, local_name: &str) -> impl Iterator<Item = &'t str> {
@@ -191,8 +191,8 @@ impl<'t> Node<'t> {
             .map(|attribute| attribute.value())
     }
 
-    /// The first attribute in a namespace that libvirt may take for another one: its local name is one of `names`, or that
-    /// of another attribute.
+    /// Returns the first attribute in a namespace that libvirt may take for another one: its local name is one of `names`,
+    /// or that of another attribute.
     pub fn look_alike(&self, names: &[&str]) -> Option<LookAlike> {
         let is_ambiguous = |name: &str| names.contains(&name) || self.values_of(name).nth(1).is_some();
         let mut prefixed = self.node.attributes().filter(|attribute| attribute.namespace().is_some());
@@ -201,7 +201,7 @@ impl<'t> Node<'t> {
         Some(LookAlike { name: abridged(span.of(self.text())), local_name: abridged(found.name()), span })
     }
 
-    /// Its text content, without comments and surrounding whitespace.
+    /// Returns its text content, without comments and surrounding whitespace.
     pub fn text_content(&self) -> String {
         let pieces = self.node.children().filter(roxmltree::Node::is_text).filter_map(|node| node.text());
         pieces.collect::<String>().trim_matches(is_xml_space).to_owned()
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_keeps_its_place_after_a_byte_order_mark_and_wide_characters() {
+    fn an_error_has_the_right_place_after_a_byte_order_mark_and_wide_characters() {
         for before in ["", "\u{feff}", "<!-- ä -->\r\n", "\u{feff}<!-- ä -->"] {
             let text = format!("{before}<a>ä</b>");
             let Err(error) = parse(&text) else { panic!("{text:?} was accepted") };
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_know_their_tags_and_content() {
+    fn elements_have_the_spans_of_their_tags_and_content() {
         let text = "<r a='>' ><b c=\"/>\"/><d ></d><![CDATA[]]></r>";
         let tree = parse(text).unwrap_or_else(|error| panic!("{error:?}"));
         let root = tree.root().element();
