@@ -1,8 +1,8 @@
-//! Changing a text without touching any other byte of it.
+//! Edits a text without changing any other byte.
 //!
 //! An [`Edit`] replaces a span of the original, and says what that means for a reader of the XML. [`Edits`] keeps them sorted and
-//! disjoint, applies them, and verifies the result. This module does not know files, and of the domain it knows only insertion
-//! points ([`InsertionPoint`]) and the elements to verify ([`EditScope`]).
+//! disjoint, applies them, and verifies the result. This module does not depend on files, and of the domain it uses only
+//! insertion points ([`InsertionPoint`]) and the elements to verify ([`EditScope`]).
 
 mod new_element;
 mod proof;
@@ -17,7 +17,7 @@ pub use new_element::{NewContent, NewElement, escape_attribute, escape_text};
 pub use proof::ProofError;
 use proof::prove;
 
-/// One edit: the bytes, and what they mean.
+/// One edit: the bytes and their meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// The bytes of the original that are replaced.
@@ -29,7 +29,7 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// Adds elements at an insertion point of the element at `parent`.
+    /// Returns an edit that adds elements at an insertion point of the element at `parent`.
     pub fn add(insertion: &InsertionPoint, parent: &[usize], elements: Vec<NewElement>) -> Self {
         let mut text = insertion.head.clone();
         elements.iter().for_each(|element| element.write(&insertion.lead, &insertion.unit, &mut text));
@@ -42,10 +42,10 @@ impl Edit {
     }
 }
 
-/// A change of the tree, by the numbers of the elements below the one that contains the edit.
+/// A change of the tree, with paths from the edit scope.
 ///
-/// A path is the number of an element among the elements of its parent, from 0, for each level down; an empty path is the
-/// scope itself. Numbers are those of the original.
+/// A path has for each level the number of an element among the elements of its parent, from 0; an empty path is the scope
+/// itself. Numbers are those of the original.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
@@ -58,14 +58,14 @@ pub enum Change {
         /// The new ones.
         elements: Vec<NewElement>,
     },
-    /// An element contains this text, and nothing else.
+    /// An element has this text as its only content.
     SetText {
         /// Its path.
         element: Vec<usize>,
         /// The text.
         value: String,
     },
-    /// An element has these attributes, whatever values they had.
+    /// An element has these values of these attributes.
     SetAttributes {
         /// Its path.
         element: Vec<usize>,
@@ -86,28 +86,30 @@ pub enum Change {
     },
 }
 
-/// Edits of one text, in document order, of which no two overlap.
+/// Edits of one text, in document order, which do not overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// By span; each with the bytes that it replaces and the number of its scope.
-    placed: BTreeMap<Span, HeldEdit>,
+    /// The edits by span.
+    placed: BTreeMap<Span, PlacedEdit>,
     scopes: Vec<EditScope>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct HeldEdit {
+struct PlacedEdit {
     edit: Edit,
+    /// The bytes that it replaces.
     old: String,
+    /// The index of its scope in [`Edits::scopes`].
     scope: usize,
 }
 
 /// Two edits of the same bytes, or at the same place, so that their order is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the edit of bytes {}..{} meets another at {}..{}", new.start, new.end, old.start, old.end)]
+#[error("the edit of bytes {}..{} overlaps another of bytes {}..{}", new.start, new.end, old.start, old.end)]
 pub struct Overlap {
-    /// The span of the edit that was to be added.
+    /// The span of the edit that was added.
     pub new: Span,
-    /// The span of the edit that is there.
+    /// The span of the existing edit.
     pub old: Span,
 }
 
@@ -117,33 +119,33 @@ impl Edits {
         self.placed.is_empty()
     }
 
-    /// The edits in document order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Edit> {
+    /// Returns the edits in document order.
+    pub fn iter(&self) -> impl Iterator<Item = &Edit> {
         self.placed.values().map(|placed| &placed.edit)
     }
 
     /// Adds an edit of `original` inside the element `scope`.
     ///
     /// # Errors
-    /// If it overlaps one that is there already.
+    /// If it overlaps an existing edit.
     pub fn add(&mut self, original: &str, scope: &EditScope, edit: Edit) -> Result<(), Overlap> {
         let before = self.placed.range(..edit.span).next_back();
         let after = self.placed.range(edit.span..).next();
-        if let Some((old, _)) = before.into_iter().chain(after).find(|(old, _)| meets(**old, edit.span)) {
+        if let Some((old, _)) = before.into_iter().chain(after).find(|(old, _)| overlap(**old, edit.span)) {
             return Err(Overlap { new: edit.span, old: *old });
         }
-        // Edits of one element are added one after the other, so this scope is the last one or a new one.
+        // The edits of one scope are added in a row, so it is the last scope or a new one.
         if self.scopes.last() != Some(scope) {
             self.scopes.push(scope.clone());
         }
         let old = edit.span.of(original).to_owned();
-        self.placed.insert(edit.span, HeldEdit { edit, old, scope: self.scopes.len() - 1 });
+        self.placed.insert(edit.span, PlacedEdit { edit, old, scope: self.scopes.len() - 1 });
         Ok(())
     }
 
     /// Returns the length of the text with all edits applied.
     pub fn edited_len(&self, original: &str) -> usize {
-        let [new, old] = [|placed: &HeldEdit| placed.edit.text.len(), |placed: &HeldEdit| placed.old.len()]
+        let [new, old] = [|placed: &PlacedEdit| placed.edit.text.len(), |placed: &PlacedEdit| placed.old.len()]
             .map(|length| self.placed.values().map(length).sum::<usize>());
         (original.len() + new).saturating_sub(old)
     }
@@ -164,13 +166,13 @@ impl Edits {
         splice(original, Span::new(0, original.len()), self.placed.values())
     }
 
-    /// Returns the text that [`Edits::apply`] made `edited` from, by taking each new text out again.
+    /// Returns the text that [`Edits::apply`] made `edited` from, by replacing each new text with the old one.
     ///
-    /// Returns nothing if a new text is not in its place in `edited`.
+    /// Returns `None` if a new text is not at its place in `edited`.
     fn undo(&self, edited: &str) -> Option<String> {
         let mut original = String::with_capacity(edited.len());
         let mut rest = edited;
-        for HeldEdit { edit, old, .. } in self.placed.values() {
+        for PlacedEdit { edit, old, .. } in self.placed.values() {
             let unchanged = edit.span.start.checked_sub(original.len())?;
             original.push_str(rest.get(..unchanged)?);
             original.push_str(old);
@@ -179,8 +181,8 @@ impl Edits {
         Some(original + rest)
     }
 
-    /// Returns the edits in an element.
-    fn inside(&self, span: Span) -> impl Iterator<Item = &HeldEdit> + Clone {
+    /// Returns the edits inside a span.
+    fn inside(&self, span: Span) -> impl Iterator<Item = &PlacedEdit> + Clone {
         self.placed
             .range(Span::at(span.start)..)
             .map(|(_, placed)| placed)
@@ -188,17 +190,17 @@ impl Edits {
     }
 }
 
-/// Whether two spans share bytes, or are the same place between two.
-fn meets(one: Span, other: Span) -> bool {
+/// Whether two spans share bytes, or are the same place between two bytes.
+fn overlap(one: Span, other: Span) -> bool {
     one == other || (one.start < other.end && other.start < one.end)
 }
 
 /// Returns the part `within` of the text, with these edits applied.
-fn splice<'a>(original: &str, within: Span, edits: impl Iterator<Item = &'a HeldEdit> + Clone) -> String {
+fn splice<'a>(original: &str, within: Span, edits: impl Iterator<Item = &'a PlacedEdit> + Clone) -> String {
     let added: usize = edits.clone().map(|placed| placed.edit.text.len()).sum();
     let mut text = String::with_capacity(within.len() + added);
     let mut from = within.start;
-    for HeldEdit { edit, .. } in edits {
+    for PlacedEdit { edit, .. } in edits {
         text.push_str(&original[from..edit.span.start]);
         text.push_str(&edit.text);
         from = edit.span.end;
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn edits_are_sorted_whatever_the_order_they_come_in() {
+    fn edits_may_be_added_in_any_order() {
         let original = "01234567";
         let mut edits = Edits::default();
         for (start, end, text) in [(8, 8, "z"), (2, 4, "ab"), (0, 0, "x"), (4, 4, "")] {
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_lacks_the_new_bytes_is_not_undone() {
+    fn a_text_without_the_new_bytes_cannot_be_undone() {
         let mut edits = Edits::default();
         edits.add("01234567", &scope(), edit(2, 4, "ab")).unwrap();
         assert_eq!(edits.undo("01aX4567"), None);

@@ -1,9 +1,9 @@
 //! An element to be written.
 
-/// An element to be added: described once, for the bytes and for the reader that verifies them.
+/// An element to be added. One description serves to write it and to verify what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewElement {
-    /// Its prefix with the colon, or nothing.
+    /// Its prefix with the colon, or empty.
     pub prefix: String,
     /// Its name without the prefix.
     pub name: &'static str,
@@ -27,7 +27,7 @@ pub enum NewContent {
 }
 
 impl NewElement {
-    /// An element that contains text, in no namespace.
+    /// Returns an element that contains text, in no namespace.
     pub fn text(name: &'static str, text: String) -> Self {
         Self {
             prefix: String::new(),
@@ -39,12 +39,12 @@ impl NewElement {
         }
     }
 
-    /// An element that contains elements, in no namespace.
+    /// Returns an element that contains elements, in no namespace.
     pub fn holding(name: &'static str, elements: Vec<Self>) -> Self {
         Self { content: NewContent::Elements(elements), ..Self::text(name, String::new()) }
     }
 
-    /// Writes it after `lead`, a line ending and the indentation; elements in it are indented by `unit` more.
+    /// Writes it after `lead`, a line ending and the indentation; its children are indented by `unit` more.
     ///
     /// Without a `lead` it is written on one line.
     pub fn write(&self, lead: &str, unit: &str, into: &mut String) {
@@ -72,12 +72,12 @@ impl NewElement {
     }
 }
 
-/// Escapes text content. A parser reads a bare CR as a line ending, so it becomes a reference.
+/// Returns escaped text content. A CR becomes a reference, since a parser reads a bare one as a line ending.
 pub fn escape_text(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "&#13;")
 }
 
-/// Escapes an attribute value.
+/// Returns an escaped attribute value.
 pub fn escape_attribute(text: &str) -> String {
     escape_text(text).replace('\'', "&apos;").replace('"', "&quot;").replace('\n', "&#10;").replace('\t', "&#9;")
 }

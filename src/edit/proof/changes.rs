@@ -1,4 +1,4 @@
-//! The planned changes of one element, arranged as a tree like the elements that they are about.
+//! The planned changes of one element, arranged as a tree like the elements that they change.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use super::super::{Change, NewElement};
 /// What is planned for an element and for those inside it.
 #[derive(Debug, Default)]
 pub(super) struct Changes<'a> {
-    /// It is removed.
+    /// Whether it is removed.
     pub is_removal: bool,
-    /// It contains this text and nothing else.
+    /// The text that becomes its only content.
     pub text: Option<&'a str>,
-    /// Attributes that it has afterwards: name and value; an attribute without a value is removed.
+    /// Its new attributes by name; an attribute without a value is removed.
     pub attributes: BTreeMap<&'a str, Option<&'a str>>,
-    /// New elements in it, by how many of the original's elements come before them.
+    /// New children, by how many of the original's children come before them.
     pub added: BTreeMap<usize, Vec<&'a NewElement>>,
-    /// Changes of the elements in it, by their number.
+    /// Changes of its children, by their number.
     pub children: BTreeMap<usize, Changes<'a>>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> Changes<'a> {
         children: BTreeMap::new(),
     };
 
-    /// Arranges changes that are given in document order; nothing where two contradict each other.
+    /// Arranges changes that are given in document order. Returns `None` if two contradict each other.
     pub fn of(changes: impl Iterator<Item = &'a Change>) -> Option<Self> {
         let mut root = Self::default();
         for change in changes {
@@ -59,7 +59,7 @@ impl<'a> Changes<'a> {
         path.iter().fold(self, |changes, number| changes.children.entry(*number).or_default())
     }
 
-    /// Nothing where an attribute is changed twice.
+    /// Adds changes of attributes. Returns `None` if one is changed twice.
     fn change_attributes(&mut self, changes: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Option<()> {
         { changes }.all(|(name, value)| self.attributes.insert(name, value).is_none()).then_some(())
     }
@@ -71,7 +71,7 @@ impl<'a> Changes<'a> {
         !(is_whole && has_inside) && self.children.values().all(Self::is_consistent)
     }
 
-    /// Whether elements are added to it or removed from it.
+    /// Whether children are added or removed.
     pub fn adds_or_removes(&self) -> bool {
         !self.added.is_empty() || self.children.values().any(|child| child.is_removal)
     }

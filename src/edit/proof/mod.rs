@@ -1,11 +1,11 @@
-//! Verifies an edited text before it is handed on, in two independent ways.
+//! Verifies an edited text in two independent ways before it is returned.
 //!
-//! First the edits, undone, must give the original byte for byte. Then a second parser, independent of the one that found the
-//! places, reads each element that contains edits, before and after, and must find the planned elements and values and no
-//! other difference. Everything outside those elements is the original's own bytes, so this is as strong as reading both
-//! documents whole.
+//! First, undoing the edits must restore the original byte for byte. Then a second parser, independent of the one that found
+//! the insertion points, reads each element that contains edits, before and after. It must find the planned elements and
+//! values, and no other difference. Everything outside those elements is unchanged, so this is as strong as comparing the
+//! whole documents.
 //!
-//! Both readings are walked through side by side, so the proof is linear in the text.
+//! Both readings advance side by side, so the proof takes linear time.
 
 mod changes;
 mod reading;
@@ -17,23 +17,23 @@ use thiserror::Error;
 use self::changes::Changes;
 use self::reading::{Content, Reader, Tag, Token};
 use super::new_element::{NewContent, NewElement};
-use super::{Edits, HeldEdit, splice};
+use super::{Edits, PlacedEdit, splice};
 use crate::domain::EditScope;
 use crate::text::{Span, is_xml_space};
 
-/// Why an edited text is not handed on. All but [`ProofError::Refused`] are bugs of this program.
+/// Why an edited text is not returned. All but [`ProofError::Refused`] are bugs of this program.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProofError {
     /// Something other than the edits has changed.
-    #[error("the edits undone do not give the original")]
+    #[error("undoing the edits does not restore the original")]
     NotUndone,
-    /// The second parser refuses the original element: the first one is more lenient in some corner of XML.
+    /// The second parser refuses the original element: the first one is more lenient.
     #[error("a second parser refuses the element: {reason}")]
     Refused {
         /// The element in the original.
         span: Span,
-        /// What the parser says.
+        /// The parser's error message.
         reason: String,
     },
     /// The second parser refuses the edited element.
@@ -41,7 +41,7 @@ pub enum ProofError {
     Unreadable {
         /// The element in the original.
         span: Span,
-        /// What the parser says.
+        /// The parser's error message.
         reason: String,
     },
     /// The second parser finds something other than what was planned.
@@ -52,26 +52,28 @@ pub enum ProofError {
     },
 }
 
-/// Proves that `edited` is `original` with `edits`, and that these mean what they say.
+/// Proves that `edited` is `original` with `edits`, and that each edit changes what it says.
 ///
 /// # Errors
-/// Where one of the two proofs fails: then nothing may be written.
+/// If one of the two proofs fails. Then nothing may be written.
 pub(super) fn prove(original: &str, edits: &Edits, edited: &str) -> Result<(), ProofError> {
     if edits.undo(edited).as_deref() != Some(original) {
         return Err(ProofError::NotUndone);
     }
-    // An edit outside the element that is said to hold it would not be read at all.
-    let scope_of = |placed: &HeldEdit| edits.scopes[placed.scope].span;
-    let is_held = |placed: &&HeldEdit| scope_of(placed).covers(placed.edit.span);
-    if let Some(stray) = edits.placed.values().find(|placed| !is_held(placed)) {
+    // An edit outside its scope would not be read at all.
+    let scope_of = |placed: &PlacedEdit| edits.scopes[placed.scope].span;
+    let is_inside = |placed: &&PlacedEdit| scope_of(placed).covers(placed.edit.span);
+    if let Some(stray) = edits.placed.values().find(|placed| !is_inside(placed)) {
         return Err(ProofError::Different { span: scope_of(stray) });
     }
-    edits.scopes.iter().enumerate().try_for_each(|(number, scope)| prove_holder(original, edits, number, scope))
+    edits.scopes.iter().enumerate().try_for_each(|(number, scope)| prove_scope(original, edits, number, scope))
 }
 
-/// Compares an element without and with its own edits. Edits of other elements inside it, which are proven separately, are
-/// in both readings; so the second reading is of the edited text's own bytes.
-fn prove_holder(original: &str, edits: &Edits, number: usize, scope: &EditScope) -> Result<(), ProofError> {
+/// Compares a scope without and with its own edits.
+///
+/// Both readings include the edits of other scopes inside it, which are proven separately. So the second one reads the bytes
+/// of the edited text.
+fn prove_scope(original: &str, edits: &Edits, number: usize, scope: &EditScope) -> Result<(), ProofError> {
     let span = scope.span;
     let inside = || edits.inside(span);
     let own = inside().filter(|placed| placed.scope == number);
@@ -94,15 +96,14 @@ fn prove_holder(original: &str, edits: &Edits, number: usize, scope: &EditScope)
 #[derive(Debug)]
 struct Differs;
 
-/// Two readings of one element: of the text before the edits, to which the planned changes are applied on the way, and of the
-/// text after them.
+/// Two readings of one element, before and after the edits. The planned changes are applied to the first on the way.
 struct Proof {
     before: Reader,
     after: Reader,
 }
 
 impl Proof {
-    /// Compares the whole element; each text must consist of one.
+    /// Compares the root elements of both texts.
     fn root(&mut self, changes: &Changes<'_>) -> Result<(), Differs> {
         let (Some(Token::Start(before)), Some(Token::Start(after))) = (self.before.next(), self.after.next()) else {
             return Err(Differs);
@@ -147,7 +148,7 @@ impl Proof {
                 }
                 Token::End(planned) => {
                     let Some(Token::End(found)) = self.after.next() else { return Err(Differs) };
-                    // A change whose place was not met is not in the text.
+                    // A planned change that was not visited is not in the text.
                     let is_complete = visited == changes.children.len() + changes.added.len();
                     let is_layout = count > 0 || changes.adds_or_removes();
                     return if is_complete && planned.means_the_same(&found, is_layout) {
@@ -160,7 +161,7 @@ impl Proof {
         }
     }
 
-    /// Reads on, in the text before the edits, to the end tag of the open element.
+    /// Skips to the end tag of the open element in the text before the edits.
     fn skip(&mut self) -> Result<(), Differs> {
         let mut depth = 1;
         while depth > 0 {
@@ -172,7 +173,7 @@ impl Proof {
         Ok(())
     }
 
-    /// The elements that are planned after the first `count` of the original.
+    /// Expects the elements that are planned after the first `count` of the original.
     fn expect_added(&mut self, changes: &Changes<'_>, count: usize, visited: &mut usize) -> Result<(), Differs> {
         let Some(added) = changes.added.get(&count) else { return Ok(()) };
         *visited += 1;
@@ -209,8 +210,10 @@ fn same(planned: &Tag, found: &Tag) -> Result<(), Differs> {
 }
 
 impl Content {
-    /// Whether both say the same. `is_layout` says that elements are or were among the text, so that whitespace anywhere is
-    /// layout; else only that at both ends is.
+    /// Whether both have the same meaning.
+    ///
+    /// If `is_layout` is set, there are or were elements among the text, so all whitespace is layout; otherwise only that at
+    /// both ends is.
     fn means_the_same(&self, other: &Self, is_layout: bool) -> bool {
         let is_same_text = if is_layout {
             let [one, other] = [self, other].map(|content| content.text.chars().filter(|c| !is_xml_space(*c)));

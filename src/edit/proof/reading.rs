@@ -1,4 +1,4 @@
-//! What xmltree, the second parser, finds in an element, tag by tag.
+//! Reads an element with xmltree, the second parser, tag by tag.
 
 use std::collections::BTreeMap;
 use std::vec;
@@ -22,7 +22,7 @@ pub(super) enum Token {
 pub(super) struct Tag {
     pub namespace: Option<String>,
     pub name: String,
-    /// Values by local name: xmltree keeps one attribute of those that differ by their prefix alone.
+    /// Values by local name: of attributes that differ only by their prefix, xmltree keeps one.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -34,11 +34,11 @@ pub(super) struct Content {
     pub instructions: Vec<(String, Option<String>)>,
 }
 
-/// Walks through one element, and frees what it has passed.
+/// Iterates over the tags of one element, and frees what has been read.
 pub(super) struct Reader {
-    /// The element, until its start tag was read.
+    /// The element, until its start tag has been read.
     root: Option<Element>,
-    /// What is left of the open elements, and their content so far.
+    /// The rest of the open elements, and their content so far.
     open: Vec<(vec::IntoIter<XMLNode>, Content)>,
 }
 
@@ -46,7 +46,7 @@ impl Reader {
     /// Parses `text`, with the namespaces around it declared on a wrapper.
     ///
     /// # Errors
-    /// What the parser says if it refuses the text, which must be one element.
+    /// The reason if the parser refuses the text, or the text is not one element.
     pub fn new(text: &str, scope: &EditScope) -> Result<Self, String> {
         let mut wrapped = "<wrapper".to_owned();
         for (prefix, uri) in scope.namespaces.iter() {

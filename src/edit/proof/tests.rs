@@ -1,4 +1,4 @@
-//! Wrong edits of every kind: each must be refused, however well it is undone.
+//! Wrong edits of every kind. Each must be refused, even if it can be undone.
 
 use super::*;
 use crate::domain::{NAMESPACE, Namespaces};
@@ -24,12 +24,12 @@ const DOMAIN: &str = "<domain type='kvm'>
 </domain>
 ";
 
-/// The place after the first `piece`.
+/// Returns the place after the first `piece`.
 fn after(piece: &str) -> Span {
     Span::at(DOMAIN.find(piece).unwrap() + piece.len())
 }
 
-/// The bytes of the first `piece`.
+/// Returns the span of the first `piece`.
 fn of(piece: &str) -> Span {
     let start = DOMAIN.find(piece).unwrap();
     Span::new(start, start + piece.len())
@@ -74,7 +74,7 @@ fn proof(list: Vec<(EditScope, Edit)>) -> Result<(), ProofError> {
     prove(DOMAIN, &edits, &edits.apply(DOMAIN))
 }
 
-/// The three elements as they are planned, after the address.
+/// Returns the planned change: the three elements after the address.
 fn parts() -> Change {
     let elements = vec![
         NewElement::text("vendorid", "0x8086".to_owned()),
@@ -86,7 +86,7 @@ fn parts() -> Change {
 
 const PARTS: &str = "<vendorid>0x8086</vendorid><productid>0x591d</productid><mdevtype>a&lt;b</mdevtype>";
 
-/// An edit that claims to add the parts, and writes this after the address.
+/// Returns an edit that claims to add the parts, and writes `text` after the address.
 fn writing(text: &str) -> Edit {
     Edit { span: after("<address uuid='u'/>"), text: text.to_owned(), change: parts() }
 }
@@ -117,7 +117,7 @@ fn assert_refused(what: &str, list: Vec<(EditScope, Edit)>) {
 }
 
 #[test]
-fn right_edits_of_each_kind_are_proven() {
+fn correct_edits_of_each_kind_are_proven() {
     for text in [PARTS.to_owned(), PARTS.replace("><v", ">\n\t <v"), PARTS.replace("&lt;", "&#60;") + "\r\n"] {
         assert_eq!(proof(vec![(source(), writing(&text))]), Ok(()), "{text:?}");
     }
@@ -141,7 +141,7 @@ fn any_byte_changed_outside_the_edits_is_refused() {
         let with = |piece: &str, end: usize| edited[..at].to_owned() + piece + &edited[end..];
         let other = if &edited[at..=at] == "~" { "^" } else { "~" };
         for changed in [with(other, at + 1), with("~", at), with("", at + 1), edited[..at].to_owned()] {
-            // To take one of two equal neighbours, or to double it, may give the same text.
+            // Removing or doubling one of two equal neighbors may give the same text.
             if changed != edited {
                 assert_eq!(prove(DOMAIN, &edits, &changed), Err(ProofError::NotUndone), "{changed}");
             }
@@ -155,7 +155,7 @@ fn new_elements_that_are_not_the_planned_ones_are_refused() {
         ("nothing at all", String::new()),
         ("another value", PARTS.replace("0x8086", "0x8087")),
         ("no value", PARTS.replace("0x8086", "")),
-        ("white space in a value", PARTS.replace("0x8086", "0x80 86")),
+        ("whitespace in a value", PARTS.replace("0x8086", "0x80 86")),
         (
             "values in each other's elements",
             PARTS.replace("0x8086", "_").replace("0x591d", "0x8086").replace('_', "0x591d"),
@@ -172,12 +172,12 @@ fn new_elements_that_are_not_the_planned_ones_are_refused() {
             "another namespace by prefix",
             PARTS.replace("vendorid>", "x:vendorid>").replacen("<x:vendorid>", "<x:vendorid xmlns:x='u'>", 1),
         ),
-        ("a prefix of nothing", PARTS.replace("vendorid>", "x:vendorid>")),
+        ("an undeclared prefix", PARTS.replace("vendorid>", "x:vendorid>")),
         ("an attribute", PARTS.replace("<vendorid>", "<vendorid note='n'>")),
         ("an element inside", PARTS.replace("0x8086", "0x8086<b/>")),
-        ("text beside", PARTS.to_owned() + "words"),
-        ("a comment beside", PARTS.to_owned() + "<!-- c -->"),
-        ("an instruction beside", PARTS.to_owned() + "<?p i?>"),
+        ("text after them", PARTS.to_owned() + "words"),
+        ("a comment after them", PARTS.to_owned() + "<!-- c -->"),
+        ("an instruction after them", PARTS.to_owned() + "<?p i?>"),
         ("all in a comment", format!("<!--{PARTS}-->")),
         ("all in CDATA", format!("<![CDATA[{PARTS}]]>")),
         (
@@ -186,7 +186,7 @@ fn new_elements_that_are_not_the_planned_ones_are_refused() {
         ),
         ("an unescaped value", PARTS.replace("a&lt;b", "a<b")),
         ("a value escaped twice", PARTS.replace("a&lt;b", "a&amp;lt;b")),
-        ("an entity of nothing", PARTS.replace("a&lt;b", "a&none;b")),
+        ("an undeclared entity", PARTS.replace("a&lt;b", "a&none;b")),
         ("an element that is not closed", PARTS.replace("</mdevtype>", "")),
         ("a comment that is not closed", PARTS.to_owned() + "<!--"),
         ("a declaration", format!("<!DOCTYPE a [<!ENTITY b 'c'>]>{PARTS}")),
@@ -217,7 +217,7 @@ fn a_value_that_breaks_out_of_its_element_is_refused() {
 }
 
 #[test]
-fn right_elements_in_another_place_are_refused() {
+fn correct_elements_in_another_place_are_refused() {
     for (what, span) in [
         ("before the address", after("<source>\n")),
         ("after another element", after("<keep/>")),
@@ -232,14 +232,14 @@ fn right_elements_in_another_place_are_refused() {
         ("in the domain", after("</metadata>")),
         ("after the document", Span::at(DOMAIN.len())),
     ] {
-        // The scope that is named, and the one in which it truly is.
+        // With the wrong scope, and with the one that contains the edit.
         assert_refused(what, vec![(source(), Edit { span, ..writing(PARTS) })]);
         assert_refused(what, vec![(domain(), Edit { span, ..writing(PARTS) })]);
     }
 }
 
 #[test]
-fn a_change_that_claims_something_else_is_refused() {
+fn an_edit_that_claims_another_change_is_refused() {
     let elements = || match parts() {
         Change::Add { elements, .. } => elements,
         _ => unreachable!(),
@@ -324,18 +324,18 @@ fn changes_that_contradict_each_other_are_refused() {
     let inside = edit(of("0x1"), "0x2", set_text(&[0, 0], "0x2"));
     let beside = |change| edit(Span::at(of("<m:hostdev").start), "", change);
     assert_refused(
-        "inside of what is removed",
+        "inside a removed element",
         vec![(identities(), inside.clone()), (identities(), beside(Change::Remove { element: vec![0] }))],
     );
-    assert_refused("inside of what is text", vec![(identities(), inside), (identities(), beside(set_text(&[0], "x")))]);
+    assert_refused("inside replaced text", vec![(identities(), inside), (identities(), beside(set_text(&[0], "x")))]);
 }
 
 #[test]
-fn more_or_less_than_the_planned_element_removed_is_refused() {
+fn removing_more_or_less_than_the_planned_element_is_refused() {
     let keep = element("<keep/>", "<keep/>");
     for (what, span, path) in [
         ("another element", of("<address uuid='u'/>"), vec![1]),
-        ("the neighbour too", element("<address uuid", "<keep/>"), vec![1]),
+        ("the neighbor too", element("<address uuid", "<keep/>"), vec![1]),
         ("the comment before it too", element("<!-- the card", "<keep/>"), vec![1]),
         ("nothing", Span::at(keep.start), vec![1]),
         ("half of it", Span::new(keep.start, keep.end - 2), vec![1]),
@@ -350,7 +350,7 @@ fn more_or_less_than_the_planned_element_removed_is_refused() {
 }
 
 #[test]
-fn edits_that_swallow_what_is_between_them_are_refused() {
+fn edits_that_hide_what_is_between_them_are_refused() {
     let between = |opens: &str, closes: &str| {
         let first =
             edit(after("<source>\n"), opens, Change::Add { parent: Vec::new(), after: 0, elements: Vec::new() });
@@ -364,7 +364,7 @@ fn edits_that_swallow_what_is_between_them_are_refused() {
     }
 }
 
-/// A domain that gains metadata, with an edited source inside: both are read, each with its own edits.
+/// A domain that gains metadata, and has an edited source inside. Each is proven with its own edits.
 mod nested {
     use super::*;
 
@@ -385,7 +385,7 @@ mod nested {
     }
 
     #[test]
-    fn right_edits_are_proven_in_either_order() {
+    fn correct_edits_are_proven_in_either_order() {
         let mut list = both(PARTS, metadata().1, after("<name>vm</name>"));
         assert_eq!(proof(list.clone()), Ok(()));
         list.reverse();
@@ -393,7 +393,7 @@ mod nested {
     }
 
     #[test]
-    fn a_wrong_edit_inside_is_refused_and_so_is_one_around_it() {
+    fn a_wrong_edit_is_refused_in_either_scope() {
         let place = after("<name>vm</name>");
         let right = metadata().1;
         for (what, of_source, of_domain) in [
@@ -412,23 +412,23 @@ mod nested {
     }
 
     #[test]
-    fn what_belongs_to_the_domain_is_refused_in_the_source_and_the_other_way_round() {
+    fn edits_of_the_domain_are_refused_in_the_source_and_vice_versa() {
         assert_refused("parts in the domain", vec![(domain(), writing(PARTS))]);
-        // Each claims what the other one writes.
+        // Each claims the change that the other one writes.
         let (change, text) = metadata();
         let crossed = vec![(source(), writing(text)), (domain(), edit(after("<name>vm</name>"), PARTS, change))];
         assert_refused("crossed", crossed);
     }
 
     #[test]
-    fn edits_around_that_swallow_the_edited_source_are_refused() {
+    fn edits_that_hide_the_edited_source_are_refused() {
         let nothing = |after| Change::Add { parent: vec![2], after, elements: Vec::new() };
         let list = vec![
             (source(), writing(PARTS)),
             (domain(), edit(after("<devices>"), "<!--", nothing(0))),
             (domain(), edit(after("</hostdev>"), "-->", nothing(1))),
         ];
-        // Two dashes in the comment that is there already: not even XML.
+        // The text between them contains a comment, so the result is malformed.
         assert_refused("comment", list);
         let list = vec![
             (source(), writing(PARTS)),
@@ -440,7 +440,7 @@ mod nested {
 }
 
 #[test]
-fn namespaces_around_the_holder_are_in_scope_and_no_others() {
+fn only_the_namespaces_of_the_edit_scope_are_declared() {
     let record = Span::new(of("<m:hostdev").start, of("</m:hostdev>").end);
     let known = EditScope { span: record, namespaces: [(Some("m".to_owned()), NAMESPACE.to_owned())].into() };
     let rename = || {
@@ -456,7 +456,7 @@ fn namespaces_around_the_holder_are_in_scope_and_no_others() {
 }
 
 #[test]
-fn an_element_that_the_second_parser_refuses_as_it_came_is_told_apart() {
+fn an_original_that_the_second_parser_refuses_is_a_separate_error() {
     let original = "<source :a='b'><address/></source>";
     let mut edits = Edits::default();
     edits.add(original, &scope(Span::new(0, original.len())), edit(Span::at(25), "", set_text(&[0], ""))).unwrap();
@@ -465,7 +465,7 @@ fn an_element_that_the_second_parser_refuses_as_it_came_is_told_apart() {
 }
 
 #[test]
-fn whitespace_around_the_last_element_that_is_removed_is_layout_and_text_is_not() {
+fn removing_the_last_element_may_remove_whitespace_but_not_text() {
     let original = "<metadata>\n  words\n  <x/>\n  more\n</metadata>";
     let removing = |from: &str| {
         let span = Span::new(original.find(from).unwrap(), original.find("<x/>").unwrap() + 4);
