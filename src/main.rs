@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let environment = Environment::read(|name| std::env::var_os(name));
     let settings = match cli::parse(std::env::args_os(), environment) {
         Ok(settings) => settings,
-        Err(asked) => return answer(&asked),
+        Err(error) => return print_usage(&error),
     };
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let has_bar = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
@@ -25,18 +25,18 @@ fn main() -> ExitCode {
 }
 
 /// Prints help, the version, or what is wrong with the command line.
-fn answer(asked: &clap::Error) -> ExitCode {
-    if !asked.use_stderr() && !io::stdout().is_terminal() {
-        match Stdout::new().write_all(asked.render().to_string().as_bytes()) {
+fn print_usage(usage: &clap::Error) -> ExitCode {
+    if !usage.use_stderr() && !io::stdout().is_terminal() {
+        match Stdout::new().write_all(usage.render().to_string().as_bytes()) {
             // A reader that closes the pipe early, such as head, is not an error.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return fail(&Failure::of_stdout(&error), false),
             _ => {}
         }
     } else {
         // Errors are ignored: there is nowhere else to report them.
-        let _ = asked.print();
+        let _ = usage.print();
     }
-    ExitCode::from(asked.exit_code() as u8)
+    ExitCode::from(usage.exit_code() as u8)
 }
 
 fn fail(failure: &Failure, color: bool) -> ExitCode {

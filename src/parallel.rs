@@ -15,12 +15,12 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// At most `most` threads, for items that are each worth a thread.
+    /// Uses at most `most` threads, for items that are each worth a thread.
     pub fn for_each(most: Option<NonZeroUsize>) -> Self {
         Self { most, share: NonZeroUsize::MIN }
     }
 
-    /// How many threads to use for `count` items.
+    /// Returns how many threads to use for `count` items.
     fn for_items(self, count: usize) -> usize {
         match count / self.share {
             // Counting the processors takes as long as a document does, so it is not done for one document.
@@ -35,7 +35,7 @@ impl Threads {
 
 /// Applies `work` to each of `items` and returns the results in the same order.
 ///
-/// Starts no threads if the items are not worth two.
+/// Starts no thread if the items are not worth two.
 pub(crate) fn map<I: Send, R: Send + Sync>(
     items: impl IntoIterator<Item = I, IntoIter: ExactSizeIterator>,
     threads: Threads,
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn little_work_starts_no_threads() {
         let threads = |most, share| Threads { most: NonZeroUsize::new(most), share: NonZeroUsize::new(share).unwrap() };
-        for (most, share, count, wanted) in [
+        for (most, share, count, expected) in [
             (8, 1, 0, 1),
             (8, 1, 1, 1),
             (8, 1, 2, 2),
@@ -124,7 +124,7 @@ mod tests {
         ] {
             assert_eq!(
                 threads(most, share).for_items(count),
-                wanted,
+                expected,
                 "{count} items of {share}, at most {most} threads"
             );
         }

@@ -1,11 +1,11 @@
-//! Places in a text: spans of bytes, and the line and column that a person counts.
+//! Places in a text: spans of bytes, and lines and columns as an editor shows them.
 
 use std::fmt;
 use std::ops::Range;
 
 /// A range of bytes of a document: from `start` up to, not including, `end`.
 ///
-/// Both ends lie on character boundaries of the text that the span was made for.
+/// Both ends are character boundaries of the text that the span was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// Offset of the first byte.
@@ -15,18 +15,18 @@ pub struct Span {
 }
 
 impl Span {
-    /// The span from `start` to `end`.
+    /// Returns the span from `start` to `end`.
     pub fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end, "a span ends before it begins: {start}..{end}");
         Self { start, end }
     }
 
-    /// The empty span at `offset`: a place between two bytes.
+    /// Returns the empty span at `offset`: a place between two bytes.
     pub fn at(offset: usize) -> Self {
         Self::new(offset, offset)
     }
 
-    /// How many bytes it covers.
+    /// Returns how many bytes it covers.
     pub fn len(self) -> usize {
         self.end - self.start
     }
@@ -41,7 +41,7 @@ impl Span {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// The bytes of `text` that it covers.
+    /// Returns the part of `text` that it covers.
     pub fn of(self, text: &str) -> &str {
         &text[self.start..self.end]
     }
@@ -50,12 +50,6 @@ impl Span {
 impl From<Range<usize>> for Span {
     fn from(range: Range<usize>) -> Self {
         Self::new(range.start, range.end)
-    }
-}
-
-impl From<Span> for Range<usize> {
-    fn from(span: Span) -> Self {
-        span.start..span.end
     }
 }
 
@@ -74,12 +68,12 @@ impl fmt::Display for Position {
     }
 }
 
-/// Where the lines of a text begin, so that many places of one text are found without reading it again for each.
+/// Where the lines of a text begin, so that many places can be found without reading the text again for each.
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
-    /// How many characters begin before each [`STRIDE`]th byte: one line with a thousand places may be the whole text.
+    /// How many characters begin before each [`STRIDE`]th byte: the whole text may be one line with a thousand places.
     characters: Vec<usize>,
 }
 
@@ -89,7 +83,7 @@ const STRIDE: usize = 4096;
 pub const BOM: char = '\u{feff}';
 
 impl<'a> Lines<'a> {
-    /// Finds the lines of `text`.
+    /// Returns the lines of `text`.
     pub fn new(text: &'a str) -> Self {
         let first = if text.starts_with(BOM) { BOM.len_utf8() } else { 0 };
         let starts = std::iter::once(first).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
@@ -103,7 +97,9 @@ impl<'a> Lines<'a> {
         Self { text, starts, characters }
     }
 
-    /// Returns the line and column of `offset`. An offset after the text counts as its end, one inside a character as its start.
+    /// Returns the line and column of `offset`.
+    ///
+    /// An offset after the text counts as its end, and one inside a character as the character's start.
     pub fn place(&self, offset: usize) -> Position {
         let offset = floor_char_boundary(self.text, offset);
         let line = self.number(offset);
@@ -111,7 +107,7 @@ impl<'a> Lines<'a> {
         Position { line, column: self.characters_before(offset).saturating_sub(self.characters_before(start)) + 1 }
     }
 
-    /// The span of the line that holds `offset`, without its line ending.
+    /// Returns the span of the line that contains `offset`, without its line ending.
     pub fn line_around(&self, offset: usize) -> Span {
         let line = self.number(offset);
         let start = self.starts[line - 1];
@@ -120,7 +116,7 @@ impl<'a> Lines<'a> {
         Span::new(start, start + content.len())
     }
 
-    /// The number of the line that holds `offset`, from 1.
+    /// Returns the number of the line that contains `offset`, from 1.
     fn number(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset).max(1)
     }
@@ -131,7 +127,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// How many characters begin in these bytes of UTF-8: all bytes but the continuation bytes, `0b10xx_xxxx`.
+/// Returns how many characters begin in these bytes of UTF-8: all bytes except the continuation bytes, `0b10xx_xxxx`.
 fn characters_begun(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
@@ -142,7 +138,7 @@ pub fn floor_char_boundary(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
-/// A name or value for a message: cut where it gets long, since a document may have one of millions of bytes.
+/// Returns a name or value for a message, cut if it is long: in a document it may have millions of bytes.
 pub fn abridged(text: &str) -> String {
     const SHOWN: usize = 128;
     match text.char_indices().nth(SHOWN) {
@@ -166,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_count_characters_and_no_byte_order_mark() {
+    fn columns_count_characters_but_not_the_byte_order_mark() {
         let text = "\u{feff}<ä>\r\n  <b/>";
         let lines = Lines::new(text);
         assert_eq!(lines.place(3), Position { line: 1, column: 1 });
@@ -177,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_a_long_line_are_those_that_counting_it_gives() {
+    fn columns_of_a_long_line_are_counted_correctly() {
         let text = "\u{feff}ä\n".to_owned() + &"<日 é='𝄞'/>".repeat(2000);
         let lines = Lines::new(&text);
         let start = text.find('<').unwrap();
@@ -190,13 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_text_of_whole_strides_has_a_place() {
+    fn the_end_of_a_text_of_whole_strides_has_a_position() {
         let text = "x".repeat(2 * STRIDE);
         assert_eq!(Lines::new(&text).place(text.len()), Position { line: 1, column: 2 * STRIDE + 1 });
     }
 
     #[test]
-    fn the_place_after_the_last_line_ending_is_a_line_of_its_own() {
+    fn the_place_after_the_last_line_ending_is_on_a_new_line() {
         assert_eq!(Lines::new("a\n").place(2), Position { line: 2, column: 1 });
         assert_eq!(Lines::new("").place(0), Position { line: 1, column: 1 });
         assert_eq!(Lines::new("a").place(99), Position { line: 1, column: 2 });

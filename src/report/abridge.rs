@@ -1,4 +1,4 @@
-//! Leaves out what says the same again and again.
+//! Leaves out diagnostics that repeat earlier ones.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::{Discriminant, discriminant};
@@ -7,10 +7,10 @@ use super::Diagnostic;
 use crate::domain::{HostdevError, MetadataError};
 use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 
-/// How many of a kind are shown: the eleventh tells a person nothing new.
+/// How many diagnostics of a kind are shown: an eleventh adds nothing new.
 const SHOWN: usize = 10;
 
-/// What a diagnostic is about, whichever device or value it names.
+/// What a diagnostic is about, regardless of the device or value that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// An error of a hostdev.
@@ -42,11 +42,13 @@ impl From<&RemarkKind> for Kind {
     }
 }
 
-/// Keeps the first ten of each kind, and the first of each kind in each document, so that every document with a problem is
-/// named. The last of a kind is followed by how many were left out. Diagnostics without a kind are all kept.
+/// Returns the first ten diagnostics of each kind, and the first of each kind in each document.
+///
+/// So every document with a problem is named. The last of a kind is followed by the number of those that were left out. All
+/// diagnostics without a kind are kept.
 pub fn abridge(diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Diagnostic> {
     #[derive(Default)]
-    struct Told {
+    struct Shown {
         count: usize,
         left_out: usize,
         last: usize,
@@ -55,25 +57,25 @@ pub fn abridge(diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Diagnos
     if diagnostics.len() <= SHOWN {
         return diagnostics;
     }
-    let mut told: HashMap<Kind, Told> = HashMap::new();
+    let mut shown: HashMap<Kind, Shown> = HashMap::new();
     let mut documents = HashSet::new();
     let mut kept: Vec<Diagnostic> = Vec::new();
     for diagnostic in diagnostics {
         if let Some(kind) = diagnostic.kind {
             let document = diagnostic.excerpt.as_ref().map(|excerpt| excerpt.origin.clone());
             let is_first = documents.insert((kind, document));
-            let told = told.entry(kind).or_default();
-            if told.count >= SHOWN && !is_first {
-                told.left_out += 1;
+            let shown = shown.entry(kind).or_default();
+            if shown.count >= SHOWN && !is_first {
+                shown.left_out += 1;
                 continue;
             }
-            told.count += 1;
-            told.last = kept.len();
+            shown.count += 1;
+            shown.last = kept.len();
         }
         kept.push(diagnostic);
     }
     let counts: HashMap<usize, usize> =
-        told.into_values().filter(|told| told.left_out > 0).map(|told| (told.last, told.left_out)).collect();
+        shown.into_values().filter(|shown| shown.left_out > 0).map(|shown| (shown.last, shown.left_out)).collect();
     let with_count = |(at, diagnostic): (usize, Diagnostic)| {
         let severity = diagnostic.severity;
         let count = counts
@@ -100,7 +102,7 @@ mod tests {
         Diagnostic { kind: Some(Kind::from(&PlanErrorKind::LoneHostdev)), ..Diagnostic::error("lone") }
     }
 
-    fn told(diagnostics: Vec<Diagnostic>) -> Vec<(Severity, String)> {
+    fn abridged(diagnostics: Vec<Diagnostic>) -> Vec<(Severity, String)> {
         abridge(diagnostics).into_iter().map(|diagnostic| (diagnostic.severity, diagnostic.message)).collect()
     }
 
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn more_of_a_kind_are_counted_after_the_last_that_is_shown() {
+    fn the_others_of_a_kind_are_counted_after_the_last_that_is_shown() {
         let mut list = vec![stale("a.xml"); 7];
         list.extend(vec![lone(); 12]);
         list.extend(vec![stale("a.xml"); 7]);
@@ -122,7 +124,7 @@ mod tests {
         expected.push(error("and 2 more like this"));
         expected.extend(vec![warning("stale"); 3]);
         expected.push(warning("and 4 more like this"));
-        assert_eq!(told(list), expected);
+        assert_eq!(abridged(list), expected);
     }
 
     #[test]
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_kind_is_never_left_out() {
+    fn a_diagnostic_without_a_kind_is_never_left_out() {
         let list = vec![Diagnostic::error("cannot read a.xml"); 100];
         assert_eq!(abridge(list.clone()), list);
     }

@@ -1,16 +1,16 @@
-//! Escapes text from outside, so that it can neither control the terminal nor hide in it.
+//! Escapes untrusted text, so that it can neither control the terminal nor be invisible on it.
 //!
 //! Escaping is idempotent: a backslash is not escaped, so a text may contain what was escaped before.
 
 use std::fmt::Write;
 use std::path::Path;
 
-/// Replaces what a terminal would obey or not show by a visible escape: `\n`, `\r`, `\t`, `\x1b`, `\u{9b}`.
+/// Replaces what a terminal would obey or not show with a visible escape: `\n`, `\r`, `\t`, `\x1b`, `\u{9b}`.
 ///
-/// That is every control character (U+0000 to U+001F, U+007F to U+009F), line and paragraph separators, what reorders
-/// text, and the invisible format characters that no script needs.
+/// These are the control characters (U+0000 to U+001F, U+007F to U+009F), the line and paragraph separators, the characters
+/// that reorder text, and the invisible format characters that no script needs.
 pub fn escape(text: &str) -> String {
-    // Nearly every text is plain, and each of ten thousand files has a name.
+    // A fast path, since nearly every text is plain ASCII.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
@@ -28,10 +28,10 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Does the same for a line of a document, character by character, so that columns stay right.
+/// Escapes a line of a document, replacing each character by one character, so that columns stay right.
 ///
-/// The ASCII controls become their pictures (U+2400 to U+2421), the others U+FFFD. A tab stays: the renderer decides its width,
-/// and draws the marker below it too.
+/// The ASCII controls become their pictures (U+2400 to U+2421), the others U+FFFD. A tab stays: the renderer decides its width
+/// and draws the mark accordingly.
 pub fn escape_line(line: &str) -> String {
     let shown = |character| match character {
         '\t' => '\t',
@@ -60,7 +60,7 @@ fn push_byte(escaped: &mut String, byte: u8) {
     let _ = write!(escaped, "\\x{byte:02x}");
 }
 
-/// Whether a character beyond ASCII has an effect instead of being shown.
+/// Whether a non-ASCII character has an effect instead of being shown.
 ///
 /// The joiners U+200C and U+200D are shown: Persian and Hindi need them.
 fn is_hidden(character: char) -> bool {
@@ -79,12 +79,12 @@ const MAX_SHOWN: usize = 128;
 /// The most characters of a message: enough for a path or a command, not for a value of a megabyte.
 const MAX_MESSAGE: usize = 8192;
 
-/// Escapes a name or a value as [`escape`] does, and cuts it where it gets long.
+/// Escapes a name or a value as [`escape`] does, and cuts it if it is long.
 pub fn short(text: &str) -> String {
     cut(text, MAX_SHOWN)
 }
 
-/// Escapes a whole message as [`escape`] does, and cuts it where it gets too long to be read.
+/// Escapes a whole message as [`escape`] does, and cuts it if it is too long to be read.
 pub fn message(text: &str) -> String {
     cut(text, MAX_MESSAGE)
 }
@@ -105,7 +105,7 @@ pub fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Quotes a guest's name as an argument of virsh, which would take one that begins with a dash for an option.
+/// Quotes a guest's name as an argument of virsh, which would take a name that begins with a dash for an option.
 pub fn virsh_domain(name: &str) -> String {
     if name.starts_with('-') { format!("-- {}", shell_word(name)) } else { shell_word(name) }
 }
@@ -153,7 +153,7 @@ mod tests {
         }
 
         #[test]
-        fn no_control_character_passes(text in any::<Vec<char>>().prop_map(String::from_iter)) {
+        fn no_control_character_remains(text in any::<Vec<char>>().prop_map(String::from_iter)) {
             prop_assert!(!escape(&text).contains(char::is_control));
             prop_assert!(!escape_line(&text).replace('\t', "").contains(char::is_control));
             prop_assert_eq!(escape_line(&text).chars().count(), text.chars().count());

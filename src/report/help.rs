@@ -14,12 +14,12 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
         PlanErrorKind::Hostdev(HostdevError::LookAlike(_)) | PlanErrorKind::Metadata(MetadataError::LookAlike(_)) => {
             "remove this attribute, or give it another name".to_owned()
         }
-        PlanErrorKind::Hostdev(_) => "a mediated device is named by <source><address uuid='…'/></source>".to_owned(),
+        PlanErrorKind::Hostdev(_) => "name the mediated device with <source><address uuid='…'/></source>".to_owned(),
         PlanErrorKind::Metadata(MetadataError::OtherElement { .. }) => {
             "remove it: virsh metadata DOMAIN --uri urn:virt-mdev:1 --remove --config".to_owned()
         }
         PlanErrorKind::NotAUuid { .. } => {
-            "put the UUID of the device there; mdevctl list shows those of this host".to_owned()
+            "enter the UUID of a mediated device; mdevctl list shows those of this host".to_owned()
         }
         PlanErrorKind::Missing(missing @ Missing::NotOnHost { .. }) => {
             format!("{}, or skip it with --on-missing skip", start(missing))
@@ -28,13 +28,14 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
             "it has no vendor and product id to record; skip it with --on-missing skip".to_owned()
         }
         PlanErrorKind::Host { .. } => {
-            "is this the host's own sysfs, and may you read it? --sysfs names another".to_owned()
+            "check that this is the host's sysfs and that you may read it; --sysfs DIR names another".to_owned()
         }
         PlanErrorKind::DeviceApi { device_api, .. } => {
             format!("name a vfio-pci device, or set model='{device_api}'; QEMU would refuse this one at start")
         }
         PlanErrorKind::Conflict { .. } => {
-            "--on-conflict replace writes what this host has, --on-conflict keep leaves the hostdev as it is".to_owned()
+            "--on-conflict replace writes what this host has, --on-conflict keep leaves the hostdev unchanged"
+                .to_owned()
         }
         PlanErrorKind::Elsewhere { .. } => "correct both places at once: --into both --on-conflict replace".to_owned(),
         PlanErrorKind::Disagree { .. } => {
@@ -44,7 +45,7 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
             "remove the wrong one, or all but the right ones: virt-mdev fill --into metadata --on-conflict replace"
                 .to_owned()
         }
-        PlanErrorKind::LoneHostdev => "fill it with --into source, or give the whole domain".to_owned(),
+        PlanErrorKind::LoneHostdev => "fill it with --into source, or fill the whole domain".to_owned(),
         PlanErrorKind::NoDomain => return None,
         PlanErrorKind::Overlap(_) => "please report it, with the document if you can".to_owned(),
     };
@@ -56,7 +57,7 @@ pub fn remark(kind: &RemarkKind) -> Option<&'static str> {
     matches!(kind, RemarkKind::Stale).then_some("fill --into metadata --on-conflict replace removes it")
 }
 
-/// Returns how to start a device that a host does not have: the command, complete as far as the type and a parent are known.
+/// Returns the command that starts a device that a host does not have, as far as its type and a parent are known.
 pub fn start(missing: &Missing) -> String {
     let Missing::NotOnHost { device: crate::device::DeviceAddress::Mdev(uuid), mdev_type, parent, .. } = missing else {
         return "assign the guest a slice of a PCI device".to_owned();

@@ -10,17 +10,17 @@ mod origin;
 mod render;
 
 pub use abridge::{Kind, abridge};
-pub use escape::{escape, escape_line};
+pub use escape::escape;
 pub use origin::Origin;
 
 use crate::text::{Lines, Position, Span, floor_char_boundary};
 
-/// How bad it is.
+/// How bad a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The run fails because of it.
     Error,
-    /// The run goes on; `--quiet` drops it.
+    /// The run continues. Not shown with `--quiet`.
     Warning,
     /// Shown only with `--verbose`.
     Note,
@@ -39,7 +39,7 @@ pub struct Diagnostic {
     pub excerpt: Option<Box<Excerpt>>,
     /// What to do about it, each in a line of its own.
     pub help: Vec<String>,
-    /// What it is about; of one kind only the first are shown.
+    /// What it is about; only the first of each kind are shown.
     pub kind: Option<Kind>,
 }
 
@@ -50,9 +50,9 @@ pub struct Excerpt {
     pub origin: String,
     /// Where the marked characters begin.
     pub place: Position,
-    /// The line that holds them, without its line ending; of a long line the piece around them, `...` where it was cut.
+    /// The line that contains them, without its line ending. A long line is cut around them, and has `...` at each cut.
     pub line: String,
-    /// The marked bytes of `line`; of a span over several lines those on the first, of a long span its beginning.
+    /// The marked bytes of `line`: of a span over several lines those on the first line, of a long span its beginning.
     pub marked: Span,
     /// The label below the marked characters; may be empty.
     pub label: String,
@@ -66,9 +66,9 @@ const SHOWN_BEFORE: usize = 60;
 const CUT: &str = "...";
 
 impl Excerpt {
-    /// Cuts the line that holds the start of `span`, or the piece around it, out of `text`, which `lines` was made for.
+    /// Returns the line of `text` that contains the start of `span`, or if it is long, the piece around the span.
     ///
-    /// It takes no longer for a long line than for a short one.
+    /// `lines` are those of `text`. The time does not depend on the length of the line.
     pub fn new(origin: &str, text: &str, lines: &Lines<'_>, span: Span, label: impl Into<String>) -> Self {
         let line = lines.line_around(span.start);
         let start = floor_char_boundary(text, span.start.clamp(line.start, line.end));
@@ -88,7 +88,7 @@ impl Excerpt {
     }
 }
 
-/// The bytes of `line` that are shown for a mark that begins at byte `mark`.
+/// Returns the bytes of `line` that are shown for a mark that begins at byte `mark`.
 fn shown_of(line: &str, mark: usize) -> Span {
     let back = |from: usize, characters: usize| {
         line[..from].char_indices().rev().take(characters).last().map_or(from, |(at, _)| at)
@@ -101,28 +101,28 @@ fn shown_of(line: &str, mark: usize) -> Span {
 }
 
 impl Diagnostic {
-    /// An error without a place.
+    /// Returns an error without a place.
     pub fn error(message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, message: message.into(), excerpt: None, help: Vec::new(), kind: None }
     }
 
-    /// A warning without a place.
+    /// Returns a warning without a place.
     pub fn warning(message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(message) }
     }
 
-    /// A note without a place.
+    /// Returns a note without a place.
     pub fn note(message: impl Into<String>) -> Self {
         Self { severity: Severity::Note, ..Self::error(message) }
     }
 
-    /// The same, at a place.
+    /// Adds a place.
     #[must_use]
     pub fn at(self, excerpt: Excerpt) -> Self {
         Self { excerpt: Some(Box::new(excerpt)), ..self }
     }
 
-    /// The same, with one more line of help.
+    /// Adds a line of help.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());

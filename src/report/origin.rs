@@ -10,7 +10,7 @@ use crate::file::{self, FileError, FileKind};
 use crate::plan::{PlanError, Remark};
 use crate::text::{Lines, Position, Span};
 
-/// A document as messages speak of it: by its name, its lines and places.
+/// A document as messages refer to it: by its name, and lines and columns.
 pub struct Origin<'a> {
     name: String,
     text: &'a str,
@@ -19,17 +19,17 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// A document of this name.
+    /// Returns a document with this name.
     pub fn new(name: impl Into<String>, text: &'a str) -> Self {
         Self { name: name.into(), text, lines: OnceLock::new() }
     }
 
-    /// The document's name.
+    /// Returns the document's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The document's name and where in it `span` begins, as editors take it.
+    /// Returns the document's name and the line and column at which `span` begins, as editors accept it.
     pub fn named_place(&self, span: Span) -> String {
         format!("{}:{}", self.name, self.place(span))
     }
@@ -38,52 +38,52 @@ impl<'a> Origin<'a> {
         self.lines.get_or_init(|| Lines::new(self.text))
     }
 
-    /// Where `span` begins.
+    /// Returns the line and column at which `span` begins.
     pub fn place(&self, span: Span) -> Position {
         self.lines().place(span.start)
     }
 
-    /// The line around `span`, marked.
+    /// Returns the line that contains `span`, with a mark.
     pub fn excerpt(&self, span: Span, label: impl Into<String>) -> Excerpt {
         Excerpt::new(&self.name, self.text, self.lines(), span, label)
     }
 
-    /// What keeps a plan from being made.
+    /// Returns the diagnostic for an error of a plan.
     pub fn error(&self, error: &PlanError) -> Diagnostic {
         let PlanError { span, kind } = error;
-        let told = Diagnostic::of(kind).at(self.excerpt(*span, kind.label()));
-        let told = Diagnostic { kind: Some(Kind::from(kind)), ..told };
-        help::plan_error(kind).into_iter().fold(told, Diagnostic::help)
+        let error = Diagnostic::of(kind).at(self.excerpt(*span, kind.label()));
+        let error = Diagnostic { kind: Some(Kind::from(kind)), ..error };
+        help::plan_error(kind).into_iter().fold(error, Diagnostic::help)
     }
 
-    /// What is worth saying beside a plan.
+    /// Returns the diagnostic for a remark on a plan.
     pub fn remark(&self, remark: &Remark) -> Diagnostic {
         let message = remark.kind.to_string();
-        let told = if remark.kind.is_warning() { Diagnostic::warning(message) } else { Diagnostic::note(message) };
-        let told = Diagnostic { kind: Some(Kind::from(&remark.kind)), ..told };
-        let told = told.at(self.excerpt(remark.span, remark.kind.label()));
-        help::remark(&remark.kind).into_iter().fold(told, Diagnostic::help)
+        let remarked = if remark.kind.is_warning() { Diagnostic::warning(message) } else { Diagnostic::note(message) };
+        let remarked = Diagnostic { kind: Some(Kind::from(&remark.kind)), ..remarked };
+        let remarked = remarked.at(self.excerpt(remark.span, remark.kind.label()));
+        help::remark(&remark.kind).into_iter().fold(remarked, Diagnostic::help)
     }
 
-    /// A result that was not proven, which is a bug of this program.
+    /// Returns the diagnostic for an edited text that could not be verified.
     pub fn unproven(&self, error: &ProofError) -> Diagnostic {
         let internal = || Diagnostic::error(format!("internal error, nothing was written: {error}"));
-        let told = match error {
+        let bug = match error {
             ProofError::Refused { span, reason } => {
-                let told = Diagnostic::error(format!("the document is not well-formed XML: {reason}"));
-                return told.at(self.excerpt(*span, "in this element"));
+                let malformed = Diagnostic::error(format!("the document is not well-formed XML: {reason}"));
+                return malformed.at(self.excerpt(*span, "in this element"));
             }
             ProofError::NotUndone => internal(),
             ProofError::Unreadable { span, .. } | ProofError::Different { span } => {
                 internal().at(self.excerpt(*span, ""))
             }
         };
-        told.help("please report it, with the document if you can")
+        bug.help("please report it, with the document if you can")
     }
 }
 
 impl Diagnostic {
-    /// An error with all its causes, in one sentence.
+    /// Returns an error with all its causes, in one sentence.
     pub fn of(error: &dyn Error) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
@@ -94,42 +94,40 @@ impl Diagnostic {
         Self::error(message)
     }
 
-    /// What is wrong with a file, and what to do about it.
+    /// Returns the diagnostic for an error about a file.
     pub fn of_file(error: &FileError) -> Self {
-        file_help(error).into_iter().fold(Self::of(error), |told, help| told.help(help))
+        file_help(error).into_iter().fold(Self::of(error), Self::help)
     }
 
-    /// What should be said about a file that was replaced all the same.
+    /// Returns the diagnostic for a warning about a file.
     pub fn of_file_warning(warning: &file::Warning) -> Self {
         match warning {
             file::Warning::WriteProtected { path } => {
-                let told =
-                    format!("{} is write-protected (mode 0444); root may write it all the same", escape::path(path));
-                Self::warning(told)
+                Self::warning(format!("{} is write-protected (mode 0444), but root may write it", escape::path(path)))
             }
             file::Warning::NotRemoved { path, source } => {
                 Self::warning(format!("cannot remove {}: {source}", escape::path(path)))
-                    .help("it is of no use any more; remove it by hand")
+                    .help("it is no longer needed; remove it by hand")
             }
         }
     }
 
-    /// Why the document of this name cannot be read.
+    /// Returns the diagnostic for a document that cannot be read.
     pub fn of_document(name: &str, error: &ReadError) -> Self {
         let origin = Origin::new(name, &error.text);
-        let told = match &error.kind {
+        let diagnostic = match &error.kind {
             kind if kind.is_of_text() => Self::error(kind.to_string()).at(origin.excerpt(error.span, "")),
             ReadErrorKind::Compressed(_) => Self::error(format!("{name}: {}", error.kind)),
             _ => Self::error(format!("{}: {}", origin.named_place(error.span), error.kind)),
         };
-        error.kind.help().into_iter().fold(told, Self::help)
+        error.kind.help().into_iter().fold(diagnostic, Self::help)
     }
 }
 
-/// What to do about a file that cannot be read or replaced, where that is known.
+/// Returns what to do about a file that cannot be read or replaced, if that is known.
 fn file_help(error: &FileError) -> Option<String> {
     let help = match error {
-        FileError::NotFound { .. } => "a guest's own domain comes through a pipe: virsh dumpxml GUEST | virt-mdev …",
+        FileError::NotFound { .. } => "to read the domain of a guest, use a pipe: virsh dumpxml GUEST | virt-mdev …",
         FileError::NoMatch { .. } => "check its directory; names that begin with a dot are not matched",
         FileError::NotRegular { kind: FileKind::Directory, .. } => {
             "name the documents in it, or give a pattern for them: 'DIRECTORY/*.xml'"
@@ -138,11 +136,13 @@ fn file_help(error: &FileError) -> Option<String> {
             "only a regular file is rewritten in place; without -i the result goes to standard output"
         }
         FileError::TooLarge { .. } => "libvirt's RPC carries no larger document",
-        FileError::HardLinks { .. } => "write the result elsewhere with --output, or make it a file of its own first",
+        FileError::HardLinks { .. } => {
+            "write the result elsewhere with --output, or replace the link with a copy first"
+        }
         FileError::NotWritable { .. } => "make it writable (chmod u+w), or write the result elsewhere with --output",
         FileError::BackupExists { .. } => "move the old backup away, or give another suffix",
-        FileError::Changed { .. } | FileError::Appeared { .. } => "look at it, and run the command again",
-        FileError::KeptAside { .. } => "look at both files, and rename the one that is to stay",
+        FileError::Changed { .. } | FileError::Appeared { .. } => "check it, and run the command again",
+        FileError::KeptAside { .. } => "compare both files, and rename the one to keep",
         FileError::Protection { .. } => {
             "the file is unchanged, since its protection would be weaker; run as its owner, or as root"
         }

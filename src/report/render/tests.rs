@@ -1,8 +1,10 @@
+//! Diagnostics as they are shown.
+
 use crate::report::{Diagnostic, Excerpt};
 use crate::text::{Lines, Position, Span};
 use proptest::prelude::*;
 
-/// An error at the first `marked` of `text`, labelled `here`.
+/// Returns an error at the first `marked` of `text`, with the label `here`.
 fn error_at(text: &str, marked: &str) -> Diagnostic {
     let start = text.find(marked).unwrap();
     Diagnostic::error("wrong").at(excerpt(text, Span::new(start, start + marked.len()), "here"))
@@ -12,18 +14,17 @@ fn excerpt(text: &str, span: Span, label: &str) -> Excerpt {
     Excerpt::new("vm.xml", text, &Lines::new(text), span, label)
 }
 
-/// What the design asks for, word for word, but for the `|` that the library draws before the help.
 fn not_on_this_host() -> Diagnostic {
     let text = "\n".repeat(13) + "        <address uuid='c2177883-f1bb-47f0-914d-32a22e3a8804'/>\n";
     let at = text.find("uuid").unwrap();
     let label = "no bus/mdev/devices/c2177883-f1bb-47f0-914d-32a22e3a8804 in /sys";
     Diagnostic::error("mdev c2177883-f1bb-47f0-914d-32a22e3a8804 is not on this host")
         .at(excerpt(&text, Span::new(at, at + 4), label))
-        .help("start it (mdevctl start -u …), or leave it with --on-missing skip")
+        .help("start it (mdevctl start -u …), or skip it with --on-missing skip")
 }
 
 #[test]
-fn an_error_shows_message_place_line_mark_label_and_help() {
+fn an_error_has_message_place_line_mark_label_and_help() {
     let expected = "\
 error: mdev c2177883-f1bb-47f0-914d-32a22e3a8804 is not on this host
   --> vm.xml:14:18
@@ -31,34 +32,34 @@ error: mdev c2177883-f1bb-47f0-914d-32a22e3a8804 is not on this host
 14 |         <address uuid='c2177883-f1bb-47f0-914d-32a22e3a8804'/>
    |                  ^^^^ no bus/mdev/devices/c2177883-f1bb-47f0-914d-32a22e3a8804 in /sys
    |
-   = help: start it (mdevctl start -u …), or leave it with --on-missing skip
+   = help: start it (mdevctl start -u …), or skip it with --on-missing skip
 ";
     assert_eq!(not_on_this_host().render(false), expected);
 }
 
 #[test]
-fn colour_adds_colour_and_nothing_else() {
-    let coloured = not_on_this_host().render(true);
-    assert!(coloured.starts_with("\x1b[1m\x1b[91merror\x1b[0m\x1b[1m: mdev c2177883"), "{coloured:?}");
-    assert_eq!(without_colour(&coloured), not_on_this_host().render(false));
+fn color_adds_nothing_but_color() {
+    let colored = not_on_this_host().render(true);
+    assert!(colored.starts_with("\x1b[1m\x1b[91merror\x1b[0m\x1b[1m: mdev c2177883"), "{colored:?}");
+    assert_eq!(without_color(&colored), not_on_this_host().render(false));
 }
 
 #[test]
 fn without_a_place_there_is_one_line_and_the_help() {
     assert_eq!(Diagnostic::error("the input is empty").render(false), "error: the input is empty\n");
-    let warning = Diagnostic::warning("libvirt will overwrite this file").help("use virsh edit").help("or leave it");
-    // How far the help is indented where there is no line number differs between versions of the library.
+    let warning = Diagnostic::warning("libvirt will overwrite this file").help("use virsh edit").help("or skip it");
+    // Without a line number, the indentation of the help differs between versions of the library.
     let text = warning.render(false);
     let lines: Vec<_> = text.lines().map(str::trim_start).collect();
     assert_eq!(
         lines,
-        ["warning: libvirt will overwrite this file", "|", "= help: use virsh edit", "= help: or leave it"]
+        ["warning: libvirt will overwrite this file", "|", "= help: use virsh edit", "= help: or skip it"]
     );
-    assert_eq!(Diagnostic::note("left alone").render(false), "note: left alone\n");
+    assert_eq!(Diagnostic::note("skipped").render(false), "note: skipped\n");
 }
 
 #[test]
-fn a_long_line_is_cut_round_the_mark_and_the_column_is_the_true_one() {
+fn a_long_line_is_cut_around_the_mark_and_has_the_true_column() {
     let text = "\n".to_owned() + &"<ä>日</ä>".repeat(50_000) + "<address uuid='x'/>" + &"<b/>".repeat(500_000);
     let expected = format!(
         "\
@@ -70,14 +71,14 @@ error: wrong
 ",
         "<ä>日</ä>".repeat(6),
         "<b/>".repeat(12),
-        // Sixty characters and the dots, of which six take two cells.
+        // Sixty characters, of which six take two cells, and the dots.
         " ".repeat(3 + 60 + 6)
     );
     assert_eq!(error_at(&text, "uuid").render(false), expected);
 }
 
 #[test]
-fn a_line_is_shown_whole_up_to_the_limit_and_filled_up_from_the_left_at_its_end() {
+fn a_line_is_shown_whole_up_to_the_limit() {
     let line = |text: &str| error_at(text, "X").excerpt.unwrap().line;
     assert_eq!(line(&("a".repeat(119) + "X")), "a".repeat(119) + "X");
     assert_eq!(line(&("X".to_owned() + &"a".repeat(119))), "X".to_owned() + &"a".repeat(119));
@@ -86,7 +87,7 @@ fn a_line_is_shown_whole_up_to_the_limit_and_filled_up_from_the_left_at_its_end(
 }
 
 #[test]
-fn a_mark_longer_than_what_is_shown_ends_where_the_line_is_cut() {
+fn a_long_mark_ends_at_the_cut() {
     let text = "<a ".to_owned() + &"X".repeat(1000) + "/>";
     let expected =
         format!("error: wrong\n --> vm.xml:1:4\n  |\n1 | <a {}...\n  |    {} here\n", "X".repeat(117), "^".repeat(117));
@@ -94,7 +95,7 @@ fn a_mark_longer_than_what_is_shown_ends_where_the_line_is_cut() {
 }
 
 #[test]
-fn a_tab_counts_one_and_the_mark_stands_below_what_it_marks() {
+fn a_tab_is_one_column_and_the_mark_is_below_the_marked_text() {
     let expected = "\
 error: wrong
  --> vm.xml:1:10
@@ -106,7 +107,7 @@ error: wrong
 }
 
 #[test]
-fn the_mark_stands_below_what_it_marks_behind_wide_and_combining_characters() {
+fn the_mark_is_below_the_marked_text_after_wide_and_combining_characters() {
     // On a terminal each of 日本 takes two cells and the accent none.
     let expected = "\
 error: wrong
@@ -119,7 +120,7 @@ error: wrong
 }
 
 #[test]
-fn a_deep_indentation_is_cut_by_the_library_and_the_mark_moves_with_it() {
+fn the_mark_is_below_the_marked_text_after_a_deep_indentation() {
     let expected = "\
 error: wrong
  --> vm.xml:1:54
@@ -131,7 +132,7 @@ error: wrong
 }
 
 #[test]
-fn byte_order_mark_and_carriage_return_are_not_of_the_line() {
+fn byte_order_mark_and_carriage_return_are_not_shown() {
     let expected = "\
 error: wrong
  --> vm.xml:1:2
@@ -143,7 +144,7 @@ error: wrong
 }
 
 #[test]
-fn control_characters_are_shown_and_not_obeyed_wherever_they_stand() {
+fn control_characters_are_escaped_everywhere() {
     let text = "<a\x1b[31m\u{9b}\u{202e}\x07 uuid='1'\r\x0c/>";
     let at = text.find("uuid").unwrap();
     let lines = Lines::new(text);
@@ -159,17 +160,17 @@ fn control_characters_are_shown_and_not_obeyed_wherever_they_stand() {
   = help: try\r\u{85}\u{2028}\u{202e}this
 ";
     assert_eq!(diagnostic.render(false), expected);
-    assert_eq!(without_colour(&diagnostic.render(true)), expected);
+    assert_eq!(without_color(&diagnostic.render(true)), expected);
 }
 
 #[test]
-fn an_empty_label_leaves_nothing_behind_the_mark() {
+fn nothing_follows_the_mark_without_a_label() {
     let expected = "error: wrong\n --> vm.xml:1:2\n  |\n1 | <a/>\n  |  ^\n";
     assert_eq!(Diagnostic::error("wrong").at(excerpt("<a/>", Span::new(1, 2), "")).render(false), expected);
 }
 
 #[test]
-fn an_empty_mark_is_one_caret_also_at_the_end_of_a_line_and_in_an_empty_text() {
+fn an_empty_mark_is_one_caret() {
     let at_end = Diagnostic::error("wrong").at(excerpt("<a\n<b", Span::at(2), "unfinished"));
     assert_eq!(at_end.render(false), "error: wrong\n --> vm.xml:1:3\n  |\n1 | <a\n  |   ^ unfinished\n");
     let empty = Diagnostic::error("wrong").at(excerpt("", Span::at(0), "nothing"));
@@ -183,7 +184,7 @@ fn a_mark_over_several_lines_shows_the_first() {
 }
 
 #[test]
-fn an_excerpt_that_someone_built_wrongly_is_drawn_all_the_same() {
+fn an_inconsistent_excerpt_does_not_panic() {
     let wrong = Excerpt {
         origin: "vm.xml".into(),
         place: Position { line: 7, column: 70 },
@@ -195,25 +196,25 @@ fn an_excerpt_that_someone_built_wrongly_is_drawn_all_the_same() {
 }
 
 #[test]
-fn no_diagnostic_holds_a_line_of_4_mib() {
+fn a_diagnostic_is_small_even_if_the_line_has_4_mib() {
     let text = "<é/>".repeat(4 * 1024 * 1024 / 5);
     let lines = Lines::new(&text);
     for index in 0..1000 {
-        let fault = Excerpt::new("vm.xml", &text, &lines, Span::at(text.len() - 5 * index), "");
-        assert_eq!(fault.place.column, 4 * (text.len() / 5 - index) + 1);
-        assert!(fault.line.len() < 1000);
+        let excerpt = Excerpt::new("vm.xml", &text, &lines, Span::at(text.len() - 5 * index), "");
+        assert_eq!(excerpt.place.column, 4 * (text.len() / 5 - index) + 1);
+        assert!(excerpt.line.len() < 1000);
     }
 }
 
-/// Takes away the sequences that the library draws colours with, and no others.
-fn without_colour(text: &str) -> String {
+/// Removes the escape sequences with which the library sets colors, and no others.
+fn without_color(text: &str) -> String {
     ["\x1b[0m", "\x1b[1m", "\x1b[91m", "\x1b[92m", "\x1b[94m", "\x1b[33m"]
         .iter()
         .fold(text.to_owned(), |text, sequence| text.replace(sequence, ""))
 }
 
-/// Text with many characters of the kinds that make trouble.
-fn nasty() -> impl Strategy<Value = String> {
+/// Generates text with many unusual characters.
+fn unusual_text() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         any::<char>(),
         proptest::char::range('\0', '\u{ff}'),
@@ -226,8 +227,9 @@ fn nasty() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn nothing_from_outside_reaches_the_terminal_as_a_command(
-        message in nasty(), origin in nasty(), text in nasty(), label in nasty(), help in nasty(),
+    fn no_input_can_control_the_terminal(
+        message in unusual_text(), origin in unusual_text(), text in unusual_text(), label in unusual_text(),
+        help in unusual_text(),
         start in 0..1000_usize, length in 0..1000_usize,
     ) {
         let lines = Lines::new(&text);
@@ -240,12 +242,12 @@ proptest! {
         prop_assert!(plain.ends_with('\n'));
         let place = format!(":{}", lines.place(start));
         prop_assert!(plain.lines().nth(1).unwrap().ends_with(&place), "{:?}", plain);
-        prop_assert_eq!(without_colour(&diagnostic.render(true)), plain);
+        prop_assert_eq!(without_color(&diagnostic.render(true)), plain);
     }
 
     #[test]
-    fn the_marked_bytes_of_an_excerpt_are_those_of_the_text(before in "[ -~ä日]{0,200}", behind in "[ -~ä日]{0,200}") {
-        let text = format!("{before}MARK{behind}");
+    fn an_excerpt_marks_the_same_characters_as_in_the_text(before in "[ -~ä日]{0,200}", after in "[ -~ä日]{0,200}") {
+        let text = format!("{before}MARK{after}");
         let excerpt = excerpt(&text, Span::new(before.len(), before.len() + 4), "");
         prop_assert_eq!(excerpt.marked.of(&excerpt.line), "MARK");
         prop_assert!(excerpt.line.chars().count() <= 126);
