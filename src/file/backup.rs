@@ -1,9 +1,8 @@
 //! Backups of files that are replaced.
 //!
-//! An existing backup is never overwritten. GNU's `sed -i`, `cp -b` and `patch -b` overwrite a simple backup, and so the
-//! second run replaces the only copy of the original with the result of the first. Numbered backups, GNU's remedy, would
-//! need another option. So an existing backup is an error. A run can still be repeated, since a file that needs no change
-//! is not backed up.
+//! An existing backup is an error, and is never overwritten. GNU's `sed -i`, `cp -b` and `patch -b` overwrite a simple backup,
+//! so the second run replaces the only copy of the original with the result of the first. A run can still be repeated, since
+//! a file that needs no change is not backed up.
 
 use std::ffi::OsString;
 use std::fs::{self, FileTimes};
@@ -38,7 +37,7 @@ impl Suffix {
         Ok(Self(suffix))
     }
 
-    /// The path of the backup of `target`.
+    /// Returns the path of the backup of `target`.
     pub(super) fn beside(&self, target: &Path) -> PathBuf {
         let mut name = target.as_os_str().to_owned();
         name.push(&self.0);
@@ -86,7 +85,7 @@ impl Backup {
         self.state == State::Found
     }
 
-    /// Makes the backup of `target`, and updates `state`, which that changes.
+    /// Makes the backup of `target`, and updates `state`, since a new hard link changes it.
     ///
     /// A hard link is better than a copy: it is complete at once, has the same protection and times, and receives what a
     /// program that has the file open writes later. If the file system (FAT) or the kernel refuses hard links, the file is
@@ -171,7 +170,7 @@ mod tests {
         assert_ne!(old.ino(), copy.ino());
         assert_eq!((copy.mode(), copy.uid(), copy.gid()), (old.mode(), old.uid(), old.gid()));
         assert_eq!(copy.modified().unwrap(), old.modified().unwrap());
-        assert!(state_of(&target).unwrap() == state, "copying it has not touched it");
+        assert!(state_of(&target).unwrap() == state, "copying does not change it");
         assert!(matches!(plan(), Err(FileError::BackupExists { .. })));
     }
 }

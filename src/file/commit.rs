@@ -71,10 +71,10 @@ impl Batch<'_> {
     /// The order of the steps is that of [`commit`](Self::commit). A signal before the first rename aborts the batch.
     pub fn commit_each(&self, staged: Vec<Staged>) -> (Vec<Replaced>, Vec<FileError>) {
         let mut errors = Vec::new();
-        let staged = self.all_that(staged, &mut errors, |all| self.sync_contents(all));
-        let staged = self.each_that(staged, &mut errors, |staged| staged.check_unchanged());
-        let staged = self.each_that(staged, &mut errors, Staged::make_backup);
-        let staged = self.all_that(staged, &mut errors, |all| self.sync_backups(all));
+        let staged = self.retain_all(staged, &mut errors, |all| self.sync_contents(all));
+        let staged = self.retain_each(staged, &mut errors, |staged| staged.check_unchanged());
+        let staged = self.retain_each(staged, &mut errors, Staged::make_backup);
+        let staged = self.retain_all(staged, &mut errors, |all| self.sync_backups(all));
         if let Err(interrupted) = self.interrupt.check() {
             errors.push(interrupted);
             return (Vec::new(), errors);
@@ -86,7 +86,7 @@ impl Batch<'_> {
         (self.keep(placed), errors)
     }
 
-    /// Renames each new file; after a failure starts with no other.
+    /// Renames each new file; starts no other rename after a failure.
     fn place(&self, staged: Vec<Staged>) -> (Vec<Placed>, Vec<FileError>) {
         let has_failed = AtomicBool::new(false);
         let results = parallel::map(staged, self.threads, |staged| {
@@ -138,8 +138,8 @@ impl Batch<'_> {
         self.durability.finish(directories).map_err(|(path, source)| Action::Sync.failed(path)(source))
     }
 
-    /// Those with which `work` succeeds.
-    fn each_that(
+    /// Returns those for which `work` succeeds.
+    fn retain_each(
         &self,
         staged: Vec<Staged>,
         errors: &mut Vec<FileError>,
@@ -152,7 +152,7 @@ impl Batch<'_> {
     }
 
     /// Returns those for which `work` succeeds. Tries all at once, which is cheap, and one by one only if that fails.
-    fn all_that(
+    fn retain_all(
         &self,
         staged: Vec<Staged>,
         errors: &mut Vec<FileError>,
@@ -160,7 +160,7 @@ impl Batch<'_> {
     ) -> Vec<Staged> {
         match work(&staged) {
             Ok(()) => staged,
-            Err(_) => self.each_that(staged, errors, |staged| work(slice::from_ref(staged))),
+            Err(_) => self.retain_each(staged, errors, |staged| work(slice::from_ref(staged))),
         }
     }
 
@@ -198,20 +198,20 @@ impl Staged {
         self.check_unchanged()?;
         let Self { path, target, temporary, new, expected, backup, .. } = self;
         let old = match expected {
-            Some(expected) => swap::over(temporary, &new, &target, &expected, &path)?,
-            None => swap::into_nothing(temporary, &target, &path).map(|()| None)?,
+            Some(expected) => swap::replace_existing(temporary, &new, &target, &expected, &path)?,
+            None => swap::create_new(temporary, &target, &path).map(|()| None)?,
         };
         Ok(Placed { path, target, new, backup, old })
     }
 }
 
-/// Fails if any of them failed.
+/// Returns all errors, if there are any.
 fn all(results: Vec<Result<(), FileError>>) -> Result<(), CommitError> {
     let (_, errors) = partition_results(results);
     if errors.is_empty() { Ok(()) } else { Err(CommitError { errors, replaced: Vec::new() }) }
 }
 
-/// The error for `path`, a temporary file or a target that could not be synced, with the path that the user knows.
+/// Returns the error for `path`, a temporary file or a target that could not be synced, with the path that the user gave.
 fn not_synced(staged: &[Staged], path: &Path, source: io::Error) -> FileError {
     let owner = staged.iter().find(|staged| &*staged.temporary == path || staged.target == path);
     let named = owner.map_or(path, |staged| &staged.path).to_owned();
@@ -222,7 +222,7 @@ fn not_synced(staged: &[Staged], path: &Path, source: io::Error) -> FileError {
     Action::Sync.failed(named)(source)
 }
 
-/// An error before anything was replaced.
+/// Converts an error that occurred before anything was replaced.
 impl From<FileError> for CommitError {
     fn from(error: FileError) -> Self {
         Self { errors: vec![error], replaced: Vec::new() }

@@ -45,7 +45,7 @@ pub enum FileError {
         /// What is wrong with it.
         source: glob::PatternError,
     },
-    /// Not a regular file, where one is needed.
+    /// Not a regular file, although one is needed.
     #[error("{} is {kind}, not a regular file", path.display())]
     NotRegular {
         /// The path.
@@ -89,8 +89,8 @@ pub enum FileError {
         /// Why.
         obstacle: Obstacle,
     },
-    /// The backup exists. It may be the only copy of what it holds.
-    #[error("the backup {} exists already", backup.display())]
+    /// The backup exists, and may be the only copy of its contents.
+    #[error("the backup {} already exists", backup.display())]
     BackupExists {
         /// The backup.
         backup: PathBuf,
@@ -127,7 +127,7 @@ pub enum FileError {
         /// Why it failed.
         source: io::Error,
     },
-    /// A file that was exchanged with the target, perhaps somebody else's only copy, could not be put back.
+    /// A file that was exchanged with the target, perhaps somebody else's only copy, could not be restored.
     #[error("cannot restore {} from {}, which is kept", path.display(), kept.display())]
     KeptAside {
         /// The file.
@@ -137,10 +137,10 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// The files are replaced, but after a power failure the old ones may be back.
+    /// The files are replaced, but a power failure may bring the old ones back.
     #[error("replaced, but the directory {} could not be synced to disk", directory.display())]
     NotDurable {
-        /// The directory that holds them.
+        /// Their directory.
         directory: PathBuf,
         /// Why.
         source: io::Error,
@@ -190,7 +190,7 @@ impl fmt::Display for Action {
 }
 
 impl Action {
-    /// The error for `path`, to be given the reason.
+    /// Returns the error for `path`, once it is given the reason.
     pub(super) fn failed(self, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> FileError {
         let path = path.into();
         move |source| FileError::Io { action: self, path, source }
@@ -227,7 +227,7 @@ pub enum Protection {
     },
     /// Permissions, set-id and sticky bits.
     Mode(u32),
-    /// An extended attribute, such as `security.selinux` or `system.posix_acl_access`; `*` where they could not be listed.
+    /// An extended attribute, such as `security.selinux` or `system.posix_acl_access`; `*` if they could not be listed.
     Attribute(OsString),
 }
 
@@ -259,7 +259,7 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// The kind for a type that is not a regular file.
+    /// Returns the kind for a type that is not a regular file.
     pub(super) fn of(file_type: FileType) -> Self {
         match file_type {
             FileType::Directory => Self::Directory,

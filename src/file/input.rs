@@ -25,7 +25,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// The path of a file.
+    /// Returns the path of a file.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin => None,
@@ -47,9 +47,9 @@ impl fmt::Display for Input {
 /// Why a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// For its contents. Pipes such as `<(virsh dumpxml vm)` and `/dev/stdin` are accepted, and waited for as by `cat`.
+    /// For its contents. Pipes such as `<(virsh dumpxml vm)` and `/dev/stdin` are accepted, and may block as with `cat`.
     Reading,
-    /// To replace it, or to show what would change. Only regular files are accepted, and nothing is waited for.
+    /// To replace it, or to show what would change. Only regular files are accepted, and opening one does not block.
     Replacing,
 }
 
@@ -130,7 +130,7 @@ fn not_opened(path: &Path, source: io::Error) -> FileError {
     }
 }
 
-/// The error for a path that does not exist.
+/// Returns the error for a path that does not exist.
 pub(super) fn missing(path: &Path) -> FileError {
     match path.read_link() {
         Ok(missing) => FileError::DanglingLink { path: path.to_owned(), missing },
@@ -138,7 +138,7 @@ pub(super) fn missing(path: &Path) -> FileError {
     }
 }
 
-/// What `path` is, if it is not a regular file. Follows links.
+/// Returns what `path` is, if it exists and is not a regular file. Follows links.
 pub(super) fn kind_of(path: &Path) -> Option<FileKind> {
     stat(path).ok().map(|found| FileKind::of(FileType::from_raw_mode(found.st_mode)))
 }

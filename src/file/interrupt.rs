@@ -26,7 +26,7 @@ pub enum Signal {
 impl Signal {
     const ALL: [Self; 3] = [Self::Hangup, Self::Interrupt, Self::Terminate];
 
-    /// The number of the signal, 1 to 15.
+    /// Returns the number of the signal, 1 to 15.
     pub fn number(self) -> u8 {
         match self {
             Self::Hangup => 1,
@@ -35,7 +35,7 @@ impl Signal {
         }
     }
 
-    /// The exit status with which a shell reports a program that the signal ended: 128 + its number.
+    /// Returns the exit status with which a shell reports a program that the signal ended: 128 + its number.
     pub fn exit_status(self) -> u8 {
         128 + self.number()
     }
@@ -89,19 +89,18 @@ impl Interrupt {
                 .and_then(|()| flag::register_usize(signal.raw(), Arc::clone(&interrupt.caught), value))?;
             interrupt.listening.push(listening);
         }
-        // A write over RLIMIT_FSIZE fails with EFBIG only if this signal does not end the process first. Without the
-        // handler that is what happens, as in other programs.
+        // Without a handler, this signal would end the process when a write exceeds RLIMIT_FSIZE. With one, the write fails.
         interrupt.listening.extend(flag::register(SIGXFSZ, Arc::default()));
         RELEASED.store(false, Ordering::SeqCst);
         Ok(interrupt)
     }
 
-    /// Catches nothing, for programs that handle signals themselves.
+    /// Returns an instance that catches nothing, for programs that handle signals themselves.
     pub fn disabled() -> Self {
         Self { caught: Arc::default(), listening: Vec::new() }
     }
 
-    /// The last signal that arrived.
+    /// Returns the last signal that arrived.
     pub fn caught(&self) -> Option<Signal> {
         let number = self.caught.load(Ordering::SeqCst);
         Signal::ALL.into_iter().find(|signal| usize::from(signal.number()) == number)
@@ -135,7 +134,7 @@ fn prepare(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// The ignored signals as in `SigIgn` of `/proc/self/status`: bit 0 is signal 1. None without `/proc`.
+/// Returns the ignored signals as in `SigIgn` of `/proc/self/status`: bit 0 is signal 1. None without `/proc`.
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

@@ -14,7 +14,7 @@ use rustix::io::{Errno, Result as SysResult};
 use super::error::{FileError, Protection};
 use super::state::FileState;
 
-/// Attributes that sign the contents. The kernel makes new ones; the old ones would be wrong.
+/// Attributes that sign the contents. The kernel creates new ones, and the old ones would not match.
 const OF_CONTENTS: [&[u8]; 2] = [b"security.evm", b"security.ima"];
 
 /// The limit of Linux for a list of names and for a value (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
@@ -46,7 +46,7 @@ pub(super) fn carry_over(
     attributes(old, new, path)?;
     new.set_permissions(Permissions::from_mode(mode)).map_err(mode_error)?;
 
-    // Some file systems accept what they do not store, and set-id bits are dropped silently.
+    // Some file systems accept a change but do not store it, and the kernel may drop set-id bits.
     let now = FileState::of(new).map_err(mode_error)?;
     if (now.uid, now.gid) != (state.uid, state.gid) {
         return Err(owner_error(io::Error::other("the file system did not keep it")));
@@ -64,15 +64,15 @@ fn attributes(old: &Path, new: &File, path: &Path) -> Result<(), FileError> {
         protection: Protection::Attribute(OsStr::from_bytes(name).to_owned()),
         source: errno.into(),
     };
-    let wanted = listed(|buffer| llistxattr(old, buffer)).map_err(|errno| failed(b"*", errno))?;
-    let inherited = listed(|buffer| flistxattr(new, buffer)).map_err(|errno| failed(b"*", errno))?;
+    let old_names = listed(|buffer| llistxattr(old, buffer)).map_err(|errno| failed(b"*", errno))?;
+    let new_names = listed(|buffer| flistxattr(new, buffer)).map_err(|errno| failed(b"*", errno))?;
 
     // A default ACL of the directory could give access to more people than the old file did.
-    let names: HashSet<&CStr> = names(&wanted).collect();
-    for name in self::names(&inherited).filter(|name| !names.contains(name)) {
+    let names: HashSet<&CStr> = names(&old_names).collect();
+    for name in self::names(&new_names).filter(|name| !names.contains(name)) {
         fremovexattr(new, name).map_err(|errno| failed(name.to_bytes(), errno))?;
     }
-    for name in self::names(&wanted).filter(|name| !OF_CONTENTS.contains(&name.to_bytes())) {
+    for name in self::names(&old_names).filter(|name| !OF_CONTENTS.contains(&name.to_bytes())) {
         let value = value(|buffer| lgetxattr(old, name, buffer)).map_err(|errno| failed(name.to_bytes(), errno))?;
         if let Err(errno) = fsetxattr(new, name, &value, XattrFlags::empty()) {
             // Setting a label needs a privilege that is not needed if the file already has it.
@@ -85,7 +85,7 @@ fn attributes(old: &Path, new: &File, path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Lists names, each terminated by a NUL. A file system without extended attributes has none.
+/// Returns the list of names, each terminated by a NUL. It is empty on a file system without extended attributes.
 fn listed(list: impl FnMut(&mut [u8]) -> SysResult<usize>) -> SysResult<Vec<u8>> {
     match value(list) {
         Err(Errno::NOTSUP) => Ok(Vec::new()),
@@ -97,7 +97,7 @@ fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
     list.split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok())
 }
 
-/// Calls `get` with a small buffer, which is nearly always enough, and if it is not with the largest one needed.
+/// Calls `get` with a small buffer, which is nearly always large enough, and otherwise with the largest one.
 fn value(mut get: impl FnMut(&mut [u8]) -> SysResult<usize>) -> SysResult<Vec<u8>> {
     let mut room = [0; 256];
     match get(&mut room) {

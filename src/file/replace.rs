@@ -17,7 +17,7 @@ use super::target::{may_create_beside, may_rename_in_directory_of, may_replace, 
 use super::temporary::{self, Leftovers, Temporary};
 use crate::parallel::Threads;
 
-/// How many files to stat, rename or remove are worth a thread.
+/// The number of files to stat, rename or remove that is worth a thread.
 pub(super) const WORTHWHILE: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 /// Files that are replaced together: all or none.
@@ -67,7 +67,7 @@ pub enum Warning {
         /// The path that the user gave.
         path: PathBuf,
     },
-    /// A file of our own, temporary or a backup, could not be removed.
+    /// A temporary file or backup could not be removed.
     NotRemoved {
         /// The file.
         path: PathBuf,
@@ -77,16 +77,16 @@ pub enum Warning {
 }
 
 impl Staged {
-    /// What the user should know about it.
+    /// Returns what the user should know about it.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 }
 
 impl<'a> Batch<'a> {
-    /// An empty batch, which a signal aborts.
+    /// Returns an empty batch, which a signal aborts.
     ///
-    /// It takes an [`Interrupt`] so that a signal leaves no temporary file behind.
+    /// It takes an [`Interrupt`] so that no temporary file remains after a signal.
     pub fn new(interrupt: &'a Interrupt) -> Self {
         Self { interrupt, durability: Durability::new(), threads: Self::threads(None), leftovers: Leftovers::default() }
     }
@@ -107,11 +107,11 @@ impl<'a> Batch<'a> {
 
     /// Writes a temporary file with the new contents beside the file that `original` was read from.
     ///
-    /// It has the owner, mode, ACLs and extended attributes of the old file, and is never readable by anyone who could not
-    /// read that. A symbolic link is followed and stays.
+    /// It has the owner, mode, ACLs and extended attributes of the old file, and is never readable by anyone who cannot read
+    /// the old one. A symbolic link is followed and stays.
     ///
     /// # Errors
-    /// If the file cannot be replaced with all of that kept. No temporary file remains.
+    /// If the file cannot be replaced, or any of these cannot be kept. No temporary file remains.
     pub fn stage(&self, original: &Original, new: &[u8], backup: Option<&Suffix>) -> Result<Staged, FileError> {
         self.interrupt.check()?;
         let (path, target, state) = locate(original)?;
@@ -123,8 +123,8 @@ impl<'a> Batch<'a> {
     /// An existing file is replaced as by [`stage`](Self::stage), without a backup. A new file gets the usual mode.
     ///
     /// # Errors
-    /// As for [`stage`](Self::stage). Anything but a regular file is refused, `/dev/stdout` and `/dev/null` too: root would
-    /// replace the device.
+    /// As for [`stage`](Self::stage). Anything but a regular file is refused, including `/dev/stdout` and `/dev/null`: root
+    /// would replace the device.
     pub fn stage_output(&self, path: &Path, new: &[u8]) -> Result<Staged, FileError> {
         self.interrupt.check()?;
         let target = resolve(path)?;
@@ -201,10 +201,10 @@ impl<'a> Batch<'a> {
 
 /// Checks whether the file that `original` was read from can be replaced, without writing anything.
 ///
-/// It does not find what only writing shows, such as a full disk or an owner that cannot be kept.
+/// A full disk, for instance, or an owner that cannot be kept shows only when writing.
 ///
 /// # Errors
-/// Those of [`Batch::stage`], as far as they can be known.
+/// Those of [`Batch::stage`] that can be detected without writing.
 pub fn preflight(original: &Original, backup: Option<&Suffix>) -> Result<(), FileError> {
     let (path, target, state) = locate(original)?;
     plan(path, &target, &state, backup, &Leftovers::default())?;

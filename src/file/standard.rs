@@ -1,8 +1,8 @@
 //! Standard input and output: detects closed descriptors, and undoes output that cannot be written completely.
 //!
 //! Rust's runtime opens `/dev/null` in place of a closed standard descriptor (`virt-mdev fill >&-`), and the output would
-//! be lost without an error. The access mode does not tell: Python's `subprocess.DEVNULL` is opened for reading and writing,
-//! too. So a constructor checks the descriptors before the runtime starts.
+//! be lost without an error. The access mode does not show this: Python's `subprocess.DEVNULL` is opened for reading and
+//! writing, too. So a constructor checks the descriptors before the runtime starts.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn is_closed(descriptor: rustix::fd::BorrowedFd<'_>) -> bool {
     rustix::io::fcntl_getfd(descriptor) == Err(Errno::BADF)
 }
 
-/// Whether standard input was closed when the process started (`<&-`). Reading it gives no bytes and no error.
+/// Whether standard input was closed when the process started (`<&-`). Reading it returns no bytes and no error.
 pub fn stdin_was_closed() -> bool {
     STDIN_WAS_CLOSED.load(Ordering::Relaxed)
 }
@@ -40,7 +40,7 @@ pub fn stdin_was_closed() -> bool {
 /// a document. Writing to a standard output that was closed from the start is an error.
 #[derive(Debug, Default)]
 pub struct Stdout {
-    /// Nothing until the first write.
+    /// `None` until the first write; then `Some(None)` if it is not a regular file.
     regular: Option<Option<Before>>,
 }
 
@@ -55,7 +55,7 @@ struct Before {
 }
 
 impl Stdout {
-    /// Standard output, to which nothing has been written.
+    /// Returns standard output, to which nothing has been written.
     pub fn new() -> Self {
         Self::default()
     }
@@ -85,7 +85,7 @@ impl Write for Stdout {
 }
 
 impl Before {
-    /// Returns nothing unless standard output is a regular file.
+    /// Returns `None` unless standard output is a regular file.
     fn of_stdout() -> Option<Self> {
         let found = fstat(stdout()).ok()?;
         if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
@@ -101,7 +101,7 @@ impl Before {
         })
     }
 
-    /// The size of the file if nobody else has written to it.
+    /// Returns the size that the file has if nobody else has written to it.
     fn expected_size(&self) -> u64 {
         let start = if self.appends { self.size } else { self.offset };
         if self.written == 0 { self.size } else { self.size.max(start + self.written) }

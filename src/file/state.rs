@@ -1,4 +1,4 @@
-//! The state of a file, to find out later whether it has changed.
+//! The state of a file, by which a later change is detected.
 
 use std::fs::File;
 use std::io;
@@ -26,17 +26,17 @@ pub(super) struct FileState {
 }
 
 impl FileState {
-    /// The state of an open file.
+    /// Returns the state of an open file.
     pub fn of(file: &File) -> io::Result<Self> {
         Ok(fstat(file)?.into())
     }
 
-    /// Permissions, set-id and sticky bits, as `chmod` takes them.
+    /// Returns permissions, set-id and sticky bits, as `chmod` takes them.
     pub fn permissions(&self) -> u32 {
         self.mode & 0o7777
     }
 
-    /// The type: regular file, directory and so on.
+    /// Returns the type: regular file, directory and so on.
     pub fn file_type(&self) -> FileType {
         FileType::from_raw_mode(self.mode)
     }
@@ -52,7 +52,7 @@ impl FileState {
     }
 }
 
-/// Not from `std`, whose statx(2) asks for more than is needed and takes half as long again.
+/// Not from `std`, whose statx(2) requests more than is needed and takes 50 % longer.
 impl From<Stat> for FileState {
     #[allow(clippy::unnecessary_cast, reason = "the types differ between processors")]
     fn from(found: Stat) -> Self {

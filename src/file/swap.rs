@@ -41,9 +41,9 @@ pub(super) struct Placed {
 /// What is at a target that could not be rolled back.
 #[derive(Debug)]
 pub(super) enum Stays {
-    /// The new file; and why, where that is not the file system's inability to exchange files.
+    /// The new file, and an error unless the file system cannot exchange files.
     New(Replaced, Option<FileError>),
-    /// What somebody else has made of the new file; the error says so.
+    /// What somebody else has changed the new file to, with an error that says so.
     Theirs(FileError),
 }
 
@@ -56,7 +56,7 @@ impl Placed {
         if matches!(restored, Ok(true)) {
             return Ok(());
         }
-        // What somebody else has made of the new file may be all that there is beside the backup, so both stay.
+        // A change by somebody else and the backup may be the only copies of their contents, so both stay.
         let (replaced, _) = self.keep();
         let is_removed = |error: &io::Error| error.kind() == io::ErrorKind::NotFound && state_of(&old).ok() == before;
         match restored {
@@ -78,7 +78,7 @@ impl Placed {
 /// Returns the old file, if it can still be restored.
 ///
 /// `path` is for messages.
-pub(super) fn over(
+pub(super) fn replace_existing(
     temporary: Temporary,
     new: &FileState,
     target: &Path,
@@ -97,17 +97,16 @@ pub(super) fn over(
     }
     match roll_back(&temporary, target, new) {
         Ok(_) => Err(changed()),
-        // What is there now is somebody else's, and perhaps the only copy.
+        // It is now somebody else's file, and perhaps the only copy.
         Err(source) => Err(keep_aside(temporary, path, source)),
     }
 }
 
-/// Exchanges the file at `temporary` with the one at `target`, which was in the state `new`, and returns whether it is
-/// there now.
+/// Exchanges the file at `temporary` with the one at `target`, which was in the state `new`. Returns whether it is at
+/// `target` now.
 ///
-/// Somebody else may replace or change the target at any moment, and of two files the later one belongs there. So what
-/// comes out is compared with what was put in: if it is another, it is later than what has just taken its place, and goes
-/// back.
+/// Somebody else may replace or change the target at any moment, and then their file belongs there. So the file that comes
+/// out is compared with the one that was put in last. If it differs, it is newer than the one just put in, and is put back.
 fn roll_back(temporary: &Path, target: &Path, new: &FileState) -> io::Result<bool> {
     let mut put_in = *new;
     let mut is_restored = true;
@@ -128,7 +127,7 @@ fn keep_aside(temporary: Temporary, path: &Path, source: io::Error) -> FileError
 }
 
 /// Renames `temporary` to `target`, which must not exist.
-pub(super) fn into_nothing(temporary: Temporary, target: &Path, path: &Path) -> Result<(), FileError> {
+pub(super) fn create_new(temporary: Temporary, target: &Path, path: &Path) -> Result<(), FileError> {
     temporary.rename_to_new(target).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => FileError::Appeared { path: path.to_owned() },
         _ => Action::Rename.failed(path)(source),
@@ -140,7 +139,7 @@ pub(super) fn free(old: Vec<Temporary>, jobs: Option<NonZeroUsize>) {
     parallel::map(old, Threads { most: jobs.or(Some(THREADS)), share: WORTHWHILE }, drop);
 }
 
-/// The directories of `targets`, without duplicates.
+/// Returns the directories of `targets`, without duplicates.
 pub(super) fn directories<'a>(
     targets: impl Iterator<Item = (Device, &'a Path)>,
 ) -> impl Iterator<Item = (Device, &'a Path)> {
@@ -162,7 +161,7 @@ mod tests {
     use super::super::temporary::{self, Leftovers};
     use super::*;
 
-    /// A new file and its state, a file to be replaced and its state.
+    /// Returns a new file and its state, and a file to be replaced and its state.
     fn pair(directory: &Path) -> (Temporary, FileState, PathBuf, FileState) {
         let target = directory.join("vm.xml");
         fs::write(&target, "old").unwrap();
@@ -174,7 +173,7 @@ mod tests {
 
     fn placed(directory: &Path) -> Placed {
         let (temporary, new, target, state) = pair(directory);
-        let old = over(temporary, &new, &target, &state, &target).unwrap();
+        let old = replace_existing(temporary, &new, &target, &state, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"new");
         Placed { path: target.clone(), target, new, backup: None, old }
     }
@@ -184,7 +183,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (temporary, new, target, state) = pair(directory.path());
         fs::write(&target, "theirs").unwrap();
-        let error = over(temporary, &new, &target, &state, &target).unwrap_err();
+        let error = replace_existing(temporary, &new, &target, &state, &target).unwrap_err();
         assert!(matches!(error, FileError::Changed { .. }), "{error}");
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_keeps_what_somebody_else_has_made_of_the_new_file() {
+    fn a_rollback_keeps_what_somebody_else_has_changed() {
         let change: [&dyn Fn(&Path); 4] = [
             &|target| fs::write(target, "theirs").unwrap(),
             // As long as the new one was.

@@ -18,7 +18,7 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// Follows symbolic links in the last component of `path`. The result need not exist.
 ///
-/// Links to directories before it are left, since renaming follows them.
+/// Links in earlier components stay, since renaming follows them.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, FileError> {
     let mut place = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -42,17 +42,17 @@ fn is_descriptor(link: &Path) -> bool {
     statfs(directory_of(link)).is_ok_and(|found| u64::try_from(found.f_type) == Ok(PROC_SUPER_MAGIC))
 }
 
-/// The directory of `path`; `.` for a bare name.
+/// Returns the directory of `path`; `.` for a bare name.
 pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
-        // The root directory fails later, as a directory.
+        // Replacing the root directory fails later, since it is a directory.
         _ if path.has_root() => Path::new("/"),
         _ => Path::new("."),
     }
 }
 
-/// The current state of `target`; of the link itself if it is a symbolic link.
+/// Returns the current state of `target`; if it is a symbolic link, that of the link itself.
 pub(super) fn state_of(target: &Path) -> io::Result<FileState> {
     Ok(lstat(target)?.into())
 }
@@ -91,7 +91,7 @@ pub(super) fn may_create_beside(target: &Path, path: &Path) -> Result<(), FileEr
         .map_err(|errno| Action::CreateIn(directory.to_owned()).failed(path)(errno.into()))
 }
 
-/// The attributes of `path` from statx(2); none if the kernel or a sandbox does not support that.
+/// Returns the attributes of `path` from statx(2); none if the kernel or a sandbox does not support it.
 fn attributes(path: &Path, flags: AtFlags) -> StatxAttributes {
     statx(CWD, path, flags, StatxFlags::empty())
         .map_or(StatxAttributes::empty(), |found| found.stx_attributes & found.stx_attributes_mask)

@@ -25,7 +25,7 @@ const SUFFIX: &str = ".tmp";
 /// The longest file name of Linux (`NAME_MAX`).
 const NAME_MAX: usize = 255;
 
-/// Whether this is the name of a temporary file, which a killed run may have left behind.
+/// Whether this is the name of a temporary file, which may remain from a killed run.
 pub(super) fn is_temporary(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let marked = name
@@ -40,7 +40,7 @@ pub(super) fn is_temporary(name: &OsStr) -> bool {
 pub(super) struct Leftovers(Arc<Mutex<Vec<(PathBuf, io::Error)>>>);
 
 impl Leftovers {
-    /// Removes a file, or remembers that it could not be.
+    /// Removes a file, or remembers it if that fails.
     pub fn remove(&self, path: &Path) {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -50,7 +50,7 @@ impl Leftovers {
         }
     }
 
-    /// All of them; afterwards there are none.
+    /// Returns all of them, and clears the list.
     pub fn take(&self) -> Vec<(PathBuf, io::Error)> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -66,18 +66,18 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// Renames the file, over the one at `target`.
+    /// Renames the file over the one at `target`.
     pub fn rename_over(mut self, target: &Path) -> io::Result<()> {
         renameat(CWD, &self.path, CWD, target)?;
         self.is_ours = false;
         Ok(())
     }
 
-    /// Renames the file to `target`, where there must not be one.
+    /// Renames the file to `target`, which must not exist.
     pub fn rename_to_new(mut self, target: &Path) -> io::Result<()> {
         match renameat_with(CWD, &self.path, CWD, target, RenameFlags::NOREPLACE) {
             Ok(()) => self.is_ours = false,
-            // Some file systems cannot do that, but have hard links; the first name is removed as the temporary file.
+            // Some file systems do not support this, but hard links. The first name is removed when `self` is dropped.
             Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(&self.path, target)?,
             Err(errno) => return Err(errno.into()),
         }
@@ -129,7 +129,7 @@ pub(super) fn create(
     Ok((file, Temporary { path, is_ours: true, leftovers: leftovers.clone() }))
 }
 
-/// The name of a temporary file up to the random part. A name that would be too long is cut.
+/// Returns the name of a temporary file up to the random part. A name that would be too long is cut.
 fn prefix(target: &Path) -> OsString {
     let name = target.file_name().unwrap_or_default().as_bytes();
     let room = NAME_MAX - 1 - MARK.len() - RANDOM - SUFFIX.len();
@@ -168,7 +168,7 @@ mod tests {
         let path = temporary.to_path_buf();
         fs::remove_file(&path).unwrap();
         drop(temporary);
-        assert!(leftovers.take().is_empty(), "it is gone, whoever removed it");
+        assert!(leftovers.take().is_empty(), "it does not exist any more");
         // Not even root removes a directory like a file.
         fs::create_dir(&path).unwrap();
         leftovers.remove(&path);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn similar_names_are_not_taken_for_temporary_files() {
+    fn similar_names_are_not_temporary_files() {
         for name in
             ["vm.xml", "vm.xml.virt-mdev-abcdef.tmp", ".vm.xml.virt-mdev-abc.tmp", ".virt-mdev-.tmp", ".vm.xml.tmp"]
         {

@@ -11,7 +11,7 @@ fn files(scratch: &Scratch) -> Vec<PathBuf> {
     (0..COUNT).map(|number| scratch.file(&format!("{:02}/vm{number:02}.xml", number % 3))).collect()
 }
 
-/// The contents of all files in all directories, temporary ones too.
+/// Returns the contents of all files in all directories, including temporary ones.
 fn contents(scratch: &Scratch) -> Vec<Vec<u8>> {
     let directories = scratch.names().into_iter().map(|name| scratch.path(&name));
     directories
@@ -63,7 +63,7 @@ fn if_a_file_cannot_be_replaced_the_others_are_rolled_back() {
     let mut paths = files(&scratch);
     let inodes = |paths: &[PathBuf]| paths.iter().map(|path| path.metadata().unwrap().ino()).collect::<Vec<_>>();
     let before = inodes(&paths);
-    // The same file twice: the second time it has changed, which cannot be detected earlier.
+    // The same file twice: at the second rename it has changed, which cannot be detected earlier.
     paths.push(paths[5].clone());
     let interrupt = Interrupt::disabled();
     let batch = Batch::new(&interrupt);

@@ -38,7 +38,7 @@ impl Scratch {
         path
     }
 
-    /// All names in it, sorted.
+    /// Returns all names in it, sorted.
     fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(self.0.path())
             .unwrap()
@@ -85,7 +85,7 @@ fn is_root() -> bool {
 
 const NOBODY: u32 = 65534;
 
-/// Whether the test should continue in this process, which is not root's. As root runs the test again as nobody.
+/// Whether the test should continue in this process. If it runs as root, runs the test again as nobody and returns false.
 fn as_nobody(test: &str) -> bool {
     if !is_root() {
         return true;

@@ -1,9 +1,9 @@
-//! Replacing one file: what a user cannot see from outside. `tests/suite/files` tests the rest.
+//! Replacing one file. `tests/suite/files` tests what a user can see from outside.
 
 use super::*;
 
 #[test]
-fn until_the_commit_the_file_is_the_old_one_and_dropping_leaves_nothing() {
+fn staging_changes_nothing_and_dropping_removes_the_temporary_file() {
     let scratch = Scratch::new();
     let path = scratch.file("vm.xml");
     let interrupt = Interrupt::disabled();

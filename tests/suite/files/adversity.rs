@@ -39,7 +39,7 @@ fn nothing_changes_on_a_full_disk_and_no_temporary_file_remains() {
     for number in 0..10 {
         scratch.file(format!("vm{number}.xml"), bare(1));
     }
-    // 16 pages have room for ten files, but not for twenty.
+    // 16 pages are enough for ten files, but not for twenty.
     let script = r#"mkdir ../full && mount -t tmpfs -o size=64k tmpfs ../full || exit 99
         cp vm*.xml ../full && cd ../full && "$@"; echo "status $?"
         ls -A | wc -l; for file in vm*; do cmp "$file" "../scratch/$file"; done"#;
@@ -116,11 +116,11 @@ fn a_file_of_our_own_that_cannot_be_removed_is_named_in_a_warning() {
     }
 }
 
-/// Makes a file or directory append-only while this lives.
+/// A file or directory that is append-only until this is dropped.
 struct AppendOnly(PathBuf);
 
 impl AppendOnly {
-    /// Returns nothing, and reports a skipped test, if that is not possible here.
+    /// Returns `None` and reports a skipped test if that is not possible here.
     fn new(path: PathBuf) -> Option<Self> {
         if !root_can("make files append-only") || !have("chattr") {
             return None;

@@ -15,7 +15,7 @@ use crate::support::{BINARY, Run, Scratch};
 
 const NONE: [&str; 0] = [];
 
-/// Guests with one device each, the devices 1 to 5 in turn.
+/// Returns guests with one device each, the devices 1 to 5 in turn.
 fn guests(count: usize) -> Scratch {
     let scratch = Scratch::new();
     for number in 0..count {
@@ -32,7 +32,7 @@ fn leaves_all_filled(mut run: Run<'_>, count: usize) -> Run<'_> {
 }
 
 /// Adds four bad files: an absent device, a malformed document, a file with two hard links, and a FIFO.
-fn with_four_bad_ones(scratch: &Scratch) {
+fn add_four_bad_files(scratch: &Scratch) {
     scratch.file("vm001.xml", guest(ABSENT, &NONE));
     scratch.file("vm003.xml", "<domain>");
     scratch.file("vm005.xml", bare(1));
@@ -44,7 +44,7 @@ fn with_four_bad_ones(scratch: &Scratch) {
 #[test]
 fn a_bad_document_leaves_all_files_unchanged_and_all_errors_are_shown() {
     let scratch = guests(9);
-    with_four_bad_ones(&scratch);
+    add_four_bad_files(&scratch);
     let run = scratch.fill(["-i", "*.xml"]).status(2);
     let run = run.stderr_has(ABSENT).stderr_has("vm003.xml:1:").stderr_has("vm007.xml is a FIFO");
     run.stderr_matches(r"^9 files: 0 filled, 0 already complete, 0 without mdevs, 3 failed, 6 not written$").check();
@@ -65,7 +65,7 @@ fn a_file_that_cannot_be_written_leaves_all_unchanged_and_all_errors_are_shown()
 fn with_keep_going_the_good_files_are_written_and_the_status_is_2() {
     for option in ["-k", "--keep-going"] {
         let scratch = guests(9);
-        with_four_bad_ones(&scratch);
+        add_four_bad_files(&scratch);
         let mut run = scratch.fill([option, "-i", "absent.xml", "*.xml"]).status(2);
         for good in [0, 2, 4, 6, 8] {
             run = run.leaves(format!("vm00{good}.xml"), filled(good % 5 + 1));
@@ -288,7 +288,7 @@ fn a_fifo_among_several_inputs_is_an_error() {
     }
 }
 
-/// What a terminal shows of a run that waits for `pause`.
+/// Returns what a terminal shows of a run that is delayed by `pause`.
 fn on_a_terminal(options: &str, pause: Duration) -> String {
     let scratch = Scratch::new();
     for name in ["a.xml", "b.xml"] {

@@ -30,20 +30,20 @@ fn traced(run: Run<'_>, scratch: &Scratch, options: &[&str]) -> String {
     fs::read_to_string(log).unwrap()
 }
 
-/// The standard output of a program, which must succeed.
+/// Returns the standard output of a program, which must succeed.
 fn output_of(program: &str, arguments: &[&str], path: &Path) -> String {
     let output = Command::new(program).args(arguments).arg(path).output().unwrap();
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The description of a host with device 1 of host-a.
+/// Returns the description of a host with device 1 of host-a.
 fn host_of_one() -> String {
     let parent = "parent pci 0000:00:02.0 vendor=0x1234 device=0x11e8\n    type i915-V5_4 api=vfio-pci\n";
     format!("{parent}mdev {} 0000:00:02.0 i915-V5_4\n", uuid(1))
 }
 
-/// A host that answers when told to. Until then a run waits, after it has read the document.
+/// A host that answers on request. Until then a run waits, after it has read the document.
 struct SlowHost {
     vendor: PathBuf,
 }
@@ -64,19 +64,19 @@ impl SlowHost {
         let open = || File::options().write(true).custom_flags(flags).open(&self.vendor).ok();
         let started = Instant::now();
         // Opening a FIFO like this fails until it has a reader.
-        let mut asked = loop {
+        let mut fifo = loop {
             match open() {
-                Some(asked) => break asked,
+                Some(fifo) => break fifo,
                 None => assert!(started.elapsed() < Duration::from_secs(5), "no run has looked up the device"),
             }
             std::thread::sleep(Duration::from_millis(1));
         };
         meanwhile();
-        asked.write_all(b"0x1234\n").unwrap();
+        fifo.write_all(b"0x1234\n").unwrap();
     }
 }
 
-/// Whether a killed run may have left a file of this name beside `target`.
+/// Whether this is the name of a temporary file for `target`, which may remain from a killed run.
 fn is_temporary_of(target: &str, name: &str) -> bool {
     let rest = name.strip_prefix(&format!(".{target}.virt-mdev-")).and_then(|rest| rest.strip_suffix(".tmp"));
     rest.is_some_and(|random| random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))

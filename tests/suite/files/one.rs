@@ -108,7 +108,7 @@ fn the_owner_is_changed_before_the_attributes_and_the_mode_after_them() {
     let run = scratch.fill(["-i", "vm.xml"]).leaves("vm.xml", filled(1)).stderr_any();
     let log = traced(run, &scratch, &["-y", "-e", "trace=fchown,fsetxattr,fchmod,renameat2"]);
     assert_order(&log, &[r"fchown\(\d+<.*\.tmp>", r"fsetxattr\(\d+<.*\.tmp>", r"fchmod\(\d+<.*\.tmp>", r"renameat2\("]);
-    // And not before, since others may read the new file from then on.
+    // And not before, since then others may read the new file.
     assert_eq!(log.matches("fchmod(").count(), 1, "{log}");
     let found = fs::metadata(&path).unwrap();
     assert_eq!((found.uid(), found.gid(), mode(&path)), (1234, 2345, 0o6755));
@@ -191,7 +191,7 @@ fn extended_attributes_and_labels_are_kept() {
 
 #[test]
 fn an_owner_that_cannot_be_kept_is_an_error_and_the_file_is_unchanged() {
-    if !root_can("make a file of root's that nobody may write") {
+    if !root_can("create a file that belongs to root") {
         return;
     }
     let scratch = Scratch::with("vm.xml", bare(1));
@@ -251,7 +251,7 @@ fn a_file_that_the_caller_may_not_write_is_refused_although_its_directory_is_wri
 
 #[test]
 fn root_gets_a_warning_if_the_file_is_write_protected() {
-    if !root_can("write what nobody may") {
+    if !root_can("write a write-protected file") {
         return;
     }
     for (options, warns) in [(vec!["-i"], true), (vec!["-i", "-q"], false)] {
@@ -303,10 +303,10 @@ fn a_file_that_someone_else_changes_after_it_was_read_keeps_their_change() {
     }
 }
 
-/// Three other programs rename files over the target: before the exchange, before it is rolled back, and before the result
-/// of that is.
+/// Three other programs rename files over the target: before the exchange, before its rollback, and before the rollback of
+/// the rollback.
 #[test]
-fn of_three_writers_that_rename_into_the_exchanges_the_last_one_wins() {
+fn the_last_of_three_concurrent_renames_wins() {
     if !have_strace() {
         return;
     }
@@ -345,7 +345,7 @@ fn of_three_writers_that_rename_into_the_exchanges_the_last_one_wins() {
 }
 
 #[test]
-fn a_change_that_cannot_be_put_back_is_kept_and_named() {
+fn a_change_that_cannot_be_restored_is_kept_and_named() {
     if !have_strace() {
         return;
     }
@@ -389,7 +389,7 @@ fn a_backup_has_the_same_protection_and_an_existing_one_is_not_overwritten() {
 
     scratch.file("vm.xml", bare(1));
     scratch.file("vm.xml.bak", "precious");
-    scratch.fill(["-i=.bak", "vm.xml"]).status(2).stderr_has("vm.xml.bak exists already").check();
+    scratch.fill(["-i=.bak", "vm.xml"]).status(2).stderr_has("vm.xml.bak already exists").check();
 }
 
 #[test]
@@ -465,5 +465,5 @@ fn a_dry_run_in_place_reports_what_would_be_refused() {
     scratch.fill(["-n", "vm.xml"]).status(1).stdout_has("vm.xml").check();
     let scratch = Scratch::with("vm.xml", bare(1));
     scratch.file("vm.xml.bak", "precious");
-    scratch.fill(["-n", "-i=.bak", "vm.xml"]).status(2).stderr_has("vm.xml.bak exists already").check();
+    scratch.fill(["-n", "-i=.bak", "vm.xml"]).status(2).stderr_has("vm.xml.bak already exists").check();
 }

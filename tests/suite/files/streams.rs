@@ -9,7 +9,7 @@ use crate::support::guests::{bare, filled, host_a};
 use crate::support::here::{have, have_strace, root_can, skipped};
 use crate::support::{Run, Scratch};
 
-/// Runs it in a shell script that starts it with `"$@"`.
+/// Runs the program in a shell script, which starts it with `"$@"`.
 fn in_shell<'a>(run: Run<'a>, script: &str) -> Run<'a> {
     run.under(["sh", "-c", script, "sh"])
 }
@@ -46,7 +46,7 @@ fn all_diffs_of_a_run_are_undone_when_one_cannot_be_written() {
 }
 
 #[test]
-fn what_someone_else_appends_in_the_meantime_is_not_taken_away() {
+fn what_someone_else_appends_in_the_meantime_is_kept() {
     if !have_strace() {
         return;
     }
