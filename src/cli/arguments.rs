@@ -191,7 +191,7 @@ pub(super) struct StripArgs {
     #[command(flatten)]
     rewrite: RewriteArgs,
 
-    /// Where identities are taken out
+    /// Where to remove identities
     #[arg(long, value_name = "PLACE", default_value = "both")]
     from: PlaceArg,
 }

@@ -18,7 +18,7 @@ use arguments::{
     LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, StripArgs,
 };
 
-/// The environment variables that count.
+/// The environment variables that are read.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// The directory to read instead of `/sys`: `VIRT_MDEV_SYSFS`.
@@ -112,19 +112,18 @@ struct Subcommand {
 /// Parses a command line, which begins with the program's own name.
 ///
 /// # Errors
-/// Also for `--help` and `--version`; the error knows its exit status and where it is printed.
+/// Also for `--help` and `--version`. The error determines the exit status and the stream to print to.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Result<Settings, clap::Error> {
     let arguments: Vec<_> = arguments.into_iter().collect();
     match parse_words(&arguments, environment.clone()) {
-        // A hook that exits with anything but 0 kills the guest at `reconnect begin`: `hook` itself decides what an error
-        // means.
+        // If a hook fails at `reconnect begin`, libvirt kills the guest. So `hook` itself decides what an error means.
         Err(error) if is_called_as_hook(&arguments) => Ok(misused_hook(&error, &arguments, &environment)),
         Err(error) if error.use_stderr() => Err(with_words_escaped(error, &arguments)),
         parsed => parsed,
     }
 }
 
-/// Returns the same error with the words escaped for a terminal: clap quotes them as they were typed.
+/// Returns the same error with the words escaped for a terminal, since clap quotes them as they were typed.
 fn with_words_escaped(error: clap::Error, arguments: &[OsString]) -> clap::Error {
     let escaped: Vec<_> = arguments.iter().map(|word| escape::path(Path::new(word)).into()).collect();
     if escaped == arguments { error } else { parse_words(&escaped, Environment::default()).err().unwrap_or(error) }
@@ -184,13 +183,14 @@ fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     // clap names missing arguments on the lines after the first; the usage follows an empty line.
-    let said: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    said.join(" ")
+    let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    lines.join(" ")
 }
 
 /// Returns an error if `options` are not options of `hook`.
 ///
-/// In a call, clap takes a misspelled option for the guest's name, which may begin with a dash, and complains about a later word.
+/// In a whole call, clap takes a misspelled option for the guest's name, which may begin with a dash, and so reports a later
+/// word instead.
 fn check_hook_options(options: &[String]) -> Result<(), String> {
     let hook = HookArgs::augment_args(Command::new("hook")).disable_help_flag(true);
     let mut hook = hook.mut_args(|argument| argument.required(false).allow_hyphen_values(false));
@@ -218,7 +218,7 @@ pub fn whole() -> Command {
     SUBCOMMANDS.iter().fold(root(), |command, subcommand| command.subcommand((subcommand.command)()))
 }
 
-/// Explains how sed's `-i.bak` is written here.
+/// Returns an error that explains the form of `-i=.bak`, if sed's `-i.bak` was given.
 fn explain(error: clap::Error, arguments: &[OsString]) -> clap::Error {
     let glued = arguments.iter().filter_map(|word| word.to_str()?.strip_prefix("-i")).find(|rest| !rest.is_empty());
     match (error.kind(), glued) {

@@ -1,4 +1,4 @@
-//! `doctor` on made-up hosts: one that is in order, and one for each finding.
+//! `doctor` on made-up hosts: a healthy one, and one for each finding.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -18,7 +18,7 @@ const PROGRAM: &str = "usr/bin/virt-mdev";
 const LOCAL_PROFILE: &str = "etc/apparmor.d/local/usr.sbin.libvirtd";
 const HOUR: u64 = 3600;
 
-/// A host in a scratch directory, which stands for `/`.
+/// A host whose root directory is a scratch directory.
 struct Host {
     scratch: Scratch,
     /// Listens for as long as the host lives.
@@ -26,7 +26,7 @@ struct Host {
 }
 
 impl Host {
-    /// A host on which all is in order, with libvirtd started two and a half hours after the script was installed.
+    /// Returns a host on which everything works, with libvirtd started two and a half hours after the script was installed.
     fn healthy() -> Self {
         let scratch = Scratch::new();
         scratch.file(SCRIPT, script().replace("\nbinary=virt-mdev\n", "\nbinary=/usr/bin/virt-mdev\n"));
@@ -35,7 +35,7 @@ impl Host {
         scratch.file("etc/libvirt/qemu/plain.xml", named("plain", &domain("")));
         fs::create_dir_all(scratch.path("usr/bin")).unwrap();
         symlink(BINARY, scratch.path(PROGRAM)).unwrap();
-        // That is where the link leads to, wherever it was built.
+        // The link leads to wherever the program was built.
         scratch.file(LOCAL_PROFILE, "/**/virt-mdev PUx,\n");
         fs::create_dir(scratch.path("dev")).unwrap();
         let syslog = UnixDatagram::bind(scratch.path("dev/log")).unwrap();
@@ -44,14 +44,14 @@ impl Host {
         host.mode("dev/log", 0o666);
         host.daemon("812", "libvirtd", now() + 2 * HOUR + HOUR / 2);
         host.file("proc/812/attr/current", "libvirtd (enforce)\n");
-        // Other processes, and what is not one.
+        // Another process, and an entry that is not a process.
         host.file("proc/1/comm", "systemd\n");
         host.file("proc/self/comm", "libvirtd\n");
         host
     }
 
     fn file(&self, name: &str, content: impl AsRef<[u8]>) {
-        assert!(!self.scratch.path(name).is_symlink(), "{name} leads to a file that is not this host's");
+        assert!(!self.scratch.path(name).is_symlink(), "{name} leads to a file outside this host");
         self.scratch.file(name, content);
     }
 
@@ -68,7 +68,7 @@ impl Host {
         fs::remove_file(self.scratch.path(name)).unwrap();
     }
 
-    /// Changes the script, which must have `from` in it.
+    /// Changes the script, which must contain `from`.
     fn script(&self, from: &str, to: &str) {
         let old = String::from_utf8(self.scratch.read(SCRIPT)).unwrap();
         assert!(old.contains(from), "{old}");
@@ -79,7 +79,7 @@ impl Host {
         self.file(&format!("etc/libvirt/qemu/{name}.xml"), named(name, document));
     }
 
-    /// A daemon that started at a time, in seconds since 1970, 1000 hours after the host.
+    /// Adds a daemon that started at a time, in seconds since 1970, 1000 hours after the host.
     fn daemon(&self, pid: &str, name: &str, started: u64) {
         self.file(&format!("proc/{pid}/comm"), format!("{name}\n"));
         self.file(&format!("proc/{pid}/environ"), "LANG=C\0PATH=/usr/sbin:/usr/bin\0");
@@ -93,7 +93,7 @@ impl Host {
         self.scratch.virt_mdev(["doctor", "--root", ".", "--sysfs"]).arg(host_a())
     }
 
-    /// The report holds this finding, and any other line is ok.
+    /// Checks that the report contains this finding, and that all other lines are ok.
     #[track_caller]
     fn finds(&self, level: &str, check: &str, pieces: &[&str]) {
         assert_finds(self.doctor(), level, check, pieces);
@@ -107,7 +107,7 @@ fn assert_finds(run: Run<'_>, level: &str, check: &str, pieces: &[&str]) {
     let head = format!("{level:7}  {check:8}  ");
     let others: Vec<_> = report.lines().filter(|line| !line.starts_with("ok ") && !line.starts_with("    ")).collect();
     if level != "ok" {
-        assert!(others.len() == 1 && others[0].starts_with(&head), "wanted {head}:\n{report}");
+        assert!(others.len() == 1 && others[0].starts_with(&head), "expected {head}:\n{report}");
     } else {
         assert!(others.is_empty(), "{report}");
     }
@@ -115,12 +115,12 @@ fn assert_finds(run: Run<'_>, level: &str, check: &str, pieces: &[&str]) {
     let finding =
         [lines[0], lines.get(1).copied().filter(|line| line.starts_with("    ")).unwrap_or_default()].join("\n");
     for piece in pieces {
-        assert!(finding.contains(piece), "wanted {piece:?}:\n{report}");
+        assert!(finding.contains(piece), "expected {piece:?}:\n{report}");
     }
     assert!(level == "ok" || finding.contains("-> "), "it does not say what to do:\n{report}");
 }
 
-/// The script as it is installed: whatever is in `hooks/qemu.d`.
+/// Returns the script that is installed: the only file in `hooks/qemu.d`.
 fn script() -> String {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/qemu.d");
     let script = fs::read_dir(directory).unwrap().next().unwrap().unwrap().path();
@@ -141,14 +141,14 @@ fn expected(name: &str) -> String {
 }
 
 #[test]
-fn a_host_in_order_is_ok_in_every_line() {
+fn a_healthy_host_is_ok_in_every_line() {
     let host = Host::healthy();
     host.doctor().stdout(expected("healthy.txt")).check();
     host.doctor().arg("--json").stdout(expected("healthy.json")).check();
 }
 
 #[test]
-fn a_host_without_the_hook_is_told_how_to_install_it() {
+fn without_the_hook_the_report_says_how_to_install_it() {
     let scratch = Scratch::new();
     let run = || scratch.virt_mdev(["doctor", "--root", ".", "--sysfs"]).arg(host_a());
     run().status(1).stdout(expected("bare.txt")).check();
@@ -156,7 +156,7 @@ fn a_host_without_the_hook_is_told_how_to_install_it() {
 }
 
 #[test]
-fn a_root_that_is_not_a_directory_is_an_error_of_the_command() {
+fn a_root_that_is_not_a_directory_is_status_2() {
     let scratch = Scratch::with("file", "");
     for root in ["absent", "file"] {
         scratch.virt_mdev(["doctor", "--root", root]).status(2).stderr_has(root).stderr_has("--root").check();
@@ -174,7 +174,7 @@ fn a_script_that_libvirt_does_not_run_is_an_error() {
         &["zz-virt-mdev is not executable", "-> chmod 755 /etc/libvirt/hooks/qemu.d/zz-virt-mdev"],
     );
     host.mode(SCRIPT, 0o757);
-    host.finds("error", "script", &["changed by others", "0757", "chmod go-w"]);
+    host.finds("error", "script", &["changed by users other than root", "0757", "chmod go-w"]);
 
     let host = Host::healthy();
     host.script("binary=", "program=");
@@ -182,7 +182,7 @@ fn a_script_that_libvirt_does_not_run_is_an_error() {
 
     let host = Host::healthy();
     host.mode(QEMU_D, 0o777);
-    host.finds("error", "script", &["qemu.d can be changed by others"]);
+    host.finds("error", "script", &["qemu.d can be changed by users other than root"]);
 
     let host = Host::healthy();
     host.remove(SCRIPT);
@@ -201,14 +201,14 @@ fn a_script_that_belongs_to_a_user_is_an_error() {
 }
 
 #[test]
-fn a_link_to_the_script_is_as_good_as_the_script() {
+fn the_script_may_be_a_symlink() {
     let host = Host::healthy();
     fs::create_dir_all(host.scratch.path("usr/share/virt-mdev")).unwrap();
     fs::rename(host.scratch.path(SCRIPT), host.scratch.path("usr/share/virt-mdev/hook")).unwrap();
     symlink("../../../../usr/share/virt-mdev/hook", host.scratch.path(SCRIPT)).unwrap();
     host.file("proc/812/attr/current", "unconfined\n");
     host.finds("ok", "script", &["zz-virt-mdev"]);
-    // AppArmor looks at the file that the link leads to.
+    // AppArmor checks the file that the link leads to.
     host.file("proc/812/attr/current", "libvirtd (enforce)\n");
     host.finds("error", "apparmor", &["'/usr/share/virt-mdev/hook PUx,'"]);
 }
@@ -218,7 +218,7 @@ fn the_script_under_its_old_name_is_checked_and_reported() {
     let host = Host::healthy();
     fs::rename(host.scratch.path(SCRIPT), host.scratch.path(QEMU_D).join("90-virt-mdev")).unwrap();
     host.finds("warning", "script", &["90-virt-mdev has the name of an earlier release", "make install-hook"]);
-    // Beside the new one it runs too.
+    // With the new script beside it, libvirt runs both.
     let host = Host::healthy();
     host.executable(&format!("{QEMU_D}/90-virt-mdev"), script());
     host.finds("error", "order", &["also 90-virt-mdev", "-> rm /etc/libvirt/hooks/qemu.d/90-virt-mdev"]);
@@ -251,7 +251,7 @@ fn a_hook_that_runs_after_the_script_is_a_warning() {
 }
 
 #[test]
-fn a_program_that_cannot_be_the_hooks_is_an_error() {
+fn a_program_that_the_hook_cannot_run_is_an_error() {
     let host = Host::healthy();
     host.remove(PROGRAM);
     host.finds("error", "program", &["/usr/bin/virt-mdev does not exist", "binary="]);
@@ -259,22 +259,22 @@ fn a_program_that_cannot_be_the_hooks_is_an_error() {
     host.finds("error", "program", &["not executable", "chmod 755 /usr/bin/virt-mdev"]);
     host.mode(PROGRAM, 0o755);
     host.finds("error", "program", &["not an ELF file"]);
-    // What another root directory holds is not run, whatever it is.
+    // A program of another root directory is not run.
     host.executable(PROGRAM, b"\x7fELF\x02\x01\x01");
     host.finds(
         "warning",
         "program",
-        &["is another program than this one", "-> see what it says: /usr/bin/virt-mdev --version"],
+        &["differs from this program", "-> run it yourself: /usr/bin/virt-mdev --version"],
     );
     host.mode(PROGRAM, 0o757);
-    host.finds("error", "program", &["changed by others"]);
+    host.finds("error", "program", &["changed by users other than root"]);
     host.remove(PROGRAM);
     fs::create_dir(host.scratch.path(PROGRAM)).unwrap();
     host.finds("error", "program", &["not a regular file"]);
 }
 
 #[test]
-fn another_copy_of_this_program_is_as_good() {
+fn another_copy_of_this_program_is_ok() {
     let host = Host::healthy();
     host.remove(PROGRAM);
     fs::copy(BINARY, host.scratch.path(PROGRAM)).unwrap();
@@ -304,11 +304,11 @@ fn options_are_read_as_the_hook_reads_them() {
     host.script("options=\"$options --help\"", "options=\"$options --sysfs\"");
     host.finds("error", "options", &["a value is required for '--sysfs <DIR>'"]);
     host.script("options=\"$options --sysfs\"", "options=\"$(cat /etc/default/virt-mdev)\"");
-    host.finds("warning", "script", &["line ", "cannot tell the value of"]);
+    host.finds("warning", "script", &["line ", "cannot determine the value of"]);
 }
 
 #[test]
-fn a_daemon_that_started_before_the_script_came_may_not_know_of_it() {
+fn a_daemon_that_started_before_the_script_was_installed_is_a_warning() {
     let host = Host::healthy();
     host.daemon("812", "libvirtd", now() - 84 * HOUR);
     host.finds("warning", "daemon", &["libvirtd (PID 812) started 3 days before", "systemctl reload libvirtd"]);
@@ -316,7 +316,7 @@ fn a_daemon_that_started_before_the_script_came_may_not_know_of_it() {
     host.daemon("812", "virtqemud", now() - 90);
     host.finds("warning", "daemon", &["virtqemud (PID 812) started 1 minute before", "systemctl reload virtqemud"]);
     host.file("proc/812/stat", "812 (virtqemud) S 1\n");
-    host.finds("warning", "daemon", &["cannot tell when virtqemud (PID 812) started"]);
+    host.finds("warning", "daemon", &["cannot determine when virtqemud (PID 812) started"]);
 }
 
 #[test]
@@ -354,14 +354,14 @@ fn an_enforced_profile_needs_a_rule_for_a_program_elsewhere() {
         host.file("proc/812/attr/current", label);
         host.finds("ok", "daemon", &[]);
     }
-    // Where there are two security modules, each has a directory of its own.
+    // If there are two security modules, each has its own directory.
     host.file("proc/812/attr/apparmor/current", "virtqemud (enforce)\n");
     host.file("proc/812/comm", "virtqemud\n");
     host.finds("error", "apparmor", &["/etc/apparmor.d/local/usr.sbin.virtqemud"]);
 }
 
 #[test]
-fn selinux_is_told_and_a_domain_without_known_rules_is_a_warning() {
+fn selinux_is_reported_and_a_domain_without_known_rules_is_a_warning() {
     let host = Host::healthy();
     host.file("proc/812/attr/current", "system_u:system_r:virtd_t:s0-s0:c0.c1023\0");
     host.file("sys/fs/selinux/enforce", "1");
@@ -387,9 +387,9 @@ fn a_host_without_mediated_devices_is_a_warning_and_without_sysfs_an_error() {
     );
     fs::remove_file(broken.join("devices/pci0000:00/0000:00:02.0/vendor")).unwrap();
     assert_finds(on(broken.to_str().unwrap()), "error", "sysfs", &["1 cannot be looked up", ABSENT, "vendor"]);
-    // What guests ask for cannot be judged then.
+    // Then the devices of guests cannot be compared.
     on("nothing").status(1).stdout_has("error    sysfs ").stdout_has("warning  guests  ").check();
-    // Without --sysfs it is that of the root directory.
+    // Without --sysfs, the sysfs of the root directory is read.
     fs::create_dir_all(host.scratch.path("sys/bus/mdev/devices")).unwrap();
     fs::create_dir_all(host.scratch.path("sys/class/mdev_bus/mtty")).unwrap();
     host.scratch.virt_mdev(["doctor", "--root", "."]).stdout_has("0 mdevs of 1 parent device\n").check();
@@ -424,7 +424,7 @@ fn guests_that_the_hook_would_refuse_or_not_protect_are_named() {
     host.finds("warning", "guests", &["2 guests (a, b): devices are not recorded", "virsh edit"]);
     let host = Host::healthy();
     host.guest("other", &guest_recorded(&uuid(1), identity(2)));
-    host.finds("error", "guests", &["1 guest (other): this host has other devices", "virt-mdev check"]);
+    host.finds("error", "guests", &["1 guest (other): devices on this host differ", "virt-mdev check"]);
     let host = Host::healthy();
     host.guest("gone", &guest_recorded(ABSENT, identity(1)));
     host.finds("warning", "guests", &["1 guest (gone): this host does not have their devices now"]);
@@ -442,7 +442,7 @@ fn guests_that_the_hook_would_refuse_or_not_protect_are_named() {
 }
 
 #[test]
-fn of_many_guests_the_first_ten_are_named() {
+fn the_first_ten_of_many_guests_are_named() {
     let host = Host::healthy();
     for number in 10..30 {
         host.guest(&format!("vm{number}"), &bare(1));
@@ -451,7 +451,7 @@ fn of_many_guests_the_first_ten_are_named() {
 }
 
 #[test]
-fn control_characters_in_names_reach_no_terminal() {
+fn control_characters_in_names_are_escaped() {
     let host = Host::healthy();
     host.file("etc/libvirt/qemu/x.xml", bare(1).replace("<name>vm<", "<name>v\u{9b}31m&#10;x<"));
     host.finds("warning", "guests", &["v\\u{9b}31m\\nx"]);
@@ -459,7 +459,7 @@ fn control_characters_in_names_reach_no_terminal() {
 }
 
 #[test]
-fn a_fifo_is_waited_for_by_nobody() {
+fn a_fifo_does_not_block_the_run() {
     let host = Host::healthy();
     for name in [PROGRAM, "etc/libvirt/qemu/pipe.xml", "proc/812/environ"] {
         let _ = fs::remove_file(host.scratch.path(name));

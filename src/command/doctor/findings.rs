@@ -1,4 +1,4 @@
-//! What the facts about a host mean: pure, so that a test can make up any host.
+//! Evaluates the facts about a host. It is pure, so that a test can make up any host.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use super::facts::{
     QEMU_D, SCRIPT, SYSLOG, Script, SelinuxMode, Version,
 };
 use crate::plan::check::Verdict;
+use crate::report::escape;
 
 /// One line of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +23,7 @@ pub(super) struct Finding {
     pub(super) remedy: Option<String>,
 }
 
-/// What was looked at.
+/// What was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Check {
@@ -38,7 +39,7 @@ pub(super) enum Check {
     Guests,
 }
 
-/// How bad it is.
+/// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
@@ -47,19 +48,19 @@ pub(super) enum Level {
     Error,
 }
 
-/// Says what is wrong with the options of `hook`, in the words of the command line.
+/// Returns what is wrong with the options of `hook`, as the command line reports it.
 pub(super) type CheckOptions = fn(&[String]) -> Result<(), String>;
 
-/// How many names a line has at most.
+/// The most names in one line.
 const MAX_NAMES: usize = 10;
 
-/// How far the two clocks that times of files and of processes are from may be apart.
+/// The largest difference between the clocks of file times and of process start times.
 const CLOCK_TOLERANCE: Duration = Duration::from_millis(50);
 
 const INSTALL: &str = "in the source tree: make install-hook PREFIX=/usr (virt-mdev-hook(8))";
 const AS_ROOT: &str = "run virt-mdev doctor as root";
-const RECORD: &str =
-    "where the guest lives, while it is shut off: EDITOR='virt-mdev fill -i --into metadata' virsh edit GUEST";
+const RECORD: &str = "on a host that has the devices, with the guest shut off: \
+                      EDITOR='virt-mdev fill -i --into metadata' virsh edit GUEST";
 
 impl Check {
     pub(super) fn name(self) -> &'static str {
@@ -100,7 +101,7 @@ impl Level {
     }
 }
 
-/// Judges a host: a line or more for each check, in the order in which the hook needs them.
+/// Evaluates a host. Returns one or more findings for each check, in the order in which the hook needs them.
 pub(super) fn diagnose(facts: &Facts, check_options: CheckOptions) -> Vec<Finding> {
     let mut findings = script(&facts.hooks, facts.owner);
     findings.extend(order(&facts.hooks));
@@ -176,14 +177,14 @@ fn script(hooks: &Hooks, owner: Owner) -> Vec<Finding> {
     findings
 }
 
-/// An error where somebody else than root could change what libvirt runs as root.
+/// Returns an error if somebody other than root can change what libvirt runs as root.
 fn unsafe_file(check: Check, file: &FileFacts, owner: Owner) -> Option<Finding> {
     let (path, target) = (shown(&file.path), quoted(&file.target));
     if !file.has_trusted_owner(owner) {
         let found = format!("{path} belongs to user {}, who can change what libvirt runs as root", file.owner.uid);
         Some(check.error(found, format!("chown root: {target}")))
     } else if file.is_writable_by_others(owner) {
-        let found = format!("{path} can be changed by others than root (mode {:04o})", file.mode & 0o7777);
+        let found = format!("{path} can be changed by users other than root (mode {:04o})", file.mode & 0o7777);
         Some(check.error(found, format!("chmod go-w {target}")))
     } else {
         None
@@ -210,7 +211,7 @@ fn order(hooks: &Hooks) -> Vec<Finding> {
     }
     if !after.is_empty() {
         let found = format!(
-            "libvirt runs {} after {}, and each of them may give the guest another device",
+            "libvirt runs {} after {}, and they can still change the devices of the guest",
             names(after.iter().map(|file| name(file))),
             name(&script.file)
         );
@@ -253,7 +254,7 @@ fn program(program: &Program, owner: Owner) -> Finding {
     if *is_noexec {
         return check.error(format!("{path} is on a file system that is mounted noexec"), set_binary);
     }
-    let by_hand = format!("see what it says: {} --version", quoted(&file.path));
+    let by_hand = format!("run it yourself: {} --version", quoted(&file.path));
     match version {
         Version::Itself => check.ok(format!("{path} is {THIS}, as this program is")),
         Version::Printed(printed) if printed == THIS => check.ok(format!("{path} is {THIS}, as this program is")),
@@ -267,9 +268,8 @@ fn program(program: &Program, owner: Owner) -> Finding {
             check.error(format!("{path} --version does not end within {} s", limit.as_secs()), by_hand)
         }
         Version::NotTried => {
-            let found = format!(
-                "{path} is another program than this one, {THIS}, and with --root it is not run for its version"
-            );
+            let found =
+                format!("{path} differs from this program, {THIS}, and with --root it is not run to find its version");
             check.warning(found, by_hand)
         }
     }
@@ -298,20 +298,22 @@ fn daemons(facts: &Facts) -> Vec<Finding> {
     facts.daemons.iter().flat_map(|daemon| [start(daemon, &facts.hooks), app_armor(daemon, facts)]).flatten().collect()
 }
 
-/// Whether the daemon can know that there are hooks.
+/// Checks whether the daemon knows that there are hooks.
 fn start(daemon: &Daemon, hooks: &Hooks) -> Option<Finding> {
     let script = &hooks.script.as_ref().ok()?.file;
     let who = format!("{} (PID {})", daemon.name.name(), daemon.pid);
     let reload = format!("if it was not reloaded since: systemctl reload {}", daemon.name.name());
     let started = match &daemon.started {
         Ok(started) => *started,
-        Err(reason) => return Some(Check::Daemon.warning(format!("cannot tell when {who} started: {reason}"), reload)),
+        Err(reason) => {
+            return Some(Check::Daemon.warning(format!("cannot determine when {who} started: {reason}"), reload));
+        }
     };
     if started + CLOCK_TOLERANCE > script.changed {
         let age = duration(started.saturating_sub(script.changed));
         return Some(Check::Daemon.ok(format!("{who} started {age} after the script was last changed")));
     }
-    // It remembers whether there is any hook, and looks for them anew each time that one is called for.
+    // It only remembers whether there is any hook, and searches the directory again for each call.
     let mut known =
         hooks.files.iter().chain(&hooks.first).filter(|file| file.is_executable() && file.changed < started);
     if let Some(other) = known.next() {
@@ -333,7 +335,7 @@ fn app_armor(daemon: &Daemon, facts: &Facts) -> Option<Finding> {
     if matches!(mode.as_str(), "complain" | "unconfined") {
         return Some(check.ok(format!("{name} runs under profile {profile} in {mode} mode, which forbids nothing")));
     }
-    // The rule counts for the file itself, not for a link to it.
+    // AppArmor checks the file itself, not a link to it.
     let script = facts.hooks.script.as_ref().ok().map(|script| &script.file.target);
     let program = match &facts.program {
         Some(Program::Found { file, .. }) => Some(&file.target),
@@ -379,7 +381,7 @@ fn selinux(mode: SelinuxMode, daemons: &[Daemon]) -> Finding {
     match mode {
         SelinuxMode::Permissive => check.ok("permissive: it denies nothing"),
         SelinuxMode::Enforcing if in_virtqemud_t => check.warning(
-            "enforcing, and virtqemud runs as virtqemud_t, for which no rule is known that lets it run a hook",
+            "enforcing, and virtqemud runs as virtqemud_t, and no known rule lets that run a hook",
             "look for denials: ausearch -m avc -ts boot | grep virt",
         ),
         SelinuxMode::Enforcing => check.ok("enforcing"),
@@ -390,15 +392,15 @@ fn sysfs(devices: &Result<Devices, String>) -> Vec<Finding> {
     let check = Check::Sysfs;
     let devices = match devices {
         Ok(devices) => devices,
-        Err(reason) => return vec![check.error(reason.clone(), "is it mounted, and may you read it?")],
+        Err(reason) => return vec![check.error(reason.clone(), "check that it is mounted and that you may read it")],
     };
     let Devices { has_bus, parents, mdevs, unreadable } = devices;
     if !has_bus {
-        let remedy = "load the driver of the GPU, or the module mdev, and look again";
+        let remedy = "load the driver of the GPU, or the module mdev, and run virt-mdev doctor again";
         return vec![check.warning("no driver for mediated devices is loaded: there is no bus/mdev", remedy)];
     }
     if *parents == 0 {
-        let remedy = "load a driver that makes mediated devices; vGPUs that are PCI virtual functions are not mdevs";
+        let remedy = "load a driver that supports mediated devices; vGPUs that are PCI virtual functions are not mdevs";
         return vec![
             check.warning("no device of this host can have mediated devices: class/mdev_bus is empty", remedy),
         ];
@@ -409,25 +411,21 @@ fn sysfs(devices: &Result<Devices, String>) -> Vec<Finding> {
         Some((uuid, reason)) => {
             let found =
                 format!("{counts}, of which {} cannot be looked up; the first is {uuid}: {reason}", unreadable.len());
-            vec![
-                check.error(
-                    found,
-                    "a guest with such a device is refused; see what the driver of its parent shows there",
-                ),
-            ]
+            vec![check.error(
+                found,
+                "a guest with such a device is refused; check the files of its parent, which the driver provides",
+            )]
         }
     }
 }
 
 fn syslog(connected: &Result<(), String>) -> Finding {
     match connected {
-        Ok(()) => {
-            Check::Syslog.ok(format!("{SYSLOG} takes datagrams: journalctl -t virt-mdev shows what the hook says"))
-        }
+        Ok(()) => Check::Syslog
+            .ok(format!("{SYSLOG} takes datagrams: journalctl -t virt-mdev shows the messages of the hook")),
         Err(reason) => {
             let remedy = "start systemd-journald, or a syslog daemon that listens there";
-            Check::Syslog
-                .warning(format!("{SYSLOG} {reason}; what the hook says about guests that pass is lost"), remedy)
+            Check::Syslog.warning(format!("{SYSLOG} {reason}; messages about guests that pass are lost"), remedy)
         }
     }
 }
@@ -454,16 +452,16 @@ fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
     findings.extend(guests_that(guests, not_judged).map(|(guests, first)| {
         check.error(format!("{guests} cannot be judged: {first}"), "the hook refuses it; correct it: virsh edit GUEST")
     }));
-    let with = |wanted: Verdict| {
+    let with = |verdict: Verdict| {
         let verdicts_have = move |guest: &Guest| match &guest.state {
-            GuestState::Judged(verdicts) => verdicts.contains(&wanted).then(String::new),
+            GuestState::Judged(verdicts) => verdicts.contains(&verdict).then(String::new),
             _ => None,
         };
         guests_that(guests, verdicts_have).map(|(guests, _)| guests)
     };
     findings.extend(with(Verdict::Different).map(|guests| {
         let remedy = "see how they differ: virsh dumpxml GUEST | virt-mdev check";
-        check.error(format!("{guests}: this host has other devices than were recorded"), remedy)
+        check.error(format!("{guests}: devices on this host differ from the recorded ones"), remedy)
     }));
     findings.extend(with(Verdict::Missing).map(|guests| {
         let remedy = "see which: virsh dumpxml GUEST | virt-mdev check; mdevctl list shows what can be started";
@@ -480,27 +478,27 @@ fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
             (all, 0) => format!("{} defined, none with mediated devices", count(all, "guest")),
             (all, some) => {
                 let all = count(all, "guest");
-                format!("{all} defined, {some} with mediated devices, all recorded and the same here")
+                format!("{all} defined, {some} with mediated devices, all recorded and the same on this host")
             }
         }));
     }
     findings
 }
 
-/// Counts and names the guests of which `what` says something; with what it says of the first.
+/// Returns the number and names of the guests for which `what` returns a text, and the text for the first.
 fn guests_that(guests: &[Guest], what: impl Fn(&Guest) -> Option<String>) -> Option<(String, String)> {
-    let (found, mut said): (Vec<_>, Vec<_>) =
+    let (found, mut texts): (Vec<_>, Vec<_>) =
         guests.iter().filter_map(|guest| Some((guest.name.clone(), what(guest)?))).unzip();
     let number = count(found.len(), "guest");
-    (!said.is_empty()).then(|| (format!("{number} ({})", names(found.into_iter())), said.swap_remove(0)))
+    (!texts.is_empty()).then(|| (format!("{number} ({})", names(found.into_iter())), texts.swap_remove(0)))
 }
 
-/// `1 guest`, `2 guests`.
+/// Returns `1 guest`, `2 guests`.
 fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-/// The first names of a list, and how many more there are.
+/// Returns the first names of a list, and how many more there are.
 fn names(all: impl ExactSizeIterator<Item = String>) -> String {
     let more = all.len().saturating_sub(MAX_NAMES);
     let listed = all.take(MAX_NAMES).collect::<Vec<_>>().join(", ");
@@ -515,14 +513,12 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A path as a shell takes it.
+/// Returns a path as a word for a shell.
 fn quoted(path: &Path) -> String {
-    let path = shown(path);
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:@%".contains(character);
-    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    escape::shell_word(&shown(path))
 }
 
-/// The largest unit that fits, as `3 days`.
+/// Returns a duration in the largest unit that fits, such as `3 days`.
 fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
@@ -543,7 +539,7 @@ mod tests {
         FileFacts { path: path.into(), target: path.into(), is_regular: true, mode: 0o755, owner: ROOT, changed }
     }
 
-    /// A host whose hook is in order, without daemons and guests.
+    /// Returns a host with a working hook, without daemons and guests.
     fn facts() -> Facts {
         let script = file("/etc/libvirt/hooks/qemu.d/zz-virt-mdev", 1000);
         let settings = ScriptSettings { binary: Some("/usr/bin/virt-mdev".into()), options: Vec::new() };
@@ -564,7 +560,7 @@ mod tests {
         }
     }
 
-    /// What is not ok, as level and text.
+    /// Returns the findings that are not ok, as level and text.
     fn problems(facts: &Facts) -> Vec<(Level, String)> {
         let findings = diagnose(facts, |_| Ok(()));
         let problems = findings.into_iter().filter(|finding| finding.level != Level::Ok);
@@ -575,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_in_which_the_program_fails_is_told() {
+    fn each_failure_of_the_program_is_reported() {
         assert_eq!(problems(&facts()), []);
         let this = concat!("virt-mdev ", env!("CARGO_PKG_VERSION"));
         for (is_noexec, version, problem) in [
@@ -592,14 +588,14 @@ mod tests {
             facts.program = Some(Program::Found { file: program, is_elf: true, is_noexec, version: version.clone() });
             match (&problems(&facts)[..], problem) {
                 ([], None) => {}
-                ([(level, found)], Some((wanted, piece))) if *level == wanted && found.contains(piece) => {}
+                ([(level, found)], Some((expected, piece))) if *level == expected && found.contains(piece) => {}
                 (problems, _) => panic!("{version:?}: {problems:?}"),
             }
         }
     }
 
     #[test]
-    fn a_daemon_that_knew_of_another_hook_finds_the_script() {
+    fn a_daemon_that_started_after_another_hook_was_installed_finds_the_script() {
         let mut facts = facts();
         facts.daemons = vec![Daemon {
             name: DaemonName::Libvirtd,
@@ -612,7 +608,7 @@ mod tests {
         assert_eq!(problems(&facts).len(), 1);
         let other = |changed| file("/etc/libvirt/hooks/qemu.d/10-other", changed);
         facts.hooks.files.insert(0, other(600));
-        assert_eq!(problems(&facts).len(), 1, "it came after the daemon too");
+        assert_eq!(problems(&facts).len(), 1, "it was installed after the daemon started, too");
         facts.hooks.files[0] = FileFacts { mode: 0o644, ..other(400) };
         assert_eq!(problems(&facts).len(), 1, "libvirt does not run it");
         facts.hooks.files[0] = other(400);
@@ -623,7 +619,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_may_change_is_an_error_unless_the_owner_of_the_root_directory_may() {
+    fn a_script_that_others_can_change_is_an_error() {
         for (owner, mode, is_safe) in [
             (ROOT, 0o755, true),
             (ROOT, 0o775, true),
@@ -640,7 +636,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_taken_for_absent() {
+    fn an_unreadable_file_is_not_reported_as_absent() {
         let mut facts = facts();
         facts.hooks.directory = Err(Lacking::Unreadable("Permission denied".into()));
         facts.hooks.script = Err(Lacking::Unreadable("Permission denied".into()));
@@ -655,15 +651,6 @@ mod tests {
             [(0, "0 seconds"), (1, "1 second"), (119, "1 minute"), (7200, "2 hours"), (400_000, "4 days")]
         {
             assert_eq!(duration(Duration::from_secs(seconds)), shown);
-        }
-    }
-
-    #[test]
-    fn a_path_is_quoted_for_the_shell_where_it_has_to_be() {
-        for (path, shell) in
-            [("/a/b-c.d", "/a/b-c.d"), ("/a b", "'/a b'"), ("/a;it's", r"'/a;it'\''s'"), ("/x~", "'/x~'")]
-        {
-            assert_eq!(quoted(Path::new(path)), shell);
         }
     }
 }

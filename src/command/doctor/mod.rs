@@ -1,7 +1,7 @@
 //! `doctor`: whether the hook is installed and able to do its work.
 //!
-//! [`facts`] reads what a host is like, [`findings`] judges it, and here it is printed. Nothing is changed, and libvirt is not
-//! asked.
+//! [`facts`] reads the state of a host, [`findings`] evaluates it, and this module prints the result. Nothing is changed, and
+//! libvirt is not contacted.
 
 mod facts;
 mod findings;
@@ -16,8 +16,8 @@ use findings::{Finding, Level, diagnose};
 
 pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     let facts = Roots { root: &settings.root, sysfs: &settings.sysfs }.gather().map_err(|error| {
-        let told = Diagnostic::error(format!("cannot open the directory {}: {error}", settings.root.display()));
-        Failure::of(told.help("--root names the root directory of the host: etc and proc are in it"))
+        let error = Diagnostic::error(format!("cannot open the directory {}: {error}", settings.root.display()));
+        Failure::of(error.help("--root names the root directory of the host: etc and proc are in it"))
     })?;
     let mut findings = diagnose(&facts, settings.check_options);
     for finding in &mut findings {
@@ -32,7 +32,7 @@ pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Resul
     Ok(if findings.iter().any(is_error) { Outcome::Differs } else { Outcome::Done })
 }
 
-/// For people: what was found, and below it what to do.
+/// Returns lines for people: what was found, and below it what to do.
 fn lines(findings: &[Finding]) -> String {
     let line = |Finding { check, level, found, remedy }: &Finding| {
         let line = format!("{:7}  {:8}  {found}\n", level.name(), check.name());

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// What the script's assignments amount to.
+/// The values that the script assigns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ScriptSettings {
     /// The last `binary=`, if there is one.
@@ -13,16 +13,16 @@ pub(super) struct ScriptSettings {
 
 /// An assignment that only a shell can evaluate.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("line {line}: cannot tell the value of '{text}' without running it")]
+#[error("line {line}: cannot determine the value of '{text}' without running it")]
 pub(super) struct NotPlain {
     line: usize,
     text: String,
 }
 
 impl ScriptSettings {
-    /// Reads the assignments without running anything.
+    /// Parses the assignments without running anything.
     ///
-    /// A value is one word, plain or in quotes; in it `$binary` and `$options` stand for what was assigned before.
+    /// A value is one word, plain or in quotes. `$binary` and `$options` in it are replaced by their values so far.
     pub(super) fn read(script: &str) -> Result<Self, NotPlain> {
         let (mut binary, mut options) = (None, String::new());
         for (number, line) in (1..).zip(script.lines()) {
@@ -40,15 +40,15 @@ impl ScriptSettings {
     }
 }
 
-/// The value that a shell would assign; nothing where more than quotes and the two variables decides it.
+/// Returns the value that a shell would assign; `None` if it depends on more than quotes and the two variables.
 fn value(text: &str, binary: &str, options: &str) -> Option<String> {
     let quote = text.chars().next().filter(|first| matches!(first, '"' | '\''));
     let (raw, rest) = match quote {
         Some(quote) => text[1..].split_once(quote)?,
         None => text.split_at(text.find(char::is_whitespace).unwrap_or(text.len())),
     };
-    let is_over = rest.is_empty() || (rest.starts_with(char::is_whitespace) && is_comment(rest));
-    if !is_over || (quote.is_none() && raw.contains(['"', '\'', ';', '&', '|', '<', '>', '(', '*', '?', '['])) {
+    let is_one_word = rest.is_empty() || (rest.starts_with(char::is_whitespace) && is_comment(rest));
+    if !is_one_word || (quote.is_none() && raw.contains(['"', '\'', ';', '&', '|', '<', '>', '(', '*', '?', '['])) {
         return None;
     }
     if quote == Some('\'') {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_shell_can_evaluate_is_not_guessed() {
+    fn a_value_that_only_a_shell_can_evaluate_is_an_error() {
         for line in [
             "options=\"$(cat /etc/x)\"",
             "options=$HOME",
