@@ -23,7 +23,7 @@ pub(super) fn unified(input: &Input, old: &str, new: &str) -> String {
             written = format!("--- {name}\n+++ {name}\n");
         }
         written += &format!("{}\n", hunk.header());
-        // The library's own way to print a hunk takes a CR at the end of the text for a line ending.
+        // The library's own printing of a hunk takes a CR at the end of the text for a line ending.
         for change in hunk.iter_changes() {
             written += &format!("{}{}", change.tag(), change.value());
             if !change.value().ends_with('\n') {
@@ -36,8 +36,8 @@ pub(super) fn unified(input: &Input, old: &str, new: &str) -> String {
 
 /// Returns the file name for a diff's header, as GNU diff writes it and `patch` reads it.
 ///
-/// A name with control characters, quotes or backslashes is quoted and has C's escapes. A name with spaces is followed by a tab;
-/// otherwise `patch` would take its first word for the whole name.
+/// A name with control characters, quotes or backslashes is quoted, with the escapes of C. A name with spaces is followed by
+/// a tab; otherwise `patch` would take its first word for the whole name.
 fn header_name(input: &Input) -> String {
     let Some(path) = input.path() else { return input.to_string() };
     let shown = escape::path(path);
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_names_in_the_header_are_as_patch_reads_them() {
+    fn patch_can_read_the_file_names_in_the_header() {
         let name = |bytes: &[u8]| header_name(&Input::File(OsStr::from_bytes(bytes).into()));
         assert_eq!(name(b"guests/vm.xml"), "guests/vm.xml");
         assert_eq!(name("gäste/vm.xml".as_bytes()), "gäste/vm.xml");

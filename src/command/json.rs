@@ -7,13 +7,13 @@ use crate::device::{Identity, Part};
 use crate::domain::RecordedIdentity;
 use crate::report::Diagnostic;
 
-/// What was found in a document, or why nothing was.
+/// What was found in a document, or why it failed.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Entry<T> {
-    /// One of the things that were found.
+    /// One of the results.
     Found(T),
-    /// The document that nothing could be found in.
+    /// The document that failed.
     Failed(FailedDocument),
 }
 
@@ -25,13 +25,13 @@ pub(super) struct FailedDocument {
 }
 
 impl<T> Entry<T> {
-    /// An entry for a document in which these errors are.
+    /// Returns an entry for a document with these errors.
     pub(super) fn failed(file: String, errors: &[Diagnostic]) -> Self {
         Self::Failed(FailedDocument { file, error: errors.iter().map(|error| error.message.clone()).collect() })
     }
 }
 
-/// An identity by the names of its elements; a part that is missing has none.
+/// The parts of an identity by the names of their elements. A missing part is left out.
 #[derive(Default, Serialize)]
 pub(super) struct Parts {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,8 +43,8 @@ pub(super) struct Parts {
 }
 
 impl From<&RecordedIdentity> for Parts {
-    fn from(written: &RecordedIdentity) -> Self {
-        let text = |part| written.get(part).map(|part| part.text.clone());
+    fn from(recorded: &RecordedIdentity) -> Self {
+        let text = |part| recorded.get(part).map(|part| part.text.clone());
         Self { vendorid: text(Part::Vendor), productid: text(Part::Product), mdevtype: text(Part::MdevType) }
     }
 }

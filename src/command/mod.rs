@@ -26,9 +26,9 @@ use settings::{Inputs, Settings, Verbosity};
 /// How a command succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It did what was asked, or there was nothing to do: exit status 0.
+    /// It succeeded, or there was nothing to do: exit status 0.
     Done,
-    /// It found a difference or an error, as was asked: exit status 1.
+    /// It succeeded, and found a difference or an error that it was to find: exit status 1.
     Differs,
 }
 
@@ -39,7 +39,7 @@ pub enum Failure {
     Told(Vec<Diagnostic>),
     /// With errors that were printed already: exit status 2.
     AlreadyTold,
-    /// The reader of standard output closed it, which needs no message: exit status 2.
+    /// Because the reader of standard output closed it, which needs no message: exit status 2.
     BrokenPipe,
     /// By a signal: exit status 128 plus its number.
     Interrupted(Signal, Vec<Diagnostic>),
@@ -103,19 +103,19 @@ impl Streams<'_> {
         let _ = self.stderr.write_all(diagnostic.render(self.color).as_bytes());
     }
 
-    /// Prints diagnostics on standard error, of each kind only the first.
+    /// Prints diagnostics on standard error, only the first of each kind.
     fn tell_all(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         abridge(diagnostics).iter().for_each(|diagnostic| self.tell(diagnostic));
     }
 
-    /// Prints a warning on standard error, unless that is not wanted.
+    /// Prints a warning on standard error, unless `verbosity` is quiet.
     fn warn(&mut self, verbosity: Verbosity, diagnostic: &Diagnostic) {
         if verbosity != Verbosity::Quiet {
             self.tell(diagnostic);
         }
     }
 
-    /// Prints a line about what was done on standard error, unless that is not wanted.
+    /// Prints a line about what was done on standard error, unless `verbosity` is quiet.
     fn note(&mut self, verbosity: Verbosity, line: &str) {
         if verbosity != Verbosity::Quiet {
             let _ = writeln!(self.stderr, "{line}");
@@ -132,8 +132,8 @@ impl Streams<'_> {
 /// Opens the host whose sysfs is `dir`.
 fn open_host(dir: &Path) -> Result<HostSource, Failure> {
     Sysfs::open(dir).map(HostSource::Sysfs).map_err(|error| {
-        let told = Diagnostic::of(&error);
-        Failure::of(told.help("--sysfs names a directory like /sys, with bus and devices in it"))
+        let error = Diagnostic::of(&error);
+        Failure::of(error.help("--sysfs names a directory like /sys, with bus and devices in it"))
     })
 }
 

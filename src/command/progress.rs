@@ -1,6 +1,6 @@
 //! A progress bar for long runs, on a terminal.
 //!
-//! A few lines instead of a crate: the usual one needs `pow`, and loading libm takes a thirtieth of a short run.
+//! It does not use indicatif, since that needs libm, and loading libm takes 3 % of a short run.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,16 +21,16 @@ const WIDTH: usize = 30;
 /// Returns to the start of the line and erases it.
 const ERASE: &str = "\r\x1b[2K";
 
-/// What cuts a line off at the edge of the terminal (DECAWM), since a bar that wraps could not be erased, and what ends it.
+/// Turn wrapping at the edge of the terminal off and on (DECAWM), since a bar that wraps could not be erased.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
-/// A bar that a thread of its own draws, so that the workers only count and never wait for a terminal.
+/// A bar that is drawn by its own thread, so that the workers only count and never wait for a terminal.
 ///
 /// Dropping it erases it.
 pub(super) struct Progress {
     shared: Arc<Shared>,
-    /// Nothing if the bar is not shown.
+    /// `None` if the bar is not shown.
     drawing: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -42,13 +42,13 @@ struct Shared {
 
 #[derive(Default)]
 struct Bar {
-    what: &'static str,
+    label: &'static str,
     count: usize,
     is_drawn: bool,
 }
 
 impl Progress {
-    /// Starts to count; draws if `visible`, after a while.
+    /// Starts to count. If `visible`, draws the bar after [`DELAY`].
     pub fn new(visible: bool) -> Self {
         let shared = Arc::<Shared>::default();
         let draw = |ended| {
@@ -56,21 +56,21 @@ impl Progress {
             thread::Builder::new().spawn(move || shared.draw_until(&ended))
         };
         let (end, ended) = channel();
-        // Without that thread only the bar is missing.
+        // If the thread cannot be started, only the bar is missing.
         let drawing = visible.then(|| draw(ended).ok()).flatten().map(|thread| (end, thread));
         Self { shared, drawing }
     }
 
-    /// Starts the next part of the work: `count` steps of `what`.
-    pub fn begin(&self, what: &'static str, count: usize) {
+    /// Starts the next part of the work: `count` steps with this label.
+    pub fn begin(&self, label: &'static str, count: usize) {
         let mut bar = self.shared.bar();
-        (bar.what, bar.count) = (what, count);
+        (bar.label, bar.count) = (label, count);
         self.shared.done.store(0, Ordering::Relaxed);
     }
 
-    /// Changes what is shown beside the bar.
-    pub fn say(&self, what: &'static str) {
-        self.shared.bar().what = what;
+    /// Changes the label of the bar.
+    pub fn set_label(&self, label: &'static str) {
+        self.shared.bar().label = label;
     }
 
     /// Counts a step.
@@ -105,7 +105,7 @@ impl Shared {
 impl Bar {
     fn draw(&mut self, done: usize) {
         self.is_drawn = true;
-        show(&format!("{ERASE}{NO_WRAP}{}{WRAP}", line(self.what, done, self.count)));
+        show(&format!("{ERASE}{NO_WRAP}{}{WRAP}", line(self.label, done, self.count)));
     }
 
     fn erase(&mut self) {
@@ -116,15 +116,15 @@ impl Bar {
 }
 
 /// `reading [==========>         ] 37/100`.
-fn line(what: &str, done: usize, count: usize) -> String {
+fn line(label: &str, done: usize, count: usize) -> String {
     let filled = (done * WIDTH).checked_div(count).map_or(WIDTH, |filled| filled.min(WIDTH));
     let head = if filled < WIDTH { ">" } else { "" };
     let bar = format!("{}{head}", "=".repeat(filled));
-    format!("{what} [{bar:WIDTH$}] {done}/{count}")
+    format!("{label} [{bar:WIDTH$}] {done}/{count}")
 }
 
 fn show(text: &str) {
-    // Errors are ignored: nothing but the bar is lost.
+    // Errors are ignored: only the bar is lost.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn the_bar_grows_from_empty_to_full() {
-        for (done, count, wanted) in [
+        for (done, count, expected) in [
             (0, 3, "reading [>                             ] 0/3"),
             (1, 3, "reading [==========>                   ] 1/3"),
             (3, 3, "reading [==============================] 3/3"),
             (0, 0, "reading [==============================] 0/0"),
         ] {
-            assert_eq!(line("reading", done, count), wanted);
+            assert_eq!(line("reading", done, count), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of each command: values without contradictions, independent of the command line.
+//! The settings of each command: consistent values, independent of the command line.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -44,7 +44,7 @@ impl Inputs {
 /// Where a rewritten document goes.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// To standard output; one document only.
+    /// To standard output. Only one document is allowed.
     Stdout,
     /// Nowhere: the unified diff is printed.
     Diff,
@@ -55,9 +55,9 @@ pub enum Output {
 /// The file that a rewritten document goes to.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// The file that it came from, of which a backup with the suffix is kept if there is one.
+    /// The file that it was read from, with a backup if there is a suffix.
     InPlace(Option<Suffix>),
-    /// Another file; one document only.
+    /// Another file. Only one document is allowed.
     Other(PathBuf),
 }
 
@@ -173,7 +173,7 @@ pub struct HookSettings {
     pub require: bool,
     /// Whether to judge starts too.
     pub check_start: bool,
-    /// Whether an absent device passes until `prepare begin`, which is judged then.
+    /// Whether an absent device is accepted until `prepare begin`, which is then judged too.
     pub defer_absent: bool,
     /// Which record counts for a hostdev.
     pub pairing: Pairing,
@@ -183,7 +183,7 @@ pub struct HookSettings {
     pub guest: String,
     /// What libvirt does with the guest, and the step of it, such as `migrate` and `begin`.
     pub operation: (String, String),
-    /// The error in the command line, if there is one; no guest with mediated devices can be judged then.
+    /// The error in the command line, if there is one. Then no guest with mediated devices can be judged.
     pub misuse: Option<String>,
 }
 

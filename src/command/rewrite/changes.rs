@@ -19,7 +19,7 @@ pub(in super::super) struct Change {
     steps: Vec<StepObject>,
 }
 
-/// One step of a change. Only the fields that say something are printed.
+/// One step of a change. Fields without a value are not printed.
 #[derive(Default, Serialize)]
 struct StepObject {
     action: &'static str,

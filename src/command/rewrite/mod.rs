@@ -32,11 +32,11 @@ pub(super) struct Rewrite<'a> {
     pub again: &'a str,
     /// Further advice for someone who does that, if there is any.
     pub advice: Option<&'a str>,
-    /// Decides. Several threads call it at the same time.
+    /// Plans the edits of a document. Several threads call it at the same time.
     pub planner: &'a Planner<'a>,
 }
 
-/// A function that decides what is to be done with a document.
+/// A function that plans the edits of a document.
 pub(super) type Planner<'a> = dyn Fn(&Document) -> Result<Plan, Vec<PlanError>> + Sync + 'a;
 
 /// Rewrites documents as `rewrite` decides.
@@ -48,8 +48,8 @@ pub(super) fn rewrite(
     rewrite: &Rewrite<'_>,
     streams: &mut Streams<'_>,
 ) -> Result<Outcome, Failure> {
-    let (inputs, unfound) = inputs(settings)?;
-    let is_one = inputs.len() + unfound.len() == 1;
+    let (inputs, not_found) = inputs(settings)?;
+    let is_one = inputs.len() + not_found.len() == 1;
     let progress = Progress::new(streams.has_bar && !is_one && settings.verbosity != Verbosity::Quiet);
 
     progress.begin("reading", inputs.len());
@@ -60,15 +60,15 @@ pub(super) fn rewrite(
         result
     });
     let mut summary = Summary::default();
-    summary.fail(unfound.len());
-    let mut errors = unfound;
+    summary.fail(not_found.len());
+    let mut errors = not_found;
     let mut prepared = Vec::with_capacity(results.len());
     let mut entries = Vec::new();
     let is_json = settings.dry_run == Some(DryRun::Json);
     for (input, result) in inputs.iter().zip(results) {
         match result {
             Ok(mut document) => {
-                summary.count(document.standing);
+                summary.count(document.category);
                 entries.extend(document.changes.drain(..).map(Entry::Found));
                 prepared.push(document);
             }
@@ -102,9 +102,9 @@ pub(super) fn rewrite(
         }
     }
     drop(progress);
-    let has_faults = !errors.is_empty();
-    let is_told = settings.output.is_in_place() && settings.dry_run.is_none() && !is_one;
-    if is_told {
+    let has_errors = !errors.is_empty();
+    let has_summary = settings.output.is_in_place() && settings.dry_run.is_none() && !is_one;
+    if has_summary {
         // After all errors, so that it is the last line on the screen.
         streams.tell_all(errors.drain(..));
         streams.note(settings.verbosity, &summary.line(rewrite));
@@ -112,13 +112,13 @@ pub(super) fn rewrite(
     match signal {
         Some(signal) => Err(Failure::Interrupted(signal, errors)),
         None if !errors.is_empty() => Err(Failure::Told(errors)),
-        None if has_faults => Err(Failure::AlreadyTold),
+        None if has_errors => Err(Failure::AlreadyTold),
         None if settings.dry_run.is_some() && summary.changes() => Ok(Outcome::Differs),
         None => Ok(Outcome::Done),
     }
 }
 
-/// Reads one document and makes something else from it than a document; prints warnings.
+/// Reads one document, makes something other than a document from it, and prints warnings.
 pub(super) fn read_one<T>(
     settings: &RewriteSettings,
     make: impl Fn(&Document) -> Result<(T, Vec<Remark>), Vec<PlanError>>,
@@ -130,7 +130,7 @@ pub(super) fn read_one<T>(
     let origin = Origin::new(name_of(&original.input), document.text());
     let (made, remarks) =
         make(&document).map_err(|errors| Failure::Told(errors.iter().map(|error| origin.error(error)).collect()))?;
-    streams.tell_all(wanted(&remarks, settings.verbosity).map(|remark| origin.remark(remark)));
+    streams.tell_all(shown(&remarks, settings.verbosity).map(|remark| origin.remark(remark)));
     Ok(made)
 }
 
@@ -139,12 +139,12 @@ pub(super) fn check_size(what: &str, bytes: usize) -> Result<(), Diagnostic> {
     if bytes <= MAX_BYTES {
         return Ok(());
     }
-    let error = Diagnostic::error(format!("{what} would have {bytes} bytes, and libvirt takes {MAX_BYTES} at most"));
-    Err(error.help("nothing was written; remove what the document does not need, as stale records or comments"))
+    let error = Diagnostic::error(format!("{what} would have {bytes} bytes, but libvirt accepts at most {MAX_BYTES}"));
+    Err(error.help("nothing was written; remove what the document does not need, such as comments or stale records"))
 }
 
 /// Returns the remarks to print.
-fn wanted(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Remark> {
+fn shown(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Remark> {
     remarks.iter().filter(move |remark| match verbosity {
         Verbosity::Quiet => false,
         Verbosity::Normal => remark.kind.is_warning(),
@@ -164,9 +164,9 @@ fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), F
     if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, errors)) }
 }
 
-/// Returns an error if a suffix for backups was given as a word of its own, as some versions of sed take it.
+/// Returns an error if a suffix for backups was given as a separate word, as some versions of sed take it.
 ///
-/// No file is rewritten then, not even with `--keep-going`: it would have no backup.
+/// Then no file is rewritten, not even with `--keep-going`: it would have no backup.
 fn separate_suffix(settings: &RewriteSettings) -> Option<Diagnostic> {
     if !matches!(settings.output, Output::File(Target::InPlace(None))) {
         return None;

@@ -7,8 +7,8 @@ use super::super::diff::unified;
 use super::super::settings::{DryRun, Output, RewriteSettings, Target};
 use super::super::{name_of, read_document};
 use super::changes::{Change, changes};
-use super::summary::Standing;
-use super::{Rewrite, check_size, wanted};
+use super::summary::Category;
+use super::{Rewrite, check_size, shown};
 use crate::domain::Document;
 use crate::file::{self, Input, Original, Purpose};
 use crate::plan::Plan;
@@ -18,7 +18,7 @@ use crate::report::{Diagnostic, Origin, escape};
 ///
 /// There may be ten thousand of them, so it keeps only what is still needed.
 pub(super) struct Prepared {
-    pub standing: Standing,
+    pub category: Category,
     /// The remarks to print, whether or not the document is written.
     pub remarks: Vec<Diagnostic>,
     /// `None` if there is nothing to write or print, for instance if a file to rewrite in place needs no change. Boxed, because
@@ -56,8 +56,8 @@ pub(super) fn prepare(
     check_size(&name_of(input), plan.edits.edited_len(document.text())).map_err(|error| vec![error])?;
     let edited = has_edits.then(|| plan.edits.apply_proven(document.text())).transpose();
     let edited = edited.map_err(|error| vec![origin.unproven(&error)])?;
-    let standing = Standing::of(&document, &plan);
-    let remarks = wanted(&plan.remarks, settings.verbosity).map(|remark| origin.remark(remark)).collect();
+    let category = Category::of(&document, &plan);
+    let remarks = shown(&plan.remarks, settings.verbosity).map(|remark| origin.remark(remark)).collect();
     let mut warning = None;
     if let (Output::File(Target::InPlace(suffix)), true) = (&settings.output, has_edits) {
         if settings.dry_run.is_some() {
@@ -70,7 +70,7 @@ pub(super) fn prepare(
     let text = match (&settings.output, settings.dry_run, edited) {
         (Output::Diff, _, Some(edited)) => unified(input, document.text(), &edited),
         (Output::Diff, _, None) => String::new(),
-        (_, Some(DryRun::Lines), _) => steps(&name_of(input), &document, &plan),
+        (_, Some(DryRun::Lines), _) => steps(&plan, &origin),
         (_, Some(DryRun::Json), _) => {
             objects = changes(&document, &plan, &origin);
             String::new()
@@ -80,29 +80,25 @@ pub(super) fn prepare(
         (Output::Stdout | Output::File(Target::Other(_)), None, None) => document.into_text(),
     };
     let product = (!text.is_empty()).then(|| Box::new(Product { original, text, warning }));
-    Ok(Prepared { standing, remarks, product, changes: objects })
+    Ok(Prepared { category, remarks, product, changes: objects })
 }
 
 /// Returns the text of `--dry-run`: a line for each device or record that would change.
-fn steps(name: &str, document: &Document, plan: &Plan) -> String {
+fn steps(plan: &Plan, origin: &Origin<'_>) -> String {
     let mut text = String::new();
-    if plan.decisions.is_empty() {
-        return text;
-    }
-    let origin = Origin::new(name, document.text());
     for decision in &plan.decisions {
         let steps: Vec<_> = decision.steps.iter().map(|step| escape::message(&step.to_string())).collect();
         let device = decision.uuid.as_ref().map(|uuid| format!("mdev {}: ", escape(uuid))).unwrap_or_default();
-        let _ = writeln!(text, "{name}:{}: {device}{}", origin.place(decision.span), steps.join(", "));
+        let _ = writeln!(text, "{}: {device}{}", origin.named_place(decision.span), steps.join(", "));
     }
     text
 }
 
-/// Returns the warning for a file of libvirt, which keeps the domain in memory and overwrites the file.
+/// Returns the warning for a file of libvirt, which keeps the domain in memory and will overwrite the file.
 fn overwritten_by_libvirt(input: &Input, document: &Document, rewrite: &Rewrite<'_>) -> Diagnostic {
     let guest = document.domains.first().and_then(|domain| domain.name.as_deref());
     let guest = guest.map_or_else(|| "DOMAIN".to_owned(), escape::virsh_domain);
-    let told = Diagnostic::warning(format!("{} is a file of libvirt's, which will overwrite it", name_of(input)))
+    let warning = Diagnostic::warning(format!("{} belongs to libvirt, which will overwrite it", name_of(input)))
         .help(format!("change the domain itself: EDITOR='{}' virsh edit {guest}", rewrite.again));
-    rewrite.advice.into_iter().fold(told, |told, advice| told.help(advice))
+    rewrite.advice.into_iter().fold(warning, Diagnostic::help)
 }

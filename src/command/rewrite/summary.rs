@@ -1,15 +1,15 @@
-//! A line that counts what was done to many documents.
+//! Counts what was done to many documents, and summarizes it in one line.
 
 use super::Rewrite;
 use crate::domain::Document;
 use crate::plan::{Plan, RemarkKind};
 
-/// What is to be done with a document.
+/// How a document is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It changes.
+pub(super) enum Category {
+    /// It is to be changed.
     Changes,
-    /// Nothing has to be changed.
+    /// It needs no change.
     Complete,
     /// It stays unchanged because the policy says so, although a device is missing or an identity differs.
     Skipped,
@@ -17,7 +17,8 @@ pub(super) enum Standing {
     WithoutMdevs,
 }
 
-impl Standing {
+impl Category {
+    /// Returns how a document with this plan is counted.
     pub fn of(document: &Document, plan: &Plan) -> Self {
         let is_skipped = |kind: &RemarkKind| matches!(kind, RemarkKind::Skipped(_) | RemarkKind::Kept(..));
         if !plan.edits.is_empty() {
@@ -35,7 +36,7 @@ impl Standing {
 /// The number of documents with each result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// Those that are to be changed, but are not written, or not yet.
+    /// Those that are to be changed but have not been written.
     pending: usize,
     changed: usize,
     complete: usize,
@@ -47,12 +48,12 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Counts a document without errors.
-    pub fn count(&mut self, standing: Standing) {
-        let count = match standing {
-            Standing::Changes => &mut self.pending,
-            Standing::Complete => &mut self.complete,
-            Standing::Skipped => &mut self.skipped,
-            Standing::WithoutMdevs => &mut self.without_mdevs,
+    pub fn count(&mut self, category: Category) {
+        let count = match category {
+            Category::Changes => &mut self.pending,
+            Category::Complete => &mut self.complete,
+            Category::Skipped => &mut self.skipped,
+            Category::WithoutMdevs => &mut self.without_mdevs,
         };
         *count += 1;
     }

@@ -1,4 +1,4 @@
-//! Writes prepared documents: first all of them to temporary files, then it renames each.
+//! Writes prepared documents: first writes all of them to temporary files, then renames each.
 
 use super::super::progress::Progress;
 use super::super::settings::{RewriteSettings, Target};
@@ -30,7 +30,7 @@ pub(super) fn write(
     progress: &Progress,
     streams: &mut Streams<'_>,
 ) -> Result<WriteResult, Failure> {
-    // Only now: before, a signal leaves no temporary files, and reading standard input may take long.
+    // Not earlier: without temporary files a signal needs no handling, and reading standard input may take long.
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot catch signals: {error}"))))?;
     let batch = Batch::new(&interrupt).with_jobs(settings.jobs);
@@ -52,7 +52,7 @@ pub(super) fn write(
             let warnings = products.iter().filter_map(|product| product.warning.as_ref());
             warnings.for_each(|warning| streams.warn(settings.verbosity, warning));
         });
-        progress.say("replacing");
+        progress.set_label("replacing");
         let (done, more) = commit(&batch, staged, settings.keep_going);
         replaced = done;
         errors.extend(more);
@@ -69,7 +69,7 @@ pub(super) fn write(
     if matches!(target, Target::InPlace(_)) {
         progress.pause(|| replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite))));
     }
-    // The exit status tells the signal; other errors are still printed.
+    // The exit status reports the signal; other errors are still printed.
     errors.retain(|error| !matches!(error, FileError::Interrupted));
     let failed = errors.iter().filter(|error| !matches!(error, FileError::NotDurable { .. })).count();
     let errors = errors.iter().map(Diagnostic::of_file).collect();
