@@ -1,4 +1,4 @@
-//! What is refused because of its size, and what the largest documents cost that are not.
+//! Documents that are refused because of their size, and the cost of the largest ones that are not.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -17,18 +17,18 @@ const LARGEST: usize = 4 * 1024 * 1024;
 
 const OURS: &str = "urn:virt-mdev:1";
 
-/// A document whose first comment makes it so many bytes long.
+/// Returns a document of `size` bytes, padded with a comment.
 fn of_size(size: usize, document: &str) -> String {
     let padding = " ".repeat(size - document.len() - "<!---->".len());
     format!("{document}<!--{padding}-->")
 }
 
-/// A domain with these bytes before its devices.
+/// Returns a domain with these bytes before its devices.
 fn with(rest: &str) -> String {
     bare(1).replacen("  <devices>", &format!("{rest}  <devices>"), 1)
 }
 
-/// UUIDs that host-a does not have.
+/// Returns a UUID that host-a does not have.
 fn absent(number: usize) -> String {
     format!("{number:08x}-0000-4000-8000-000000000000")
 }
@@ -36,7 +36,7 @@ fn absent(number: usize) -> String {
 mod counts {
     use super::*;
 
-    /// Is read with `most` of something, and refused with one more, at a place and with a message that names the number.
+    /// Checks that a document with `most` of something is read, and that one more is refused with its place and the number.
     #[track_caller]
     fn at_most(most: usize, shown: &str, document: impl Fn(usize) -> String) {
         let scratch = Scratch::new();
@@ -47,20 +47,20 @@ mod counts {
     }
 
     #[test]
-    fn elements_may_be_256_deep() {
-        // The domain is the first.
+    fn elements_may_be_nested_256_deep() {
+        // The domain itself counts.
         at_most(255, "256", |depth| with(&("<x>".repeat(depth) + &"</x>".repeat(depth))));
     }
 
     #[test]
-    fn depth_without_end_is_refused_and_not_a_crash() {
+    fn very_deep_nesting_is_refused_without_a_crash() {
         for document in ["<domain>".repeat(300_000), "<hostdev><source>".repeat(150_000)] {
             Scratch::new().fill(NONE).stdin(document).status(2).stderr_has("256").check();
         }
     }
 
     #[test]
-    fn an_element_has_256_attributes() {
+    fn an_element_may_have_256_attributes() {
         at_most(256, "256", |count| {
             let attributes: String = (0..count).map(|number| format!(" a{number}=''")).collect();
             with(&format!("<x{attributes}/>"))
@@ -68,7 +68,7 @@ mod counts {
     }
 
     #[test]
-    fn a_stray_quote_is_not_taken_for_many_attributes() {
+    fn a_stray_quote_is_not_counted_as_many_attributes() {
         let devices = hostdev(&uuid(1), &NONE).repeat(100);
         for stray in ["<a b='c>\n<d/>", "<a b='c'd'>", "<a 'b'>", "<a b=\"c'>\n<d e=\"f\"/>"] {
             let document = format!("<domain>\n{stray}\n<devices>{devices}</devices></domain>");
@@ -77,26 +77,26 @@ mod counts {
     }
 
     #[test]
-    fn a_document_has_1024_cdata_sections() {
+    fn a_document_may_have_1024_cdata_sections() {
         at_most(1024, "1024", |count| with(&format!("<x>{}</x>", "<![CDATA[]]>".repeat(count))));
     }
 
     #[test]
-    fn a_document_has_400_000_elements_and_attributes() {
+    fn a_document_may_have_400_000_elements_and_attributes() {
         let others = bare(1).matches('<').count() - bare(1).matches("</").count() + bare(1).matches('=').count();
         at_most(400_000 - others, "400000", |count| with(&"<x/>".repeat(count)));
     }
 
     #[test]
-    fn a_document_has_4096_hostdevs() {
+    fn a_document_may_have_4096_hostdevs() {
         at_most(4096, "4096 hostdevs", |count| domain(&hostdev(&uuid(1), &NONE).repeat(count)));
         let usb = "<hostdev mode='subsystem' type='usb'/>\n";
         at_most(4095, "4096 hostdevs", |count| domain(&(hostdev(&uuid(1), &NONE) + &usb.repeat(count))));
     }
 
     #[test]
-    fn a_document_has_4096_records() {
-        // The element that they are in is the first.
+    fn a_document_may_have_4096_records() {
+        // The element that contains them counts.
         let records = |count: usize| "<mdev:hostdev/>".repeat(count);
         at_most(4095, "4096 records", |count| recorded(&records(count), &hostdev(&uuid(1), &NONE)));
         let beside = |count: usize| {
@@ -106,19 +106,19 @@ mod counts {
     }
 
     #[test]
-    fn a_snapshot_has_64_domains() {
+    fn a_snapshot_may_have_64_domains() {
         let snapshot = |domains: String| format!("<domainsnapshot>{domains}</domainsnapshot>");
         at_most(64, "64 domains", |count| snapshot(bare(1).repeat(count)));
     }
 
     #[test]
-    fn a_domain_has_a_name_of_1024_bytes() {
+    fn the_name_of_a_domain_may_have_1024_bytes() {
         at_most(1024, "1024 bytes", |length| bare(1).replace("<name>vm<", &format!("<name>{}<", "x".repeat(length))));
     }
 
     #[test]
-    fn our_element_has_a_prefix_of_256_bytes() {
-        // With its colon.
+    fn the_prefix_of_our_element_may_have_256_bytes() {
+        // The colon counts.
         at_most(255, "256 bytes", |length| {
             let prefix = "p".repeat(length);
             with(&format!("<metadata><{prefix}:identities xmlns:{prefix}='{OURS}'/></metadata>"))
@@ -126,7 +126,7 @@ mod counts {
     }
 
     #[test]
-    fn few_elements_are_in_the_scope_of_a_long_namespace() {
+    fn the_elements_in_the_scope_of_a_long_namespace_are_limited() {
         let document = |count: usize| {
             let uri = "u".repeat(1_000_000);
             with(&format!("<metadata><a:x xmlns:a='{uri}'>{}</a:x></metadata>", "<a:y/>".repeat(count)))
@@ -141,7 +141,7 @@ mod counts {
 mod sizes {
     use super::*;
 
-    /// A document, and what `fill` makes of it, which has so many bytes.
+    /// Returns a document, and what `fill` makes of it, which has `size` bytes.
     fn both(size: usize) -> (String, String) {
         let before = of_size(size + bare(1).len() - filled(1).len(), &bare(1));
         let after = filled(1) + &before[bare(1).len()..];
@@ -150,7 +150,7 @@ mod sizes {
     }
 
     #[test]
-    fn four_mebibytes_are_read_and_a_byte_more_is_refused() {
+    fn four_mebibytes_are_read_and_one_more_byte_is_refused() {
         let document = of_size(LARGEST, &filled(1));
         Scratch::with("vm.xml", &document).fill(["vm.xml"]).stdout(&document).check();
         let larger = of_size(LARGEST + 1, &filled(1));
@@ -160,7 +160,7 @@ mod sizes {
     }
 
     #[test]
-    fn an_input_without_end_is_refused_too() {
+    fn an_endless_input_is_refused() {
         Scratch::new().fill(["/dev/zero"]).status(2).stderr_has("/dev/zero").check();
     }
 
@@ -184,7 +184,7 @@ mod sizes {
     }
 
     #[test]
-    fn of_many_files_the_one_with_a_larger_result_fails() {
+    fn with_keep_going_only_the_file_with_a_larger_result_fails() {
         let (before, _) = both(LARGEST + 1);
         let scratch = Scratch::with("a.xml", &before);
         scratch.file("b.xml", bare(1));
@@ -208,11 +208,11 @@ mod messages {
         let scratch = Scratch::with("vm.xml", stale(300));
         for command in ["fill -q --diff", "fill --diff --into metadata --on-conflict replace", "check"] {
             let run = scratch.virt_mdev(NONE).args(command).arg("--sysfs").arg(host_a()).arg("vm.xml");
-            let said = run.stdout_any().stderr_any().errors().1.stderr_text();
-            let shown = said.matches("this record belongs to no hostdev").count();
+            let stderr = run.stdout_any().stderr_any().errors().1.stderr_text();
+            let shown = stderr.matches("this record belongs to no hostdev").count();
             let is_quiet = command.contains("-q");
-            assert_eq!(shown, if is_quiet { 0 } else { 10 }, "{command}: {said}");
-            assert_eq!(said.contains("warning: and 290 more like this\n"), !is_quiet, "{command}: {said}");
+            assert_eq!(shown, if is_quiet { 0 } else { 10 }, "{command}: {stderr}");
+            assert_eq!(stderr.contains("warning: and 290 more like this\n"), !is_quiet, "{command}: {stderr}");
         }
     }
 
@@ -221,15 +221,15 @@ mod messages {
         let absent: String = (0..30).map(|number| hostdev(&absent(number), &NONE)).collect();
         let conflict = hostdev(&uuid(1), &["<vendorid>0x1</vendorid>"]);
         let document = domain(&(absent + &conflict.repeat(12)));
-        let said = Scratch::new().fill(NONE).stdin(document).status(2).stderr_any().check().stderr_text();
-        assert_eq!(said.matches("is not on this host").count(), 10, "{said}");
-        assert_eq!(said.matches("error: vendorid of mdev").count(), 10, "{said}");
-        assert!(said.contains("error: and 20 more like this\n"), "{said}");
-        assert!(said.contains("error: and 2 more like this\n"), "{said}");
+        let stderr = Scratch::new().fill(NONE).stdin(document).status(2).stderr_any().check().stderr_text();
+        assert_eq!(stderr.matches("is not on this host").count(), 10, "{stderr}");
+        assert_eq!(stderr.matches("error: vendorid of mdev").count(), 10, "{stderr}");
+        assert!(stderr.contains("error: and 20 more like this\n"), "{stderr}");
+        assert!(stderr.contains("error: and 2 more like this\n"), "{stderr}");
     }
 
     #[test]
-    fn each_file_is_named_however_many_have_the_same_error() {
+    fn each_file_is_named_even_if_many_have_the_same_error() {
         let scratch = Scratch::new();
         for number in 0..15 {
             scratch.file(format!("{number:02}.xml"), bare(1).replace(&uuid(1), &absent(number)));
@@ -242,7 +242,7 @@ mod messages {
     }
 
     #[test]
-    fn json_is_never_cut() {
+    fn json_is_never_abridged() {
         let document = domain(&hostdev(&uuid(1), &elements(1)).repeat(100));
         let scratch = Scratch::new();
         let run = scratch.virt_mdev(["check", "--json", "--sysfs"]).arg(host_a()).stdin(document).stdout_any();
@@ -254,25 +254,24 @@ mod messages {
     fn a_message_that_quotes_a_long_value_is_cut() {
         let long = "\u{9b}".repeat(500_000);
         let document = domain(&hostdev(&uuid(1), &[format!("<mdevtype>{long}</mdevtype>")]));
-        let said = Scratch::new().fill(NONE).stdin(document).status(2).stderr_has("\\u{9b}").check().stderr;
-        assert!(said.len() < 200_000, "{} bytes", said.len());
+        let stderr = Scratch::new().fill(NONE).stdin(document).status(2).stderr_has("\\u{9b}").check().stderr;
+        assert!(stderr.len() < 200_000, "{} bytes", stderr.len());
     }
 }
 
-/// What the largest documents cost that are not refused.
+/// The cost of the largest documents that are not refused.
 ///
-/// The bounds are those that the manual page promises: a second of user time, and 256 MiB of memory, or 512 MiB for what
-/// writes. Memory is the address space, which the kernel limits (`ulimit -v`): it is never less than what is resident, and it
-/// is the same in every build and on a busy machine. User time is not. So an unoptimized build is given [`UNOPTIMIZED`] times
-/// as much, and a busy machine twice as much. Each error that led to these bounds took more than that: 12 s and more, or
-/// gigabytes.
+/// The limits are those of the manual page: a second of user time, and 256 MiB of memory, or 512 MiB for commands that write.
+/// Memory is the address space, which the kernel limits (`ulimit -v`): it is never less than the resident memory, and does not
+/// depend on the build or the load. User time does. So an unoptimized build may take [`UNOPTIMIZED`] times as long, and a busy
+/// machine [`BUSY`] times. Each error that led to these limits exceeded that: it took 12 s and more, or gigabytes.
 mod costs {
     use super::*;
 
     /// How much longer a build without optimization takes.
     const UNOPTIMIZED: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
 
-    /// How much longer the same takes on a machine that does other things at the same time.
+    /// How much longer a run takes on a busy machine.
     const BUSY: f64 = 2.0;
 
     /// In seconds.
@@ -291,12 +290,12 @@ mod costs {
         ("fill --into both --on-conflict keep --on-missing skip -n -v", 512),
     ];
 
-    /// How many documents a test has run on. An unoptimized build runs a third of the commands on each, in turn.
+    /// The number of documents so far. An unoptimized build runs a third of the commands on each, in turn.
     #[derive(Default)]
     struct Costs(usize);
 
     impl Costs {
-        /// Runs the commands on a document, and says what goes beyond the bounds.
+        /// Runs the commands on a document, and panics with those that exceed a limit.
         #[track_caller]
         fn of(&mut self, what: &str, document: &str) {
             assert!(document.len() <= LARGEST, "{what}: {} bytes", document.len());
@@ -304,21 +303,21 @@ mod costs {
             let turn = self.0;
             self.0 += 1;
             let is_run = |number: usize| !cfg!(debug_assertions) || number % 3 == turn % 3;
-            let mut beyond = String::new();
+            let mut exceeded = String::new();
             for (_, (command, memory)) in COMMANDS.into_iter().enumerate().filter(|(number, _)| is_run(*number)) {
                 let (user_time, status) = run(&scratch, command, memory);
-                // The documents are not refused because of their size; that they have conflicts, say, is an end like others.
+                // A document may be refused for another reason than its size, such as a conflict.
                 let has_ended =
                     matches!(status.code(), Some(0..=2)) && (command != "strip" || status.code() == Some(0));
                 if !has_ended || user_time > USER_TIME {
-                    let _ = writeln!(beyond, "{what}, {command}: {user_time:.2} s, {status}");
+                    let _ = writeln!(exceeded, "{what}, {command}: {user_time:.2} s, {status}");
                 }
             }
-            assert!(beyond.is_empty(), "beyond {USER_TIME} s or the memory:\n{beyond}");
+            assert!(exceeded.is_empty(), "more than {USER_TIME} s or too much memory:\n{exceeded}");
         }
     }
 
-    /// The user time of a run with limited memory, and how it ended.
+    /// Returns the user time of a run with limited memory, and its exit status.
     fn run(scratch: &Scratch, command: &str, memory: usize) -> (f64, std::process::ExitStatus) {
         let name = command.split(' ').next().unwrap();
         let rest = shell_words::split(&command[name.len()..]).unwrap();
@@ -330,7 +329,7 @@ mod costs {
         }
         child.args(rest).current_dir(scratch.dir()).stdin(File::open(scratch.path("vm.xml")).unwrap());
         let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // Ended, but not yet waited for, so that its times can still be read.
+        // Waits without reaping, so that the times can still be read.
         let pid = Pid::from_child(&child);
         rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
@@ -339,14 +338,14 @@ mod costs {
         (user_time(&stat), status)
     }
 
-    /// Field 14 of `/proc/PID/stat`, the twelfth after the name in parentheses, in seconds.
+    /// Returns field 14 of `/proc/PID/stat`, the twelfth after the name in parentheses, in seconds.
     fn user_time(stat: &str) -> f64 {
         let after_name = &stat[stat.rfind(')').unwrap() + 1..];
         let ticks: f64 = after_name.split_whitespace().nth(11).unwrap().parse().unwrap();
         ticks / rustix::param::clock_ticks_per_second() as f64
     }
 
-    /// As many times as fit into the largest document.
+    /// Repeats a piece as often as it fits into the largest document, at most `most` times.
     fn repeated(piece: &str, most: usize) -> String {
         piece.repeat(most.min((LARGEST - 2_000) / piece.len()))
     }
@@ -355,13 +354,13 @@ mod costs {
         (0..count).map(|number| format!("\n{}", record(&absent(number), ["0x1", "0x2", "x"]).trim())).collect()
     }
 
-    /// A hostdev without white space.
+    /// Returns a hostdev without whitespace between its elements.
     fn short_hostdev(uuid: &str) -> String {
         hostdev(uuid, &NONE).lines().map(str::trim).collect()
     }
 
     #[test]
-    fn the_measure_tells_more_time_and_more_memory() {
+    fn time_and_memory_are_measured() {
         let scratch = Scratch::with("vm.xml", of_size(LARGEST, &filled(1)));
         let (user_time, status) = run(&scratch, "check", 256);
         assert_eq!(status.code(), Some(0));
@@ -483,7 +482,7 @@ mod costs {
                 "hostdevs without a source",
                 domain(&"<hostdev mode='subsystem' type='mdev' model='vfio-pci'/>".repeat(4096)),
             ),
-            ("UUIDs that are none", domain(&short_hostdev(&"z".repeat(800)).repeat(4000))),
+            ("invalid UUIDs", domain(&short_hostdev(&"z".repeat(800)).repeat(4000))),
         ] {
             scratch.file("vm.xml", &document);
             let (user_time, status) = run(&scratch, "fill", 512);

@@ -1,6 +1,6 @@
 //! Runs every folder of `testdata/cases`; its README.md says what is in one.
 //!
-//! Each test looks at all of them and then names all that failed, so that one run shows everything.
+//! Each test runs all of them, and then reports all that failed.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ use regex::bytes::Regex;
 
 use crate::support::{Run, Scratch, first_difference, testdata_matching};
 
-/// With this variable set, the expected files are rewritten with what the program does now.
+/// If this variable is set, the expected files are rewritten with the current results.
 const UPDATE: &str = "UPDATE_EXPECT";
 
 /// A folder of `testdata/cases`.
@@ -24,7 +24,7 @@ struct Case {
 }
 
 impl Case {
-    /// All of them, by name; there must be some.
+    /// Returns all cases, by name; there must be some.
     fn all() -> Vec<Self> {
         let found = testdata_matching("cases/*/args.txt");
         found.iter().map(|arguments| Self::read(arguments.parent().unwrap())).collect()
@@ -48,7 +48,7 @@ impl Case {
         self.file(name).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
-    /// A scratch directory with the case's host, and the arguments as they are there.
+    /// Returns a scratch directory with the host of the case, and the arguments for it.
     fn set_up(&self) -> (Scratch, Vec<OsString>) {
         let scratch = Scratch::new();
         let sys = scratch.host(&self.text("sys.txt").unwrap());
@@ -64,7 +64,7 @@ impl Case {
         !self.arguments.iter().any(|argument| argument.contains("{IN}"))
     }
 
-    /// What is wrong with the run; empty where it is as expected.
+    /// Returns what is wrong with the run.
     fn errors(&self) -> Vec<String> {
         let (scratch, arguments) = self.set_up();
         scratch.file("in.xml", &self.document);
@@ -119,7 +119,7 @@ impl Case {
         update("expect.bak", &|| scratch.read("in.xml.bak"));
     }
 
-    /// What the document becomes, where the case is one of plain filling: policies and nothing else.
+    /// Returns the filled document if the case only fills it: its only options are policies.
     fn filled(&self) -> Option<Vec<u8>> {
         let plain = |argument: &String| {
             matches!(argument.as_str(), "{SYS}" | "{IN}" | "--sysfs" | "--into" | "--on-missing" | "--on-conflict")
@@ -133,8 +133,8 @@ impl Case {
         !self.arguments.iter().any(|argument| argument == "--into")
     }
 
-    /// Whether its document has none of ours, nor a `metadata` that is empty but for white space.
-    fn is_virgin(&self) -> bool {
+    /// Whether its document has nothing that `strip` removes, nor an empty `metadata`.
+    fn has_nothing_to_strip(&self) -> bool {
         static OURS: LazyLock<Regex> = LazyLock::new(|| {
             let empty = r"<metadata[^>]*/>|<metadata[^>]*>\s*</metadata";
             Regex::new(&format!("urn:virt-mdev:1|<vendorid|<productid|<mdevtype|{empty}")).unwrap()
@@ -142,15 +142,15 @@ impl Case {
         !OURS.is_match(&self.document)
     }
 
-    /// How the program with the case's policies fails to make `want` of `document`, through the pipe.
-    fn pipe_faults(&self, document: &[u8], want: &[u8]) -> Vec<String> {
+    /// Fills `document` through a pipe with the policies of the case, and returns how the result differs from `want`.
+    fn pipe_errors(&self, document: &[u8], want: &[u8]) -> Vec<String> {
         let (scratch, mut arguments) = self.set_up();
         arguments.retain(|argument| *argument != scratch.path("in.xml"));
         scratch.virt_mdev(arguments).stdin(document).stdout(want).stderr_any().errors().0
     }
 }
 
-/// Panics with every case that has a error.
+/// Panics with all cases that have errors.
 #[track_caller]
 fn report(failures: Vec<(String, Vec<String>)>) {
     let failed: Vec<String> = failures
@@ -161,37 +161,37 @@ fn report(failures: Vec<(String, Vec<String>)>) {
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Judges every case of plain filling by what `judge` says of its input and its result.
+/// Checks every case that only fills: `check` gets its input and its expected result, and returns errors.
 #[track_caller]
-fn for_each_filled(judge: impl Fn(&Case, &[u8], &[u8]) -> Vec<String>) {
+fn for_each_filled(check: impl Fn(&Case, &[u8], &[u8]) -> Vec<String>) {
     let cases: Vec<(Case, Vec<u8>)> =
         Case::all().into_iter().filter_map(|case| case.filled().map(|filled| (case, filled))).collect();
-    assert!(!cases.is_empty(), "no case of plain filling");
-    report(cases.iter().map(|(case, filled)| (case.name.clone(), judge(case, &case.document, filled))).collect());
+    assert!(!cases.is_empty(), "no case only fills");
+    report(cases.iter().map(|(case, filled)| (case.name.clone(), check(case, &case.document, filled))).collect());
 }
 
 #[test]
-fn every_case_ends_as_its_folder_says() {
+fn every_case_has_its_expected_result() {
     report(Case::all().into_iter().map(|case| (case.name.clone(), case.errors())).collect());
 }
 
 #[test]
-fn filling_twice_is_filling_once() {
-    for_each_filled(|case, _, filled| case.pipe_faults(filled, filled));
+fn filling_again_changes_nothing() {
+    for_each_filled(|case, _, filled| case.pipe_errors(filled, filled));
 }
 
 #[test]
-fn what_was_filled_is_stripped_to_what_it_was() {
+fn stripping_restores_the_original() {
     let mut count = 0;
     let mut failures = Vec::new();
-    for case in Case::all().into_iter().filter(Case::is_virgin) {
+    for case in Case::all().into_iter().filter(Case::has_nothing_to_strip) {
         let Some(filled) = case.filled() else { continue };
         let run = Scratch::new();
         let run = run.virt_mdev(["strip"]).stdin(filled).stdout(&case.document).stderr_any();
         failures.push((case.name.clone(), run.errors().0));
         count += 1;
     }
-    assert!(count > 10, "only {count} cases have nothing of ours");
+    assert!(count > 10, "only {count} cases have nothing to strip");
     report(failures);
 }
 
@@ -201,16 +201,16 @@ fn a_document_with_crlf_is_filled_with_crlf() {
         let bare = text.iter().copied().filter(|byte| *byte != b'\r');
         bare.flat_map(|byte| if byte == b'\n' { vec![b'\r', b'\n'] } else { vec![byte] }).collect::<Vec<u8>>()
     };
-    for_each_filled(|case, document, filled| case.pipe_faults(&crlf(document), &crlf(filled)));
+    for_each_filled(|case, document, filled| case.pipe_errors(&crlf(document), &crlf(filled)));
 }
 
 #[test]
-fn a_byte_order_mark_stays_in_front() {
+fn a_byte_order_mark_is_kept() {
     let marked = |text: &[u8]| [b"\xef\xbb\xbf", text].concat();
-    for_each_filled(|case, document, filled| case.pipe_faults(&marked(document), &marked(filled)));
+    for_each_filled(|case, document, filled| case.pipe_errors(&marked(document), &marked(filled)));
 }
 
-/// Cuts the three elements out, each with the line break and indentation before it.
+/// Removes the three elements, each with the line break and indentation before it.
 fn without_elements(text: &[u8]) -> Vec<u8> {
     static ELEMENT: LazyLock<Regex> = LazyLock::new(|| {
         let one = |name| format!(r"(?:\r?\n[ \t]*)?<{name}(?:[ \t\r\n][^>]*)?(?:/>|>(?s-u:.)*?</{name}[ \t\r\n]*>)");
@@ -220,7 +220,7 @@ fn without_elements(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn outside_the_three_elements_no_byte_changes() {
+fn no_byte_changes_outside_the_three_elements() {
     for_each_filled(|case, document, _| {
         if !case.fills_source_only() {
             return Vec::new();
@@ -232,9 +232,9 @@ fn outside_the_three_elements_no_byte_changes() {
     });
 }
 
-/// The expectations themselves, free of the program: a file that an editor has touched would be wrong for ever.
+/// Checks the expected files without the program: an editor may have changed them.
 #[test]
-fn no_expected_file_differs_from_its_input_but_by_the_elements() {
+fn expected_files_differ_from_their_inputs_only_by_the_elements() {
     for_each_filled(|case, document, filled| {
         if !case.fills_source_only() {
             return Vec::new();
@@ -244,7 +244,7 @@ fn no_expected_file_differs_from_its_input_but_by_the_elements() {
 }
 
 #[test]
-fn every_file_of_a_case_is_one_that_is_looked_at() {
+fn every_file_of_a_case_is_used() {
     let known = [
         "about.txt",
         "args.txt",

@@ -73,7 +73,7 @@ fn the_table_shows_what_was_recorded_and_what_the_host_has() {
 }
 
 #[test]
-fn json_is_for_programs() {
+fn json_has_an_object_for_each_device() {
     let scratch = Scratch::with("vm.xml", guest(&uuid(1), &elements(2)));
     let run = check(&scratch, ["--json", "vm.xml"]).status(1).stdout(
         "[\n  {\n    \"file\": \"vm.xml\",\n    \"domain\": \"vm\",\n    \
@@ -106,7 +106,7 @@ fn a_domain_without_devices_of_model_vfio_pci_is_all_same() {
 }
 
 #[test]
-fn every_domain_of_a_snapshot_is_judged() {
+fn every_domain_of_a_snapshot_is_checked() {
     let inactive = guest(&uuid(2), &elements(1)).replace("domain", "inactiveDomain");
     let snapshot = format!("<domainsnapshot>\n{}{inactive}</domainsnapshot>", filled(1));
     let run = Scratch::new();
@@ -128,7 +128,7 @@ fn several_documents_patterns_and_standard_input_share_a_table() {
 }
 
 #[test]
-fn several_files_are_named_and_a_malformed_one_hides_no_other() {
+fn several_files_are_named_and_a_malformed_one_does_not_hide_the_others() {
     let scratch = Scratch::with("a.xml", filled(1));
     scratch.file("b.xml", bare(2));
     scratch.file("c.xml", "<domain>");
@@ -146,7 +146,7 @@ fn several_files_are_named_and_a_malformed_one_hides_no_other() {
 }
 
 #[test]
-fn a_device_that_cannot_be_judged_is_an_error() {
+fn a_device_that_cannot_be_checked_is_an_error() {
     let scratch = Scratch::new();
     let both = recorded(&record(&uuid(1), identity(1)), &hostdev(&uuid(1), &elements(2)));
     check(&scratch, NONE).stdin(both).status(2).stderr_has("metadata").check();

@@ -1,4 +1,4 @@
-//! Where documents come from and go to, which options contradict each other, and what the exit status says.
+//! Inputs and outputs, contradictory options, and exit statuses.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::support::{Scratch, testdata_matching};
 const NONE: [&str; 0] = [];
 
 #[test]
-fn without_a_file_it_is_a_pipe() {
+fn without_a_file_standard_input_is_read() {
     Scratch::new().fill(NONE).stdin(bare(1)).stdout(filled(1)).check();
 }
 
@@ -45,7 +45,7 @@ fn several_files_need_in_place_diff_or_dry_run() {
 }
 
 #[test]
-fn contradictions_are_usage_errors() {
+fn contradictory_options_are_usage_errors() {
     let scratch = Scratch::with("vm.xml", bare(1));
     scratch.file("other.xml", bare(2));
     for arguments in [
@@ -292,8 +292,8 @@ fn control_characters_of_a_wrong_command_line_never_reach_the_terminal() {
         &["\u{9b}\r"],
     ] {
         let finished = Scratch::new().virt_mdev(words).status(2).stderr_has("error: ").check();
-        let told = finished.stderr_text();
-        assert!(!told.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{words:?}: {told:?}");
+        let stderr = finished.stderr_text();
+        assert!(!stderr.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{words:?}: {stderr:?}");
     }
     let finished = Scratch::new().virt_mdev(["compare", "a", "b", "c\nd"]).status(2).stderr_has("c\\nd").check();
     assert!(!finished.stderr_text().contains("c\nd"), "{}", finished.stderr_text());
@@ -330,7 +330,7 @@ fn bash_completes_options_and_values_after_a_subcommand() {
     if !have("bash") {
         return;
     }
-    let asked = |words: &[&str]| {
+    let completed = |words: &[&str]| {
         let [.., previous, current] = words else { panic!("{words:?}") };
         let script = format!(
             "source <('{}' completions bash)\n\
@@ -343,10 +343,10 @@ fn bash_completes_options_and_values_after_a_subcommand() {
         let printed = Command::new("bash").args(["-c", &script]).output().unwrap();
         String::from_utf8(printed.stdout).unwrap().trim_end().to_owned()
     };
-    assert_eq!(asked(&["virt-mdev", "fil"]), "fill");
-    assert_eq!(asked(&["virt-mdev", "fill", "--on-m"]), "--on-missing");
-    assert_eq!(asked(&["virt-mdev", "fill", "--into", ""]), "source metadata both");
-    assert_eq!(asked(&["virt-mdev", "completions", "z"]), "zsh");
+    assert_eq!(completed(&["virt-mdev", "fil"]), "fill");
+    assert_eq!(completed(&["virt-mdev", "fill", "--on-m"]), "--on-missing");
+    assert_eq!(completed(&["virt-mdev", "fill", "--into", ""]), "source metadata both");
+    assert_eq!(completed(&["virt-mdev", "completions", "z"]), "zsh");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `compare`: two domains, as a migration between them would.
+//! `compare`: two domains, compared as for a migration.
 
 use crate::support::guests::{
     at, bare, domain, elements, filled, guest, guest_recorded, hostdev, identity, record, recorded, uuid,
@@ -8,7 +8,7 @@ use crate::support::{Run, Scratch};
 const NONE: [&str; 0] = [];
 const OTHER: &str = "a38a3f43-4be2-4046-897f-067c2f5e0999";
 
-/// A run on two documents, named `a.xml` and `b.xml`.
+/// Returns a run on two documents, named `a.xml` and `b.xml`.
 fn compare<'a>(scratch: &'a Scratch, source: impl AsRef<[u8]>, destination: impl AsRef<[u8]>) -> Run<'a> {
     scratch.file("a.xml", source);
     scratch.file("b.xml", destination);
@@ -79,7 +79,7 @@ fn an_identity_that_is_missing_or_incomplete_on_either_side_or_both_is_a_differe
 }
 
 #[test]
-fn an_unreadable_value_does_not_equal_itself() {
+fn an_invalid_value_differs_even_from_itself() {
     let unreadable = guest(&uuid(1), &["<vendorid>10de</vendorid>", &elements(1)[1], &elements(1)[2]]);
     let scratch = Scratch::new();
     compare(&scratch, &unreadable, &unreadable).status(1).stdout_has("vendorid").check();
@@ -130,13 +130,13 @@ fn metadata_takes_precedence_over_source_and_a_contradiction_is_an_error() {
     compare(&scratch, both(1), filled(2)).status(1).stdout_has("i915-V5_4 (a.xml:8:24)").check();
     compare(&scratch, both(2), filled(1)).status(2).stderr_has("a.xml:").stderr_has("metadata").check();
     compare(&scratch, filled(1), both(2)).status(2).stderr_has("b.xml:").check();
-    // A part of it in the source, and the rest does not contradict.
+    // A source with a part of the identity does not contradict the record.
     let some = recorded(&record(&uuid(1), identity(1)), &hostdev(&uuid(1), &elements(1)[..1]));
     compare(&scratch, some, filled(1)).check();
 }
 
 #[test]
-fn the_record_of_the_guest_address_counts_where_none_has_the_uuid() {
+fn the_record_of_the_guest_address_is_used_if_no_record_has_the_uuid() {
     let scratch = Scratch::new();
     let changed = recorded(&record(&uuid(1), identity(1)), &hostdev(OTHER, &NONE));
     compare(&scratch, filled(1), &changed).status(1).stdout_has("destination has nothing").check();
@@ -146,7 +146,7 @@ fn the_record_of_the_guest_address_counts_where_none_has_the_uuid() {
 }
 
 #[test]
-fn of_a_snapshot_its_domain_is_compared() {
+fn the_domain_of_a_snapshot_is_compared() {
     let scratch = Scratch::new();
     let inactive = filled(2).replace("domain", "inactiveDomain");
     for snapshot in [
@@ -181,14 +181,14 @@ fn lone_hostdevs_and_every_document_with_a_domain_are_compared() {
 #[test]
 fn all_errors_of_both_documents_are_reported() {
     let scratch = Scratch::new();
-    for (one, other, told) in [
+    for (one, other, message) in [
         (filled(1), "<domain>".to_owned(), "b.xml:1"),
         (filled(1), String::new(), "empty"),
         ("<network/>".to_owned(), filled(1), "network"),
         (filled(1), filled(1).replace("<address uuid", "<address id"), "b.xml:"),
         (filled(1).replace("<mdevtype>", "<vendorid>1</vendorid><mdevtype>"), filled(1), "vendorid"),
     ] {
-        compare(&scratch, one, other).status(2).stderr_has(told).check();
+        compare(&scratch, one, other).status(2).stderr_has(message).check();
     }
     let wrong = filled(1).replace("<address uuid", "<address id");
     compare(&scratch, &wrong, &wrong).status(2).stderr_has("a.xml:").stderr_has("b.xml:").check();

@@ -1,4 +1,4 @@
-//! Which documents are read, which of their elements count, and where the new ones go; what is refused unseen.
+//! Which documents are read or refused, which of their elements are used, and where new ones are inserted.
 
 use crate::support::Scratch;
 use crate::support::guests::{ABSENT, bare, domain, elements, filled, hostdev, uuid};
@@ -22,7 +22,7 @@ fn stays(document: impl AsRef<[u8]>) {
     becomes(&document, &document);
 }
 
-/// Is refused by its name and place, whatever the policies.
+/// Checks that a document is refused with its name and these pieces, whatever the policies.
 #[track_caller]
 fn refused(document: impl AsRef<[u8]>, pieces: &[&str]) {
     let scratch = Scratch::with("vm.xml", &document);
@@ -36,7 +36,7 @@ mod kinds {
     use super::*;
 
     #[test]
-    fn a_domain_in_a_domstatus_and_not_the_devices_beside_it() {
+    fn only_the_domain_of_a_domstatus_is_filled() {
         let beside =
             "  <devices>\n    <device alias='hostdev0'/>\n".to_owned() + &hostdev(&uuid(2), &NONE) + "  </devices>\n";
         let status = |domain: String| format!("<domstatus state='running'>\n{beside}{domain}</domstatus>\n");
@@ -44,7 +44,7 @@ mod kinds {
     }
 
     #[test]
-    fn both_domains_of_a_snapshot() {
+    fn both_domains_of_a_snapshot_are_filled() {
         let inactive =
             |domain: String| domain.replace("<domain", "<inactiveDomain").replace("</domain", "</inactiveDomain");
         let snapshot = |one: String, other: String| {
@@ -56,7 +56,7 @@ mod kinds {
     }
 
     #[test]
-    fn a_checkpoint_with_a_domain_and_without() {
+    fn a_checkpoint_may_have_no_domain() {
         let checkpoint =
             |domain: String| format!("<domaincheckpoint>\n  <name>c</name>\n{domain}</domaincheckpoint>\n");
         becomes(checkpoint(bare(1)), checkpoint(filled(1)));
@@ -64,12 +64,12 @@ mod kinds {
     }
 
     #[test]
-    fn a_domstatus_without_a_domain() {
+    fn a_domstatus_may_have_no_domain() {
         stays("<domstatus state='shutoff'>\n  <devices/>\n</domstatus>\n");
     }
 
     #[test]
-    fn a_hostdev_alone() {
+    fn a_lone_hostdev_is_filled() {
         becomes(hostdev(&uuid(1), &NONE), hostdev(&uuid(1), &elements(1)));
     }
 
@@ -88,12 +88,12 @@ mod kinds {
     }
 
     #[test]
-    fn an_undone_namespace_is_none() {
+    fn an_empty_namespace_declaration_means_no_namespace() {
         becomes(bare(1).replace("<domain ", "<domain xmlns='' "), filled(1).replace("<domain ", "<domain xmlns='' "));
     }
 
     #[test]
-    fn two_roots_get_a_message_of_their_own() {
+    fn two_roots_have_their_own_message() {
         refused(bare(1) + &bare(1), &["virt-install", "--print-xml 1"]);
         refused(bare(1) + "<!-- phase 2 -->\n" + &bare(2), &["--print-xml 1"]);
     }
@@ -103,7 +103,7 @@ mod devices {
     use super::*;
 
     #[test]
-    fn every_devices_element_counts() {
+    fn every_devices_element_is_read() {
         let two = |one: &[String], other: &[String]| {
             domain(
                 &(hostdev(&uuid(1), one)
@@ -115,7 +115,7 @@ mod devices {
     }
 
     #[test]
-    fn look_alikes_are_not_touched() {
+    fn look_alikes_are_unchanged() {
         let bait = hostdev(&uuid(2), &NONE);
         let surroundings = |hostdev: String| {
             let bait = bait.as_str();
@@ -157,7 +157,7 @@ mod devices {
     }
 
     #[test]
-    fn elements_are_looked_for_in_the_source_of_the_address() {
+    fn existing_elements_are_searched_in_the_source_of_the_address() {
         fills_inline(
             1,
             &domain(&format!(
@@ -171,7 +171,7 @@ mod devices {
     }
 
     #[test]
-    fn a_source_that_is_missing_is_told_from_an_address_that_is() {
+    fn a_missing_source_and_a_missing_address_have_different_messages() {
         let with = |content: &str| {
             format!("<domain>\n<devices>\n<hostdev type='mdev' model='vfio-pci'>{content}</hostdev></devices></domain>")
         };
@@ -184,7 +184,7 @@ mod devices {
     }
 
     #[test]
-    fn no_address_or_one_without_uuid_is_an_error() {
+    fn a_missing_address_or_uuid_is_an_error() {
         for content in [
             "",
             "<source/>",
@@ -206,7 +206,7 @@ mod places {
     use super::*;
 
     #[test]
-    fn on_lines_of_their_own_with_the_indentation_of_the_address() {
+    fn new_elements_have_the_indentation_of_the_address() {
         for indentation in ["", " ", "\t\t", "  \t ", "                    "] {
             let at =
                 |lines: &[String]| domain(&hostdev(&uuid(1), lines).replace("        <", &format!("{indentation}<")));
@@ -215,7 +215,7 @@ mod places {
     }
 
     #[test]
-    fn directly_behind_an_address_that_does_not_begin_its_line() {
+    fn new_elements_directly_follow_an_address_that_does_not_begin_its_line() {
         let address = format!("<address uuid='{}'/>", uuid(1));
         for template in [
             format!("<hostdev type='mdev' model='vfio-pci'><source>{address}{{}}</source></hostdev>"),
@@ -232,7 +232,7 @@ mod places {
     }
 
     #[test]
-    fn a_lone_carriage_return_is_no_line_ending() {
+    fn a_lone_carriage_return_is_not_a_line_ending() {
         let template = format!(
             "<hostdev type='mdev' model='vfio-pci'>\r<source>\r  <address uuid='{}'/>{{}}\r</source>\r</hostdev>\r",
             uuid(1)
@@ -241,7 +241,7 @@ mod places {
     }
 
     #[test]
-    fn with_the_line_ending_before_the_address_where_a_file_has_both() {
+    fn new_elements_have_the_line_ending_that_is_before_the_address() {
         let mixed = |text: String| text.replacen("<source>\n", "<source>\r\n", 1);
         let [vendor, product, mdev_type] = elements(1);
         let indentation = "        ";
@@ -251,12 +251,12 @@ mod places {
     }
 
     #[test]
-    fn behind_the_blanks_and_comments_that_follow_the_address_on_its_line() {
+    fn new_elements_follow_the_comments_after_the_address_on_its_line() {
         let with = |rest: &str, text: String| text.replacen("001'/>", &format!("001'/>{rest}"), 1);
         for rest in ["  ", "\t<!-- the T4 -->", " <!-- a --> <!-- b -->\t", "<!-- over\n two lines -->"] {
             becomes(with(rest, bare(1)), with(rest, filled(1)));
         }
-        // What comes then stays behind the last.
+        // What follows stays after the last new element.
         let end = |text: String| text.replacen("\n      </source>", " </source>", 1);
         let [vendor, product, mdev_type] = elements(1);
         let after = bare(1).replacen(
@@ -268,7 +268,7 @@ mod places {
     }
 
     #[test]
-    fn behind_the_last_of_the_three_that_stands_there() {
+    fn new_elements_follow_the_last_existing_one() {
         let [vendor, product, mdev_type] = elements(1);
         let other = "<other/>".to_owned();
         for (before, after) in [
@@ -286,7 +286,7 @@ mod places {
     }
 
     #[test]
-    fn behind_an_element_that_stands_before_the_address() {
+    fn new_elements_may_follow_an_existing_one_before_the_address() {
         let template = format!(
             "<hostdev type='mdev' model='vfio-pci'><source><mdevtype>i915-V5_4</mdevtype>[]\
 <address uuid='{}'/>{{}}</source></hostdev>",
@@ -308,7 +308,7 @@ mod bytes {
     use super::*;
 
     #[test]
-    fn everything_else_is_kept() {
+    fn all_other_bytes_are_kept() {
         let odd = |hostdev: String| {
             format!(
                 "\u{feff}<?xml version=\"1.0\"  standalone='yes' ?>\r\n\
@@ -326,15 +326,15 @@ mod bytes {
     #[test]
     fn the_declared_encoding_is_ignored_as_libvirt_does() {
         for encoding in ["utf-16", "UTF-16LE", "ISO-8859-1", "windows-1252", "klingon"] {
-            let labelled = |text: String| {
+            let labeled = |text: String| {
                 format!("<?xml version='1.0' encoding='{encoding}'?>\n{}", text.replace(">vm<", ">größe<"))
             };
-            becomes(labelled(bare(1)), labelled(filled(1)));
+            becomes(labeled(bare(1)), labeled(filled(1)));
         }
     }
 
     #[test]
-    fn what_is_not_utf_8_is_an_error_with_its_place() {
+    fn invalid_utf_8_is_an_error_with_its_place() {
         for bytes in [&b"\xe4"[..], b"\xc3", b"\xff\xfe", b"\xed\xa0\x80"] {
             let [before, after] = ["<domain>\n  <name>", "</name>\n</domain>\n"].map(str::as_bytes);
             refused([before, bytes, after].concat(), &["vm.xml:2:9"]);
@@ -344,7 +344,7 @@ mod bytes {
     }
 
     #[test]
-    fn what_is_not_text_is_not_shown() {
+    fn binary_data_is_not_shown() {
         let utf_16: Vec<u8> = bare(1).encode_utf16().flat_map(u16::to_le_bytes).collect();
         let png = b"\x89PNG\r\n\x1a\n\0\0IHDR".to_vec();
         for (bytes, place) in
@@ -357,7 +357,7 @@ mod bytes {
     }
 
     #[test]
-    fn a_compressed_document_is_named_and_not_shown() {
+    fn a_compressed_document_is_recognized_and_not_shown() {
         for (bytes, name, command) in [
             (&b"\x1f\x8b\x08\0\0\n\n"[..], "gzip", "zcat"),
             (b"\xfd7zXZ\0\0\n\n", "xz", "xzcat"),
@@ -372,7 +372,7 @@ mod bytes {
     }
 
     #[test]
-    fn a_document_type_is_passed_over_and_never_fetched() {
+    fn a_doctype_is_ignored_and_never_fetched() {
         for doctype in [
             "<!DOCTYPE domain>",
             "<!DOCTYPE domain SYSTEM 'no-such-file.dtd'>",
@@ -383,7 +383,7 @@ mod bytes {
     }
 
     #[test]
-    fn a_document_type_with_declarations_is_refused() {
+    fn a_doctype_with_an_internal_subset_is_refused() {
         for declarations in
             ["", "<!ENTITY a 'b'>", "<!ENTITY a SYSTEM '/etc/passwd'>", "<!ENTITY a '&b;&b;'><!ENTITY b '&a;'>"]
         {
@@ -392,12 +392,12 @@ mod bytes {
     }
 
     #[test]
-    fn what_only_begins_like_a_doctype_is_refused_for_what_it_is() {
+    fn an_invalid_declaration_is_not_reported_as_a_doctype() {
         refused("<hostdev><!DATA[x]]></hostdev>", &["vm.xml:1:10", "not well-formed"]);
     }
 
     #[test]
-    fn what_is_not_well_formed_is_refused_with_its_place() {
+    fn a_malformed_document_is_refused_with_its_place() {
         for (document, place) in [
             ("<domain>\n<devices>\n</domain>", "vm.xml:3:"),
             ("<domain>\n<a b=c/></domain>", "vm.xml:2:"),

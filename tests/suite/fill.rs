@@ -1,11 +1,11 @@
-//! What is decided about a device: what its host says, what the document says already, what the policies make of it.
+//! What `fill` decides about a device, from the host, the document and the policies.
 
 use crate::support::Scratch;
 use crate::support::guests::{ABSENT, AP, NO_PCI, bare, domain, elements, filled, guest, hostdev, uuid};
 
 const NONE: [&str; 0] = [];
 
-/// A card with one device, [`ABSENT`] on host-a, of the type that is put in.
+/// Returns a host that has one card with one device of this type, [`ABSENT`].
 fn card(mdev_type: &str) -> String {
     let mdev_type = shell_words::quote(mdev_type);
     format!(
@@ -39,7 +39,7 @@ mod host {
     }
 
     #[test]
-    fn a_device_that_is_not_there_is_an_error_or_skipped() {
+    fn a_missing_device_is_an_error_or_skipped() {
         let document = domain(&[hostdev(ABSENT, &NONE), hostdev(&uuid(1), &NONE)].concat());
         let half = domain(&[hostdev(ABSENT, &NONE), hostdev(&uuid(1), &elements(1))].concat());
         Scratch::new().fill(NONE).stdin(&document).status(2).stderr_has(ABSENT).check();
@@ -56,7 +56,7 @@ mod host {
     }
 
     #[test]
-    fn a_type_of_another_device_api_is_an_error_that_no_option_hides() {
+    fn another_device_api_is_an_error_whatever_the_options() {
         for options in [&NONE[..], &["--on-missing", "skip"], &["--on-missing", "skip", "--on-conflict", "keep", "-q"]]
         {
             let run = Scratch::new();
@@ -79,7 +79,7 @@ mod host {
     }
 
     #[test]
-    fn what_cannot_be_read_is_an_error_and_not_the_same_as_missing() {
+    fn an_unreadable_device_is_an_error_and_not_missing() {
         let parent = "devices/pci0000:af/0000:af:00.0";
         let device = format!(
             "link bus/mdev/devices/{ABSENT} ../../../{parent}/{ABSENT}\n\
@@ -103,7 +103,7 @@ mod host {
     }
 
     #[test]
-    fn links_do_not_lead_out_of_the_tree() {
+    fn links_out_of_the_tree_are_not_followed() {
         let scratch = Scratch::with(format!("outside/0000:af:00.0/{ABSENT}/uevent"), "");
         let host = format!("link bus/mdev/devices/{ABSENT} ../../../../scratch/outside/0000:af:00.0/{ABSENT}");
         let run = scratch.fill_on(&host, ["--on-missing", "skip"]).stdin(guest(ABSENT, &NONE));
@@ -126,7 +126,7 @@ mod host {
     }
 
     #[test]
-    fn a_type_name_that_xml_cannot_carry_is_an_error() {
+    fn a_type_name_that_xml_does_not_allow_is_an_error() {
         for name in ["a\u{1}b", " nvidia-1", "nvidia-1 ", "nvidia-1\t", "a\u{fffe}b"] {
             let run = Scratch::new();
             let run = run.fill_on(&card(name), ["--on-missing=skip"]).stdin(guest(ABSENT, &NONE));
@@ -138,7 +138,7 @@ mod host {
 mod conflict {
     use super::*;
 
-    /// A document that says something else of device 3, and what it says.
+    /// Returns a document that conflicts with device 3, and its elements.
     fn conflicting() -> (String, [String; 3]) {
         let [_, product, mdev_type] = elements(3);
         let lines = ["<vendorid>0x1002</vendorid>".to_owned(), product, mdev_type];
@@ -146,7 +146,7 @@ mod conflict {
     }
 
     #[test]
-    fn is_an_error_by_default_that_names_device_element_and_both_values() {
+    fn a_conflict_is_an_error_by_default_that_names_device_element_and_both_values() {
         let (document, _) = conflicting();
         for options in [&NONE[..], &["--on-conflict", "error"]] {
             let scratch = Scratch::with("vm.xml", &document);
@@ -156,13 +156,13 @@ mod conflict {
     }
 
     #[test]
-    fn is_corrected_by_replace() {
+    fn replace_corrects_a_conflict() {
         let (document, _) = conflicting();
         Scratch::new().fill(["--on-conflict", "replace"]).stdin(document).stdout(filled(3)).stderr_any().check();
     }
 
     #[test]
-    fn leaves_the_hostdev_as_it_is_under_keep() {
+    fn keep_leaves_a_hostdev_with_a_conflict_unchanged() {
         let (_, lines) = conflicting();
         let partial = [lines[0].clone()];
         for lines in [&lines[..], &partial] {
@@ -214,7 +214,7 @@ mod conflict {
     }
 
     #[test]
-    fn what_is_no_number_conflicts() {
+    fn an_invalid_number_is_a_conflict() {
         let bare_hexadecimal = ["<vendorid>10de</vendorid>".to_owned()];
         let run = Scratch::new();
         let run = run.fill_on(&card("nvidia-231"), NONE).stdin(guest(ABSENT, &bare_hexadecimal));
@@ -244,7 +244,7 @@ mod conflict {
     }
 
     #[test]
-    fn two_of_the_same_element_are_an_error_that_no_policy_hides() {
+    fn a_duplicate_element_is_an_error_whatever_the_policies() {
         for element in elements(1) {
             let name = element[1..].split('>').next().unwrap().to_owned();
             let document = guest(&uuid(1), &[&element, &element]);
@@ -258,7 +258,7 @@ mod conflict {
 }
 
 #[test]
-fn the_proposal_s_own_example_counts_as_complete() {
+fn the_example_of_the_proposal_is_complete() {
     let document = domain(&format!(
         "    <hostdev mode='subsystem' type='mdev' model='vfio-pci'>\n      <source>\n        \
          <address uuid='{}'/>\n        <vendorid>0x8086</vendorid>   <!-- vendor of the physical device -->\n        \
@@ -271,7 +271,7 @@ fn the_proposal_s_own_example_counts_as_complete() {
 }
 
 #[test]
-fn only_model_vfio_pci_is_filled_and_any_other_is_never_judged() {
+fn hostdevs_of_other_models_than_vfio_pci_are_ignored() {
     for attributes in [
         "type='mdev' model='vfio-ccw'",
         "type='mdev' model='vfio-ap'",
@@ -295,7 +295,7 @@ fn only_model_vfio_pci_is_filled_and_any_other_is_never_judged() {
 }
 
 #[test]
-fn hostdevs_of_type_pci_are_counted_and_left_as_they_are() {
+fn hostdevs_of_type_pci_are_counted_and_unchanged() {
     let pci = "<hostdev type='pci' model='vfio-pci'><source><address bus='0x01'/></source></hostdev>\n";
     let scratch = Scratch::new();
     let document = domain(&pci.repeat(2));
@@ -307,7 +307,7 @@ fn hostdevs_of_type_pci_are_counted_and_left_as_they_are() {
 }
 
 #[test]
-fn verbose_says_of_each_device_left_alone_why() {
+fn verbose_says_why_each_device_is_unchanged() {
     let ccw = hostdev(&uuid(2), &NONE).replace("vfio-pci", "vfio-ccw");
     let document = domain(&[hostdev(&uuid(1), &elements(1)), ccw, hostdev(ABSENT, &NONE)].concat());
     let run = Scratch::new();
@@ -324,8 +324,8 @@ fn the_same_uuid_twice_is_a_warning_and_both_are_filled() {
 }
 
 #[test]
-fn a_uuid_that_is_none_is_an_error_before_it_is_part_of_a_path() {
-    // Were it put into a path, this would lead to a directory that is there.
+fn an_invalid_uuid_is_an_error_and_never_part_of_a_path() {
+    // As a part of a path, this would lead to a directory that exists.
     for uuid in [
         "../../..",
         "../../../bus",
@@ -345,7 +345,7 @@ fn a_uuid_that_is_none_is_an_error_before_it_is_part_of_a_path() {
 }
 
 #[test]
-fn a_uuid_is_found_however_libvirt_lets_it_be_spelt() {
+fn a_uuid_may_have_any_spelling_that_libvirt_accepts() {
     for spelling in [
         "C0FFEE01-0000-4000-8000-000000000001",
         "c0ffee01000040008000000000000001",

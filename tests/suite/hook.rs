@@ -1,6 +1,6 @@
-//! The hook as libvirt calls it: who passes, who is refused, and what is said of it.
+//! The hook as libvirt calls it: which guests pass, which are refused, and the messages.
 //!
-//! Every run has a syslog of its own, so that nothing is written to that of this machine.
+//! Every run has its own syslog, so that nothing is written to the one of this machine.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::support::{Run, Scratch};
 
 const NONE: [&str; 0] = [];
 
-/// What libvirt's documentation lists for qemu, but for what is judged.
+/// Operations that are not judged: those that libvirt documents for qemu, and some that it does not.
 const OTHERS: [[&str; 2]; 12] = [
     ["prepare", "begin"],
     ["start", "begin"],
@@ -37,23 +37,23 @@ const JUDGED: [&str; 2] = ["migrate", "restore"];
 
 const BINARY: &str = env!("CARGO_BIN_EXE_virt-mdev");
 
-/// A run of `virt-mdev hook` that writes to nobody's syslog.
+/// Returns a run of `virt-mdev hook` with its own syslog.
 fn virt_mdev(scratch: &Scratch) -> Run<'_> {
     scratch.program(BINARY, ["hook"]).env("VIRT_MDEV_SYSLOG", scratch.path("syslog"))
 }
 
-/// A call of the hook on host-a, with these options and words.
+/// Returns a call of the hook on host-a, with these options and words.
 fn hook<'a>(scratch: &'a Scratch, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'a> {
     let run = virt_mdev(scratch).arg("--sysfs").arg(host_a());
     words.into_iter().fold(run, Run::arg)
 }
 
-/// The guest `vm` comes by migration.
+/// Returns a call of the hook for a migration of the guest `vm`.
 fn migrate(scratch: &Scratch) -> Run<'_> {
     hook(scratch, ["--", "vm", "migrate", "begin", "-"])
 }
 
-/// A guest whose device is another one on host-a.
+/// Returns a guest whose device differs on host-a.
 fn different() -> String {
     guest_recorded(&uuid(1), identity(2))
 }
@@ -63,7 +63,7 @@ fn host_name() -> String {
 }
 
 #[test]
-fn each_operation_that_is_judged_passes_what_is_the_same_and_refuses_the_rest() {
+fn each_judged_operation_passes_the_same_devices_and_refuses_all_others() {
     let scratch = Scratch::new();
     let mixed = [hostdev(&uuid(1), &elements(1)), hostdev(&uuid(2), &NONE)].concat();
     let both = recorded(&record(&uuid(1), identity(1)), &hostdev(&uuid(1), &elements(2)));
@@ -81,7 +81,7 @@ fn each_operation_that_is_judged_passes_what_is_the_same_and_refuses_the_rest() 
         ] {
             call(&same).check();
         }
-        for (document, told) in [
+        for (document, message) in [
             (different(), "i915-V5_8"),
             (guest(&uuid(1), &elements(2)), "i915-V5_8"),
             (guest(ABSENT, &elements(1)), "is not on"),
@@ -97,16 +97,16 @@ fn each_operation_that_is_judged_passes_what_is_the_same_and_refuses_the_rest() 
             ("not XML, <hostdev type='mdev'".to_owned(), "cannot judge"),
             (format!("<network>{}</network>", filled(1)), "network"),
         ] {
-            let finished = call(&document).status(1).stderr_has("guest vm: ").stderr_has(told).check();
+            let finished = call(&document).status(1).stderr_has("guest vm: ").stderr_has(message).check();
             assert_eq!(finished.stderr_text().lines().count(), 1, "{}", finished.stderr_text());
         }
     }
 }
 
 #[test]
-fn every_other_operation_passes_at_once_with_its_input_unread() {
+fn every_other_operation_passes_at_once_without_reading_its_input() {
     let scratch = Scratch::new();
-    // More than a pipe takes: whoever writes it waits for ever, and so would a reader.
+    // Larger than the buffer of a pipe, which stays open: the writer blocks, and so would a reader.
     let endless = [different().into_bytes(), vec![b' '; 1 << 20]].concat();
     for [operation, suboperation] in OTHERS {
         for document in [&endless[..], b"<broken mdev", b""] {
@@ -120,7 +120,7 @@ fn every_other_operation_passes_at_once_with_its_input_unread() {
 }
 
 #[test]
-fn wrong_arguments_pass_where_nothing_is_judged_and_are_refused_where_it_is_and_are_never_an_error() {
+fn wrong_arguments_refuse_a_guest_only_if_the_operation_is_judged() {
     let scratch = Scratch::new();
     for words in [
         "",
@@ -155,13 +155,13 @@ fn wrong_arguments_pass_where_nothing_is_judged_and_are_refused_where_it_is_and_
         "--bogus -- '' migrate begin -",
     ] {
         virt_mdev(&scratch).args(words).stdin(filled(1)).status(1).stderr_has("cannot judge").check();
-        // A typo in an option keeps no other guest from coming.
+        // A typo in an option does not affect guests without mediated devices.
         virt_mdev(&scratch).args(words).stdin(domain("<!-- mdev -->")).check();
     }
 }
 
 #[test]
-fn the_option_that_is_wrong_is_named() {
+fn the_wrong_option_is_named() {
     let scratch = Scratch::new();
     for (words, error) in [
         ("--requre -- vm migrate begin -", "unexpected argument '--requre' found"),
@@ -176,8 +176,8 @@ fn the_option_that_is_wrong_is_named() {
         ("-- vm migrate begin - more", "unexpected argument 'more' found"),
     ] {
         let finished = virt_mdev(&scratch).args(words).stdin(filled(1)).status(1).stderr_any().check();
-        let told = finished.stderr_text();
-        assert!(told.ends_with(&format!(": cannot judge it: {error}\n")), "{words}: {told}");
+        let message = finished.stderr_text();
+        assert!(message.ends_with(&format!(": cannot judge it: {error}\n")), "{words}: {message}");
     }
 }
 
@@ -193,7 +193,7 @@ fn a_guest_may_have_any_name() {
         run.stderr_has(format!("guest {name}: mdev ")).check();
         call(["reconnect", "begin", "-"]).stdin(different()).stdin_stays_open().check();
     }
-    // Without the -- as well, but where the name is an option of ours.
+    // Also without --, unless the name is an option of the hook.
     for name in ["--help", "-h", "-dash", "-V", "--version", "-", ""] {
         hook(&scratch, [name, "migrate", "begin", "-"]).stdin(filled(1)).check();
         let run = hook(&scratch, [name, "migrate", "begin", "-"]).stdin(different()).status(1);
@@ -207,7 +207,7 @@ fn a_guest_may_have_any_name() {
 }
 
 #[test]
-fn a_name_cannot_command_the_terminal() {
+fn control_characters_of_a_name_are_escaped() {
     let scratch = Scratch::new();
     for (name, shown) in [
         (&b"a\x1b[31mb"[..], "guest a\\x1b[31mb: "),
@@ -223,7 +223,7 @@ fn a_name_cannot_command_the_terminal() {
 }
 
 #[test]
-fn a_guest_without_the_letters_mdev_passes_without_being_parsed() {
+fn a_document_without_the_letters_mdev_passes_without_being_parsed() {
     let scratch = Scratch::new();
     for document in ["", "<broken", "no XML at all", "<domain>\u{0}</domain>", "<domain><name>MDEV</name></domain>"] {
         for option in ["--", "--require"] {
@@ -234,7 +234,7 @@ fn a_guest_without_the_letters_mdev_passes_without_being_parsed() {
 }
 
 #[test]
-fn a_domain_that_is_too_large_is_refused_only_if_it_may_have_a_mediated_device() {
+fn a_too_large_domain_is_refused_only_if_it_may_have_a_mediated_device() {
     let scratch = Scratch::new();
     let description = |length: usize| format!("</name><description>mdev {}</description>", "&apos;".repeat(length));
     let padded = |domain: &str, length: usize| domain.replace("</name>", &description(length));
@@ -253,7 +253,7 @@ fn a_domain_that_is_too_large_is_refused_only_if_it_may_have_a_mediated_device()
     refused(padded(&recorded.replace("type='mdev'", "type='pci'"), 900_000));
     migrate(&scratch).stdin(padded(&domain(""), 900_000)).check();
     migrate(&scratch).stdin(padded(&domain(pci), 900_000)).check();
-    // Letters on both sides of what is read at once.
+    // The letters are in two chunks that are read one after the other.
     for length in (64 * 1024 - 3)..(64 * 1024 + 1) {
         let start = format!("<!--{}-->", "x".repeat(length - 150));
         let device = filled(1).replace("    <hostdev", &format!("{}<hostdev", " ".repeat(140)));
@@ -262,9 +262,9 @@ fn a_domain_that_is_too_large_is_refused_only_if_it_may_have_a_mediated_device()
     migrate(&scratch).stdin(vec![b'x'; 20 << 20]).check();
 }
 
-/// libxml2 warns of these and reads on; libvirt writes them back as they are.
+/// libxml2 only warns about these, and libvirt writes them back unchanged.
 #[test]
-fn namespace_errors_keep_no_guest_from_being_judged() {
+fn a_guest_with_namespace_errors_is_judged() {
     let scratch = Scratch::new();
     for metadata in [
         "<app:note xmlns:app='urn:app'><todo:item/></app:note>",
@@ -292,7 +292,7 @@ fn namespace_errors_keep_no_guest_from_being_judged() {
 }
 
 #[test]
-fn a_closed_standard_input_is_refused_only_where_records_are_required() {
+fn a_closed_standard_input_is_refused_only_with_require() {
     let scratch = Scratch::new();
     for (option, status) in [("--check-start", 0), ("--require", 1)] {
         let script = "exec \"$0\" hook --sysfs \"$1\" \"$2\" -- vm migrate begin - <&-";
@@ -307,7 +307,7 @@ fn a_closed_standard_input_is_refused_only_where_records_are_required() {
 }
 
 #[test]
-fn a_guest_without_a_record_passes_with_a_warning_and_is_refused_where_one_is_required() {
+fn a_guest_without_a_record_passes_with_a_warning_and_is_refused_with_require() {
     let scratch = Scratch::new();
     let empty = recorded("", &hostdev(&uuid(1), &NONE));
     for document in [bare(1), guest(ABSENT, &NONE), empty] {
@@ -321,7 +321,7 @@ fn a_guest_without_a_record_passes_with_a_warning_and_is_refused_where_one_is_re
 }
 
 #[test]
-fn a_refusal_names_guest_device_record_this_host_what_it_has_and_what_to_do() {
+fn a_refusal_names_guest_device_host_both_identities_and_a_remedy() {
     let scratch = Scratch::new();
     let devices = [(1, 2), (3, 4)].map(|(device, other)| hostdev(&uuid(device), &elements(other))).concat();
     let others = [ABSENT, &uuid(NO_PCI), &uuid(5)].map(|other| hostdev(other, &elements(5))).concat();
@@ -338,13 +338,13 @@ fn a_refusal_names_guest_device_record_this_host_what_it_has_and_what_to_do() {
         [&uuid(NO_PCI), "i915-V5_4 (0x1b36 0x0005)", "its parent nopci is not a PCI device", "assign the guest"],
     ]) {
         for piece in ["guest vm: ", &host].iter().chain(&pieces) {
-            assert!(line.contains(*piece), "{line:?} does not hold {piece:?}");
+            assert!(line.contains(*piece), "{line:?} does not contain {piece:?}");
         }
     }
 }
 
 #[test]
-fn starts_are_judged_where_that_is_asked_for() {
+fn starts_are_judged_with_check_start() {
     let scratch = Scratch::new();
     let prepare = || hook(&scratch, ["--check-start", "--", "vm", "prepare", "begin", "-"]);
     prepare().stdin(filled(1)).check();
@@ -356,7 +356,7 @@ fn starts_are_judged_where_that_is_asked_for() {
 }
 
 #[test]
-fn the_environment_names_the_sysfs_where_no_option_does() {
+fn the_environment_names_the_sysfs_if_no_option_does() {
     let scratch = Scratch::new();
     let call = || virt_mdev(&scratch).args("-- vm migrate begin -").env("VIRT_MDEV_SYSFS", host_a());
     call().stdin(filled(1)).check();
@@ -364,7 +364,7 @@ fn the_environment_names_the_sysfs_where_no_option_does() {
 }
 
 #[test]
-fn a_sysfs_that_cannot_be_read_is_a_refusal_of_guests_with_a_record_alone() {
+fn an_unreadable_sysfs_refuses_only_guests_with_a_record() {
     let scratch = Scratch::with("no-sysfs/x", "");
     for dir in ["no-sysfs", "not-there"] {
         let call = || virt_mdev(&scratch).arg("--sysfs").arg(dir).args("-- vm migrate begin -");
@@ -377,7 +377,7 @@ fn a_sysfs_that_cannot_be_read_is_a_refusal_of_guests_with_a_record_alone() {
     run.stdin(filled(1)).status(1).stderr_has("guest vm: ").check();
 }
 
-/// Ten seconds, and little more than that.
+/// Checks that a run is refused after ten seconds, and not much later.
 fn assert_time_is_up(run: Run<'_>) {
     let start = Instant::now();
     let run = run.status(1).stderr_has("time is up").stderr_has("10 s").limit(Duration::from_secs(20));
@@ -387,12 +387,12 @@ fn assert_time_is_up(run: Run<'_>) {
 }
 
 #[test]
-fn takes_ten_seconds_a_standard_input_that_never_ends_is_a_refusal_after_ten_seconds() {
+fn an_endless_standard_input_is_refused_after_ten_seconds() {
     assert_time_is_up(migrate(&Scratch::new()).stdin(filled(1)).stdin_stays_open());
 }
 
 #[test]
-fn takes_ten_seconds_a_vendor_that_blocks_is_a_refusal_after_ten_seconds() {
+fn a_blocking_vendor_file_is_refused_after_ten_seconds() {
     let scratch = Scratch::new();
     let sys = scratch.host(&format!(
         "parent pci 0000:af:00.0 vendor=0x10de device=0x1eb8\ntype nvidia-231 api=vfio-pci\n\
@@ -405,7 +405,7 @@ fn takes_ten_seconds_a_vendor_that_blocks_is_a_refusal_after_ten_seconds() {
     assert_time_is_up(run.stdin(guest(ABSENT, &elements(1))));
 }
 
-/// A socket that the hook sends its lines to.
+/// A socket that receives the messages of the hook.
 struct Syslog(UnixDatagram);
 
 impl Syslog {
@@ -415,7 +415,7 @@ impl Syslog {
         Self(socket)
     }
 
-    fn line(&self) -> String {
+    fn message(&self) -> String {
         let mut message = [0; 4096];
         let length = self.0.recv(&mut message).unwrap();
         String::from_utf8(message[..length].to_owned()).unwrap()
@@ -436,36 +436,36 @@ fn warnings_and_refusals_go_to_syslog_too() {
     for (document, status, priority) in [(bare(1), 0, "<28>virt-mdev["), (different(), 1, "<27>virt-mdev[")] {
         let call = hook(&scratch, ["--", "a\nb", "migrate", "begin", "-"]);
         let finished = call.stdin(document).status(status).stderr_any().check();
-        let (said, heard) = (finished.stderr_text(), syslog.line());
-        assert!(heard.starts_with(priority), "{heard:?}");
-        let line = said.trim_end().strip_prefix("virt-mdev: ").unwrap();
-        assert!(heard.ends_with(&format!("]: {line}")) && line.starts_with("guest a\\nb: "), "{heard:?}, {said:?}");
-        assert!(syslog.line().starts_with("<30>virt-mdev["));
+        let (stderr, logged) = (finished.stderr_text(), syslog.message());
+        assert!(logged.starts_with(priority), "{logged:?}");
+        let line = stderr.trim_end().strip_prefix("virt-mdev: ").unwrap();
+        assert!(logged.ends_with(&format!("]: {line}")) && line.starts_with("guest a\\nb: "), "{logged:?}, {stderr:?}");
+        assert!(syslog.message().starts_with("<30>virt-mdev["));
     }
     let stale = [record(&uuid(1), identity(1)), record(ABSENT, identity(2))].concat();
     migrate(&scratch).stdin(recorded(&stale, &hostdev(&uuid(1), &NONE))).stderr_has("belongs to no hostdev").check();
-    let heard = syslog.line();
-    assert!(heard.starts_with("<28>virt-mdev[") && heard.contains(ABSENT), "{heard:?}");
+    let logged = syslog.message();
+    assert!(logged.starts_with("<28>virt-mdev[") && logged.contains(ABSENT), "{logged:?}");
 }
 
 #[test]
-fn each_judgement_leaves_one_line_with_guest_operation_and_verdict() {
+fn each_verdict_is_logged_with_guest_and_operation() {
     let scratch = Scratch::new();
     let syslog = Syslog::listen(&scratch);
     migrate(&scratch).stdin(filled(1)).check();
-    let heard = syslog.line();
-    assert!(heard.starts_with("<30>virt-mdev["), "{heard:?}");
-    assert!(heard.ends_with("]: guest vm: migrate begin: passes, 1 mediated device compared"), "{heard:?}");
+    let logged = syslog.message();
+    assert!(logged.starts_with("<30>virt-mdev["), "{logged:?}");
+    assert!(logged.ends_with("]: guest vm: migrate begin: passes, 1 mediated device compared"), "{logged:?}");
     hook(&scratch, ["--", "vm", "restore", "begin", "-"]).stdin(different()).status(1).stderr_any().check();
-    assert!(syslog.line().starts_with("<27>"));
-    assert!(syslog.line().ends_with("]: guest vm: restore begin: refused, 1 mediated device compared"));
+    assert!(syslog.message().starts_with("<27>"));
+    assert!(syslog.message().ends_with("]: guest vm: restore begin: refused, 1 mediated device compared"));
     migrate(&scratch).stdin(domain("")).check();
     hook(&scratch, ["--", "vm", "start", "begin", "-"]).stdin(filled(1)).check();
     assert!(syslog.is_silent(), "nothing was judged");
 }
 
 #[test]
-fn nobody_at_the_other_end_of_standard_error_changes_nothing() {
+fn a_closed_standard_error_does_not_change_the_verdict() {
     let scratch = Scratch::new();
     let shell = |script: &str| {
         let run = scratch.program("/bin/sh", ["-c", script]).env("VIRT_MDEV_SYSLOG", scratch.path("syslog"));
@@ -477,9 +477,9 @@ fn nobody_at_the_other_end_of_standard_error_changes_nothing() {
     shell(script).stdin(filled(1)).check();
 }
 
-/// libvirt gives the guest address of a device that was detached to the next one.
+/// libvirt gives the guest address of a detached device to the next one.
 #[test]
-fn what_fill_records_after_a_device_was_replaced_passes_on_the_same_host() {
+fn a_guest_that_is_filled_after_its_device_was_replaced_passes() {
     let scratch = Scratch::new();
     let at = |device: usize| {
         hostdev(&uuid(device), &NONE)

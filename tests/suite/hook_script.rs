@@ -1,4 +1,4 @@
-//! The script that libvirt runs, `hooks/qemu.d/zz-virt-mdev`: what it asks the program, and what it does without one.
+//! The script that libvirt runs, `hooks/qemu.d/zz-virt-mdev`: when it calls the program, and what it does without one.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ const SHIPPED: &str = include_str!("../../hooks/qemu.d/zz-virt-mdev");
 
 const JUDGED: [&str; 2] = ["migrate", "restore"];
 
-/// What libvirt's documentation lists for qemu, without the operations that are judged, and some that it does not list.
+/// Operations that are not judged: those that libvirt documents for qemu, and some that it does not.
 const OTHERS: [[&str; 2]; 12] = [
     ["prepare", "begin"],
     ["start", "begin"],
@@ -43,7 +43,7 @@ struct Installed {
 }
 
 impl Installed {
-    /// With the program under test, which sees the devices of host-a.
+    /// Returns a script that runs the program under test, on host-a.
     fn new() -> Self {
         let tools = tempfile::tempdir().unwrap();
         let logger = tools.path().join("logger");
@@ -83,7 +83,7 @@ impl Installed {
         self.call("vm", "migrate", "begin")
     }
 
-    /// Adds a file to the scratch directory that stands in for the program.
+    /// Adds a file to the scratch directory that is used as the program.
     fn executable(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.scratch.file(name, content);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -94,7 +94,7 @@ impl Installed {
         self.tools.path().join("log")
     }
 
-    /// What `logger` was told since the last call, as soon as it has been told anything.
+    /// Waits for a message to `logger`, and returns all since the last call.
     fn logged(&self) -> String {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(5) {
@@ -106,10 +106,10 @@ impl Installed {
                 _ => thread::sleep(Duration::from_millis(2)),
             }
         }
-        panic!("logger was told nothing");
+        panic!("nothing was logged");
     }
 
-    /// `vm` passes with a warning, or with `--require` is refused, and the message says so and `why`.
+    /// Checks that `vm` passes with a warning, or with `--require` is refused, and that the message contains `why`.
     fn cannot_judge(mut self, why: &str) {
         for (require, status, priority) in [(false, 0, "daemon.warning"), (true, 1, "daemon.err")] {
             if require {
@@ -125,7 +125,7 @@ impl Installed {
         }
     }
 
-    /// A guest without mediated devices passes, in silence, whatever its options.
+    /// Checks that a guest without mediated devices passes without a message, whatever the options.
     fn passes_others(self) {
         let installed = self.with_options("--require --check-start --unheard-of");
         for operation in ["migrate", "restore", "prepare"] {
@@ -135,12 +135,12 @@ impl Installed {
     }
 }
 
-/// A guest whose device differs on host-a.
+/// Returns a guest whose device differs on host-a.
 fn different() -> String {
     guest_recorded(&uuid(1), identity(2))
 }
 
-/// Programs that do not work, each with what the message says of it.
+/// Returns programs that do not work, each with a piece of the message about it.
 fn broken() -> Vec<(Installed, &'static str)> {
     let mut start = Vec::new();
     File::open(BINARY).unwrap().take(1 << 20).read_to_end(&mut start).unwrap();
@@ -156,7 +156,7 @@ fn broken() -> Vec<(Installed, &'static str)> {
     ];
     for (content, why) in [
         (&b""[..], "is not a program for this machine"),
-        // If a shell runs them, the scratch directory is no longer what it was.
+        // If a shell runs them, they create a file, which fails the test.
         (b"touch executed\n", "is not a program for this machine"),
         (b"\x7fELF\ntouch executed\n", "is not a program for this machine"),
         (b"#!/bin/sh\ntouch executed\n", "is not a program for this machine"),
@@ -172,13 +172,13 @@ fn broken() -> Vec<(Installed, &'static str)> {
     }
     let installed = Installed::new();
     let binary = installed.scratch.file("virt-mdev", &start);
-    // dash says that it cannot run it, bash that it cannot find it
+    // The messages of dash and bash differ.
     all.push((installed.with_binary(binary), "virt-mdev"));
     all
 }
 
 #[test]
-fn only_what_is_judged_reaches_the_program() {
+fn only_judged_operations_call_the_program() {
     let installed = Installed::new();
     for guest in ["vm", "--help", "-dash", "--", "", "a b"] {
         for operation in JUDGED {
@@ -187,7 +187,7 @@ fn only_what_is_judged_reaches_the_program() {
             run.stderr_has(format!("virt-mdev: guest {guest}: mdev ")).check();
         }
     }
-    // This one would fail whatever it is given.
+    // This program always fails.
     let installed = Installed::new().with_binary("/bin/false").with_options("--require");
     for guest in ["vm", "--help", "-dash", "--", "", "a b"] {
         for [operation, suboperation] in OTHERS {
@@ -199,7 +199,7 @@ fn only_what_is_judged_reaches_the_program() {
 }
 
 #[test]
-fn options_that_judge_a_start_let_it_through() {
+fn a_start_calls_the_program_if_an_option_asks_for_it() {
     let installed = Installed::new().with_options("--check-start");
     installed.call("vm", "prepare", "begin").stdin(different()).status(1).stderr_has("guest vm: mdev ").check();
     installed.call("vm", "prepare", "begin").stdin(filled(1)).check();
@@ -209,7 +209,7 @@ fn options_that_judge_a_start_let_it_through() {
 }
 
 #[test]
-fn the_program_takes_every_option_that_the_script_offers() {
+fn the_program_accepts_every_option_that_the_script_offers() {
     let offered: Vec<_> = SHIPPED.lines().filter_map(|line| line.strip_prefix("#options=\"$options ")).collect();
     assert_eq!(offered.len(), 4);
     for line in offered {
@@ -219,7 +219,7 @@ fn the_program_takes_every_option_that_the_script_offers() {
     }
 }
 
-/// libvirt 11.3 deletes the saved state of a guest where a hook fails at `restore begin`.
+/// libvirt 11.3 deletes the saved state of a guest if a hook fails at `restore begin`.
 #[test]
 fn a_guest_with_a_managed_save_image_is_judged_at_prepare_instead_of_restore() {
     for (variable, image) in
@@ -252,14 +252,14 @@ fn a_guest_without_mediated_devices_does_not_depend_on_the_program() {
 }
 
 #[test]
-fn a_program_that_does_not_work_lets_a_guest_pass_with_a_warning_or_refuses_it_with_require() {
+fn without_a_working_program_a_guest_passes_with_a_warning_and_is_refused_with_require() {
     for (installed, why) in broken() {
         installed.cannot_judge(why);
     }
 }
 
 #[test]
-fn a_program_on_a_noexec_mount_is_one_that_does_not_work() {
+fn a_program_on_a_noexec_mount_does_not_work() {
     let mount = |directory: &Path| {
         let script = "mount -t tmpfs -o noexec tmpfs \"$0\" && cp \"$1\" \"$0/virt-mdev\" && shift && exec \"$@\"";
         let words = ["unshare", "-rm", "/bin/sh", "-c", script].map(OsString::from);
@@ -280,14 +280,14 @@ fn a_program_on_a_noexec_mount_is_one_that_does_not_work() {
 }
 
 #[test]
-fn a_verdict_is_told_from_what_the_loader_says_before_it() {
+fn a_verdict_after_a_message_of_the_loader_is_recognized() {
     let run = Installed::new();
     let run = run.migrate().env("LD_PRELOAD", "/not/there.so").stdin(different()).status(1);
     run.stderr_matches("(?m)^virt-mdev: guest vm: mdev ").stderr_lacks("cannot be judged").check();
 }
 
 #[test]
-fn a_typo_in_the_options_refuses_guests_with_mediated_devices_and_no_others() {
+fn a_typo_in_the_options_refuses_only_guests_with_mediated_devices() {
     for typo in ["--requier", "require", "--require=yes", "--check-start --check-start", "'", "*"] {
         let typo = typo.replace('\'', "'\\''");
         let installed = Installed::new().with_options(&typo);
@@ -315,20 +315,20 @@ fn settings_that_a_shell_cannot_read_refuse_guests_with_mediated_devices_and_no_
 }
 
 #[test]
-fn what_a_guest_that_passes_is_warned_of_can_be_read() {
+fn a_warning_about_a_guest_that_passes_is_shown() {
     let installed = Installed::new();
     installed.migrate().stdin(bare(1)).stderr_has("virt-mdev: guest vm: its mediated device is not recorded").check();
 }
 
-/// libvirt takes what a hook prints for the domain.
+/// libvirt takes the output of a hook for the domain.
 #[test]
-fn nothing_that_the_program_prints_becomes_the_domain() {
+fn the_output_of_the_program_does_not_become_the_domain() {
     let installed = Installed::new().with_binary("/bin/echo");
     installed.migrate().stdin(different()).check();
 }
 
 #[test]
-fn a_long_domain_reaches_the_program_whole_and_passes_without_mediated_devices_whatever_its_length() {
+fn the_program_gets_a_long_domain_whole() {
     let padding = |length: usize| format!("<description>{}</description></domain>", "&apos;".repeat(length / 6));
     let long = |document: String, length| document.replace("</domain>", &padding(length));
     let limit = Duration::from_secs(30);

@@ -17,7 +17,7 @@ fn answer(host: &str, uuid: &str) -> String {
 }
 
 #[test]
-fn the_trees_of_a_kernel_have_the_devices_that_were_created() {
+fn recorded_trees_have_the_devices_that_were_created() {
     let numbered = |number: u8| format!("c0ffee0{number}-0000-4000-8000-00000000000{number}");
     for (number, expected) in [
         (1, "0x1234 0x11e8 i915-V5_4"),
@@ -34,7 +34,7 @@ fn the_trees_of_a_kernel_have_the_devices_that_were_created() {
     let only_there = "0b0b0b0b-0000-4000-8000-00000000000b";
     assert_eq!(answer("linux-6.1/host-a", only_there), "absent");
     assert!(answer("linux-6.1/host-b", only_there).starts_with("0x"));
-    // Of the three UUIDs that both hosts have, only the first is the same device.
+    // Both hosts have these three UUIDs, but only the first is the same device.
     for (number, same) in [(1, true), (2, false), (3, false)] {
         let [a, b] = ["linux-6.1/host-a", "linux-6.1/host-b"].map(|host| answer(host, &numbered(number)));
         assert_eq!(a == b, same, "c0ffee0{number}: {a}, {b}");
@@ -42,7 +42,7 @@ fn the_trees_of_a_kernel_have_the_devices_that_were_created() {
 }
 
 #[test]
-fn the_trees_of_the_field_have_the_devices_that_they_describe() {
+fn described_trees_have_the_devices_of_their_descriptions() {
     for (host, uuid, expected) in [
         ("field/gvt-g", "c2177883-f1bb-47f0-914d-32a22e3a8804", "0x8086 0x591d i915-GVTg_V5_4"),
         ("field/ampere-vf", "7d075752-aa36-4bfd-a6f1-062bf15eff01", "0x10de 0x20f1 nvidia-475"),

@@ -1,4 +1,4 @@
-//! What the Makefile installs, as far as nothing has to be built for it.
+//! What the Makefile installs without building anything.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Destination {
         self.0.path().join("etc/libvirt/hooks/qemu.d")
     }
 
-    /// Where a release before 0.2 installed the script.
+    /// Returns where a release before 0.2 installed the script.
     fn older(&self) -> PathBuf {
         self.hooks().join("90-virt-mdev")
     }
@@ -38,7 +38,7 @@ impl Destination {
         self.hooks().join("zz-virt-mdev")
     }
 
-    /// The only hook that is installed: libvirt runs every executable in the directory.
+    /// Returns the installed hook, which must be the only one: libvirt runs every executable in the directory.
     fn installed(&self) -> String {
         let names: Vec<_> = fs::read_dir(self.hooks()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["zz-virt-mdev"]);
@@ -46,7 +46,7 @@ impl Destination {
     }
 }
 
-/// The script as it is installed for the first time.
+/// Returns the script as it is installed for the first time.
 fn fresh() -> String {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/qemu.d/zz-virt-mdev");
     let shipped = fs::read_to_string(shipped).unwrap();
@@ -55,27 +55,27 @@ fn fresh() -> String {
     fresh
 }
 
-/// The script with this option turned on.
+/// Returns the script with this option turned on.
 fn turned_on(script: &str, option: &str) -> String {
     let on = script.replace(&format!("#options=\"$options {option}\""), &format!("options=\"$options {option}\""));
     assert_ne!(on, script, "{option}");
     on
 }
 
-/// The script with lines of the administrator's own after the first `options=`.
+/// Returns the script with lines added by the administrator after the first `options=`.
 fn with_lines(script: &str, lines: &str) -> String {
     script.replace("\noptions=\n", &format!("\noptions=\n{lines}"))
 }
 
 #[test]
-fn a_first_hook_runs_the_installed_program_with_no_options() {
+fn the_first_installation_runs_the_installed_program_without_options() {
     let destination = Destination::new();
     destination.make("install-hook");
     assert_eq!(destination.installed(), fresh());
 }
 
 #[test]
-fn a_hook_that_is_installed_again_keeps_its_options_and_nothing_else() {
+fn a_hook_that_is_installed_again_keeps_only_its_options() {
     let destination = Destination::new();
     for option in ["--require", "--check-start", "--follow-guest-address", "--defer-absent"] {
         let script = turned_on(&fresh(), option);
@@ -109,7 +109,7 @@ fn options_of_two_releases_are_all_kept() {
 }
 
 #[test]
-fn lines_of_the_administrators_own_are_kept() {
+fn lines_added_by_the_administrator_are_kept() {
     for lines in
         ["options='--require --sysfs /a'\n", "options=\"$options --sysfs /b#c\" # why\noptions=\"$options x\"\n"]
     {

@@ -1,7 +1,7 @@
-//! What must hold whatever the document and whatever the host: generated ones, the corpus, a fuzzer's bytes.
+//! Properties that hold for every document and every host: generated ones, the corpus, and the input of a fuzzer.
 //!
-//! `fuzz/` takes this file in by its path, so it knows nothing of the test crate. Each function panics where something does
-//! not hold, and gives nothing where a document is refused, which is always allowed.
+//! `fuzz/` includes this file by its path, so it does not use the test crate. Each function panics if a property does not hold,
+//! and returns nothing if a document is refused, which is always allowed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,10 +16,10 @@ use virt_mdev::host::{Absence, DeviceApi, Host, HostSource, Lookup, Sysfs};
 use virt_mdev::plan::fill::{OnConflict, OnMissing, Policy};
 use virt_mdev::plan::{Pairing, Place, Places, Plan, check, compare, fill, strip};
 
-/// All that `--into` and `--from` can say.
+/// All values of `--into` and `--from`.
 pub const PLACES: [Places; 3] = [Places::Only(Place::Source), Places::Only(Place::Metadata), Places::Both];
 
-/// What `fill` can be told of devices that are missing, and of what conflicts.
+/// All combinations of `--on-missing` and `--on-conflict`.
 pub const ANSWERS: [(OnMissing, OnConflict); 6] = [
     (OnMissing::Skip, OnConflict::Replace),
     (OnMissing::Skip, OnConflict::Keep),
@@ -29,15 +29,15 @@ pub const ANSWERS: [(OnMissing, OnConflict); 6] = [
     (OnMissing::Error, OnConflict::Error),
 ];
 
-/// The policies that answer so, one for each place.
+/// Returns the policies with these answers, one for each place.
 pub fn policies((on_missing, on_conflict): (OnMissing, OnConflict)) -> impl Iterator<Item = Policy> {
     PLACES.into_iter().map(move |into| Policy { into, on_missing, on_conflict })
 }
 
-/// The device of the fuzzers' documents that has the most usual identity.
+/// A device of the fuzzed documents, with a common identity.
 const UUID: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
 
-/// The host of the fuzzers' documents: each kind of answer, and type names that XML finds hard.
+/// Returns the host of the fuzzed documents, with each kind of answer, and type names that need escaping.
 fn host() -> Host {
     let mut host = Host::default();
     for (uuid, answer) in [
@@ -65,7 +65,7 @@ fn absent() -> Lookup {
     Lookup::Absent(Absence::NotFound { looked_for: "no bus/mdev/devices in /sys".to_owned() })
 }
 
-/// The fuzzers' host, with whatever else a document asks for: most of what a fuzzer makes up should be filled.
+/// Returns the host of the fuzzed documents, with all other devices of this document added, so that most of it can be filled.
 fn host_for(document: &Document) -> Host {
     let mut host = host();
     for device in document.devices() {
@@ -86,47 +86,47 @@ pub fn reread(text: &str) -> Document {
     Document::read(text.as_bytes().to_vec()).unwrap_or_else(|error| panic!("cannot be read again: {error}\n{text}"))
 }
 
-/// Fills a document; what comes out is proven, is the original outside the edits, and is not changed by filling it again.
+/// Fills a document. The result is verified, differs only in the edits, and is not changed by filling it again.
 pub fn filled(document: &Document, host: &Host, policy: &Policy) -> Option<String> {
     let plan = fill::fill(document, host, policy).ok()?;
-    let text = carried_out(document.text(), &plan)?;
+    let text = applied(document.text(), &plan)?;
     let again = fill::fill(&reread(&text), host, policy);
     let again = again.unwrap_or_else(|errors| panic!("{policy:?}: not filled again: {errors:?}\n{text}"));
     assert!(again.edits.is_empty(), "{policy:?}: filling again has edits: {:?}", again.edits);
     Some(text)
 }
 
-/// Strips a document; what comes out is proven, is the original outside the edits, and is not changed by stripping it again.
+/// Strips a document. The result is verified, differs only in the edits, and is not changed by stripping it again.
 pub fn stripped(document: &Document, from: Places) -> Option<String> {
     let plan = strip::strip(document, from).ok()?;
-    let text = carried_out(document.text(), &plan)?;
+    let text = applied(document.text(), &plan)?;
     let again = strip::strip(&reread(&text), from);
     let again = again.unwrap_or_else(|errors| panic!("{from:?}: not stripped again: {errors:?}\n{text}"));
     assert!(again.edits.is_empty(), "{from:?}: stripping again has edits: {:?}", again.edits);
     Some(text)
 }
 
-/// The text with a plan's edits: proven, and outside them byte for byte as it was.
+/// Returns the text with the edits of a plan, verified, and byte for byte the same outside the edits.
 ///
-/// Nothing where the parser that proves refuses the document as it came.
-fn carried_out(original: &str, plan: &Plan) -> Option<String> {
+/// Returns `None` if the parser that verifies refuses the original.
+fn applied(original: &str, plan: &Plan) -> Option<String> {
     let text = match plan.edits.apply_proven(original) {
         Ok(text) => text,
         Err(ProofError::Refused { .. }) if is_refused(original) => return None,
         Err(error) => panic!("the proof fails: {error:?}\n{original}\n---\n{:?}", plan.edits),
     };
-    assert_eq!(undone(original, &plan.edits, &text), original, "the edits undone do not give the original");
+    assert_eq!(undone(original, &plan.edits, &text), original, "undoing the edits does not restore the original");
     Some(text)
 }
 
-/// Whether xmltree refuses a whole document; a declared encoding does not count, as for libvirt.
+/// Whether xmltree refuses a whole document. Like libvirt, this ignores the declared encoding.
 fn is_refused(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}');
     let declaration = if text.starts_with("<?xml ") { text.find("?>").map_or(0, |at| at + 2) } else { 0 };
     xmltree::Element::parse(&text.as_bytes()[declaration..]).is_err()
 }
 
-/// What the edits made `text` of, as far as their spans and lengths tell; a byte out of place panics.
+/// Undoes the edits of `text` by their spans and lengths. Panics if a new text is not at its place.
 fn undone(original: &str, edits: &Edits, text: &str) -> String {
     let (mut undone, mut at, mut from) = (String::new(), 0, 0);
     for edit in edits.iter() {
@@ -139,7 +139,7 @@ fn undone(original: &str, edits: &Edits, text: &str) -> String {
     undone + &text[at..]
 }
 
-/// Whether stripping must give the document back after filling: nothing of ours is in it, and no `metadata` is empty.
+/// Whether stripping must restore the document after filling: it has nothing of ours, and no empty `metadata`.
 pub fn is_given_back(document: &Document) -> bool {
     document.domains.iter().all(|domain| {
         let is_bare = domain.hostdevs.iter().all(|hostdev| match &hostdev.model {
@@ -155,7 +155,7 @@ pub fn is_given_back(document: &Document) -> bool {
     })
 }
 
-/// Whether an element holds nothing, or nothing but white space.
+/// Whether an element is empty or contains only whitespace.
 fn is_blank(element: &str) -> bool {
     let mut quote = None;
     let end_of_tag = element.find(|character| match quote {
@@ -173,8 +173,8 @@ fn is_blank(element: &str) -> bool {
     content.trim_start_matches([' ', '\t', '\r', '\n']).starts_with("</") || content.is_empty()
 }
 
-/// Where each device was recorded: the document is equal to itself, and each device is what was recorded.
-pub fn vouches_for_itself(text: &str, host: &Host) {
+/// Checks a document in which each device is recorded: it is equal to itself, and each device is the recorded one.
+pub fn agrees_with_its_records(text: &str, host: &Host) {
     let document = reread(text);
     if document.main_domain().is_some() {
         let differences = compare::compare(&document, &document);
@@ -186,19 +186,19 @@ pub fn vouches_for_itself(text: &str, host: &Host) {
     }
 }
 
-/// Fills a document into each place; where that fills each device, what is recorded is what the host has.
+/// Fills a document into each place. If that fills each device, the records agree with the host.
 pub fn hold_for_filling(document: &Document, host: &Host, answers: (OnMissing, OnConflict)) {
     for policy in policies(answers) {
         let Some(text) = filled(document, host, &policy) else { continue };
         let fills_each = policy.on_missing == OnMissing::Error && policy.on_conflict != OnConflict::Keep;
-        // A record of another device at the guest address of one that is filled in its source only stays.
+        // If only the source is filled, a record of another device at the same guest address stays.
         if fills_each && policy.into.include(Place::Metadata) {
-            vouches_for_itself(&text, host);
+            agrees_with_its_records(&text, host);
         }
     }
 }
 
-/// Strips a document from each place; without anything of ours it is given back when it is filled and stripped again.
+/// Strips a document from each place. A document without anything of ours is restored after it is filled and stripped.
 pub fn hold_for_stripping(document: &Document, host: &Host) {
     for from in PLACES {
         let text = stripped(document, from);
@@ -209,23 +209,23 @@ pub fn hold_for_stripping(document: &Document, host: &Host) {
     hold_for_giving_back(document, host);
 }
 
-/// Fills a document into each place and strips it from each place, which gives it back where there was nothing of ours.
+/// Fills a document into each place and strips it from each place, which restores it if it has nothing of ours.
 pub fn hold_for_giving_back(document: &Document, host: &Host) {
     let is_given_back = is_given_back(document);
     for policy in policies((OnMissing::Skip, OnConflict::Replace)) {
         let Some(filled) = filled(document, host, &policy) else { continue };
         for from in PLACES {
             let text = stripped(&reread(&filled), from);
-            // What could be proven while it was filled can be while it is stripped.
+            // If it could be verified when it was filled, it can be when it is stripped.
             if is_given_back && (from == policy.into || from == Places::Both) {
                 let text = text.unwrap_or_else(|| panic!("{policy:?}: what was filled is not stripped\n{filled}"));
-                assert_eq!(text, document.text(), "{policy:?}, from {from:?}: strip(fill(x)) is not x");
+                assert_eq!(text, document.text(), "{policy:?}, from {from:?}: strip(fill(x)) differs from x");
             }
         }
     }
 }
 
-/// Bytes as a document, filled in each way that there is.
+/// Reads bytes as a document, and fills it with every policy.
 pub fn bytes_as_document(bytes: &[u8]) {
     if let Ok(document) = Document::read(bytes.to_vec()) {
         let host = host_for(&document);
@@ -233,21 +233,21 @@ pub fn bytes_as_document(bytes: &[u8]) {
     }
 }
 
-/// Bytes as a document, stripped before and after it is filled.
+/// Reads bytes as a document, and strips it before and after filling it.
 pub fn bytes_as_document_to_strip(bytes: &[u8]) {
     if let Ok(document) = Document::read(bytes.to_vec()) {
         hold_for_stripping(&document, &host_for(&document));
     }
 }
 
-/// What stands outside the tree that is read: whoever follows a link to it comes back with these.
+/// The type and the ids of a device outside the tree, which a link out of the tree would lead to.
 const CANARY: (&str, u16) = ("canary", 0xdead);
 
-/// Bytes as what a host's sysfs holds: the texts of links, contents of files, the name of a type.
+/// Reads bytes as the contents of a host's sysfs: targets of links, contents of files, the name of a type.
 ///
-/// The bytes are eight fields with a NUL between: first a digit for each [`entry`](ENTRIES), then their contents in the same
-/// order, then the name of the type's directory. The digits: 0 what the kernel has there, 1 a link instead of a file or a
-/// file instead of a link, 2 a directory, 3 nothing. What is missing at the end is as the kernel has it.
+/// The bytes are eight fields, separated by NUL: first a digit for each [`entry`](ENTRIES), then their contents in the same
+/// order, then the name of the type's directory. The digits mean: 0 what the kernel has there, 1 a link instead of a file or a
+/// file instead of a link, 2 a directory, 3 nothing. Missing fields at the end are as in the kernel.
 pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     let top = tempfile::tempdir_in(scratch).unwrap_or_else(|error| panic!("no scratch directory: {error}"));
     let Some(Built { ids, type_name }) = build(top.path(), bytes) else { return };
@@ -258,7 +258,7 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
         assert_eq!(mdev_type.as_str().as_bytes(), type_name.as_bytes(), "a type that is not in the tree");
         assert_eq!([Some(*vendor), Some(*product)], ids, "ids that are not in the tree");
     }
-    assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(&uuid)), "asked again, it answers something else");
+    assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(&uuid)), "a second lookup has another answer");
     let xml = format!(
         "<hostdev mode='subsystem' type='mdev' model='vfio-pci'>\n  <source>\n    \
          <address uuid='{UUID}'/>\n  </source>\n</hostdev>\n"
@@ -266,16 +266,16 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     hold_for_stripping(&reread(&xml), &HostSource::Sysfs(sysfs).ask([DeviceAddress::Mdev(uuid)]));
 }
 
-/// What a tree holds: all that an answer may say.
+/// The contents of a tree: only these may be in an answer.
 struct Built {
-    /// In the files `vendor` and `device`, where these are files and hold one.
+    /// The ids in the files `vendor` and `device`, if these are files that contain one.
     ids: [Option<PciId>; 2],
     type_name: OsString,
 }
 
 /// Something in the tree, with its usual content.
 struct Entry {
-    /// In it PARENT, UUID and TYPE stand for those.
+    /// Its path, with placeholders PARENT, UUID and TYPE.
     path: &'static str,
     is_link: bool,
     usual: &'static str,
@@ -296,7 +296,7 @@ const ENTRIES: [Entry; 6] = [
     Entry { path: "PARENT/mdev_supported_types/TYPE/device_api", is_link: false, usual: "vfio-pci\n" },
 ];
 
-/// Builds `sys`, and beside it a parent of the same layout that no link may lead to; nothing where no file can have such a name.
+/// Builds `sys`, and outside it a similar parent that must not be read. Returns `None` if a name is not valid for a file.
 fn build(top: &Path, bytes: &[u8]) -> Option<Built> {
     let fields: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
     let type_name = OsStr::from_bytes(fields.get(7).copied().unwrap_or(b"i915-GVTg_V5_4"));
@@ -334,7 +334,7 @@ fn build(top: &Path, bytes: &[u8]) -> Option<Built> {
         match (kinds.get(number), entry.is_link) {
             (Some(b'3'), _) => {}
             (Some(b'2'), _) => fs::create_dir(path).ok()?,
-            // No link has an empty text, nor a very long one.
+            // This fails if the target is empty or very long.
             (Some(b'1'), false) => symlink(OsStr::from_bytes(content), path).ok()?,
             (kind, true) if kind != Some(&b'1') => symlink(OsStr::from_bytes(content), path).ok()?,
             _ => {

@@ -26,12 +26,12 @@ fn compare<'a>(scratch: &'a Scratch, source: &str, destination: &str) -> Run<'a>
     scratch.virt_mdev(["compare", "--json", "a.xml", "b.xml"])
 }
 
-/// The same hostdev at a slot of the guest.
+/// Returns the hostdev at a slot of the guest.
 fn at_slot(hostdev: &str, slot: u8) -> String {
     hostdev.replace("    </hostdev>", &format!("      <address type='pci' slot='{slot:#04x}'/>\n    </hostdev>"))
 }
 
-/// A domain in which `fill` and `strip` have every kind of thing to do.
+/// Returns a domain that needs every kind of step of `fill` and `strip`.
 fn mixed() -> String {
     let first = record(&uuid(1), identity(2)).replace("'>", "' alias='ua-moved'>");
     let renamed = record(ABSENT, identity(3)).replace("'>", "' guest='0000:00:0a.0'>");
@@ -89,7 +89,7 @@ fn both_domains_of_a_snapshot_are_named() {
 }
 
 #[test]
-fn a_file_that_fails_has_an_object_with_its_errors_and_hides_no_other() {
+fn a_file_that_fails_has_an_object_with_its_errors_and_does_not_hide_the_others() {
     let scratch = Scratch::with("a.xml", bare(1));
     scratch.file("b.xml", "<domain>");
     scratch.file("c.xml", domain(&[hostdev(ABSENT, &NONE), hostdev("nonsense", &NONE)].concat()));

@@ -25,7 +25,7 @@ fn fill_writes_what_the_command_writes() {
 }
 
 #[test]
-fn fill_tells_the_place_of_each_error() {
+fn fill_returns_the_place_of_each_error() {
     let absent = "<hostdev type='mdev' model='vfio-pci'><source>
 <address uuid='c0ffee01-0000-4000-8000-000000000001'/></source></hostdev>";
     let xml = format!("<domain><devices>{absent}{}</devices></domain>", absent.replace("c0ffee01", "1"));

@@ -1,14 +1,14 @@
-//! Documents as libvirt itself wrote them, of every kind, beside what filling makes of them.
+//! Documents of every kind as libvirt itself wrote them, with the expected results of filling them.
 //!
 //! `testdata/libvirt-9.0.0/NAME.xml` and `NAME.filled.xml`; the guest has two devices of host-a. The expected files
-//! were not made by the program.
+//! were not written by the program.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::support::{Scratch, testdata_matching};
 
-/// Each document, with what it becomes.
+/// Returns each document with its expected result.
 fn pairs() -> Vec<(PathBuf, Vec<u8>, Vec<u8>)> {
     let pair = |filled: PathBuf| {
         let name = PathBuf::from(filled.to_str().unwrap().replace(".filled.xml", ".xml"));
@@ -19,12 +19,12 @@ fn pairs() -> Vec<(PathBuf, Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
-fn every_document_has_its_expected_one() {
+fn every_document_has_an_expected_result() {
     assert_eq!(testdata_matching("libvirt-9.0.0/*.xml").len(), 2 * pairs().len());
 }
 
 #[test]
-fn every_kind_of_document_is_among_them() {
+fn there_is_a_document_of_every_kind() {
     for root in ["<domain ", "<domstatus ", "<domainsnapshot>", "<inactiveDomain ", "<domaincheckpoint>"] {
         let has = |text: &[u8]| String::from_utf8_lossy(text).contains(root);
         assert!(pairs().iter().any(|(_, document, _)| has(document)), "{root}");
@@ -32,7 +32,7 @@ fn every_kind_of_document_is_among_them() {
 }
 
 #[test]
-fn what_libvirt_wrote_is_filled() {
+fn documents_of_libvirt_are_filled() {
     let mut failed = Vec::new();
     for (name, document, filled) in pairs() {
         let scratch = Scratch::new();
@@ -43,7 +43,7 @@ fn what_libvirt_wrote_is_filled() {
 }
 
 #[test]
-fn what_libvirt_wrote_and_was_filled_stays() {
+fn filled_documents_of_libvirt_are_unchanged() {
     for (_, _, filled) in pairs() {
         let scratch = Scratch::new();
         scratch.fill([""; 0]).stdin(&filled).stdout(&filled).check();

@@ -1,14 +1,14 @@
 //! Runs the built program on files, as a user would.
 //!
 //! [`support`] runs it in a scratch directory and compares everything that it left; [`cases`] runs the folders of
-//! `testdata/cases`; the other modules hold it to its command line, its manual pages, the README, and the files that
-//! libvirt writes.
+//! `testdata/cases`; the other modules check its command line, its manual pages, the README, and the files that libvirt
+//! writes.
 //!
 //! Some modules call the library instead: [`library`] as another program would, [`hosts`] with the hosts of `testdata`,
 //! [`properties`] with generated documents and hosts, and [`fuzz_corpus`] with what fuzzing found. The last two check what
 //! [`invariants`] says.
 
-// A test that cannot go on has nothing better to do than to panic.
+// In a test, a panic is the right way to fail.
 #![allow(clippy::unwrap_used)]
 
 mod bounds;

@@ -1,7 +1,7 @@
-//! The manual pages of `man` against the command line that clap knows.
+//! Compares the manual pages in `man` with the command line that clap parses.
 //!
-//! Every subcommand has a page, and every page a subcommand. What a page has as `.It Fl` lines, in its synopsis and as
-//! `.It Cm` lines is exactly what clap takes as options and as values.
+//! Every subcommand has a page, and every page a subcommand. The `.It Fl` lines of a page, its synopsis and its `.It Cm`
+//! lines have exactly the options and values that clap accepts.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, Command};
 
-/// What every command has by itself; one page documents it.
+/// The options that every command has. Only the first page documents them.
 const OF_ALL: [&str; 2] = ["help", "version"];
 
 /// A page of `man`, in mdoc.
@@ -34,30 +34,30 @@ impl Page {
         Self::all().into_iter().find(is_it).unwrap_or_else(|| panic!("there is no page {name}"))
     }
 
-    /// The lines between this section's heading and the next.
+    /// Returns the lines between this section's heading and the next.
     fn section(&self, heading: &str) -> impl Iterator<Item = &str> {
         let heading = format!(".Sh {heading}");
         let lines = self.text.lines().skip_while(move |line| *line != heading).skip(1);
         lines.take_while(|line| !line.starts_with(".Sh "))
     }
 
-    /// The options that are explained: the first words of `.It Fl` lines.
+    /// Returns the options that are explained in `.It Fl` lines.
     fn explained(&self) -> Vec<Explained> {
         self.text.lines().filter_map(|line| line.strip_prefix(".It Fl ")).map(Explained::read).collect()
     }
 
-    /// The flags of the synopsis: `-i`, `--into`.
+    /// Returns the flags of the synopsis: `-i`, `--into`.
     fn synopsis(&self) -> BTreeSet<String> {
         self.section("SYNOPSIS").flat_map(flags).collect()
     }
 
-    /// The values that are explained.
+    /// Returns the values that are explained in `.It Cm` lines.
     fn values(&self) -> BTreeSet<String> {
         self.text.lines().filter_map(|line| line.strip_prefix(".It Cm ")).map(str::to_owned).collect()
     }
 }
 
-/// An option as one `.It Fl` line has it.
+/// An option, as in an `.It Fl` line.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Explained {
     /// `-i`, `--in-place`.
@@ -81,8 +81,8 @@ impl Explained {
     }
 }
 
-/// The flags of a line of mdoc: `Fl i` is `-i`, `Fl -into` is `--into`. Several letters behind one dash, as a synopsis
-/// has them, are several flags; `Fl -` alone ends the options and is none.
+/// Returns the flags of a line of mdoc: `Fl i` is `-i`, `Fl -into` is `--into`. Several letters after one dash, as in a
+/// synopsis, are several flags; `Fl -` alone ends the options and is not a flag.
 fn flags(line: &str) -> impl Iterator<Item = String> {
     let words = line.trim_start_matches('.').split(' ');
     let after = words.clone().skip(1);
@@ -93,7 +93,7 @@ fn flags(line: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The subcommands, built as clap parses with them, each with the name of its page.
+/// Returns the subcommands as clap uses them, each with the name of its page.
 fn subcommands() -> Vec<(String, Command)> {
     let mut whole = virt_mdev::cli::whole();
     whole.build();
@@ -101,7 +101,7 @@ fn subcommands() -> Vec<(String, Command)> {
     subcommands.map(|subcommand| (format!("virt-mdev-{}", subcommand.get_name()), subcommand.clone())).collect()
 }
 
-/// The options of a command, without those that all have.
+/// Returns the options of a command, without those that every command has.
 fn options(command: &Command) -> Vec<&Arg> {
     let is_own = |argument: &&Arg| !argument.is_positional() && !OF_ALL.contains(&argument.get_id().as_str());
     command.get_arguments().filter(is_own).collect()
@@ -115,42 +115,42 @@ fn every_subcommand_has_a_page_and_every_page_a_subcommand() {
 }
 
 #[test]
-fn the_first_page_names_every_subcommand_and_the_options_of_all() {
+fn the_first_page_names_every_subcommand_and_the_common_options() {
     let page = Page::of("virt-mdev");
     let names = subcommands().iter().map(|(_, command)| command.get_name().to_owned()).collect();
     assert_eq!(page.values(), names);
     let whole = virt_mdev::cli::whole();
-    assert!(options(&whole).is_empty(), "an option before the subcommand wants a place in the page");
+    assert!(options(&whole).is_empty(), "an option before the subcommand must be documented in the page");
     let explained: BTreeSet<_> = page.explained().into_iter().flat_map(|option| option.flags).collect();
     assert_eq!(explained, ["-h", "--help", "-V", "--version"].map(str::to_owned).into());
 }
 
 #[test]
-fn each_page_explains_the_options_that_its_command_takes_and_no_others() {
+fn each_page_explains_exactly_the_options_of_its_command() {
     for (name, command) in subcommands() {
         let explained: BTreeSet<_> = Page::of(&name).explained().into_iter().collect();
-        let taken: BTreeSet<_> = options(&command).into_iter().map(Explained::of).collect();
+        let accepted: BTreeSet<_> = options(&command).into_iter().map(Explained::of).collect();
         let (too_many, too_few): (Vec<_>, Vec<_>) =
-            (explained.difference(&taken).collect(), taken.difference(&explained).collect());
+            (explained.difference(&accepted).collect(), accepted.difference(&explained).collect());
         assert!(too_many.is_empty() && too_few.is_empty(), "{name} explains {too_many:?}, and not {too_few:?}");
     }
 }
 
 #[test]
-fn each_synopsis_has_the_options_that_its_command_takes_and_no_others() {
+fn each_synopsis_has_exactly_the_options_of_its_command() {
     for (name, command) in subcommands() {
         let synopsis = Page::of(&name).synopsis();
-        // The short form where there is one.
-        let taken = options(&command).into_iter().map(|option| match (option.get_short(), option.get_long()) {
+        // The short form, if there is one.
+        let accepted = options(&command).into_iter().map(|option| match (option.get_short(), option.get_long()) {
             (Some(letter), _) => format!("-{letter}"),
             (None, long) => format!("--{}", long.unwrap()),
         });
-        assert_eq!(synopsis, taken.collect(), "{name}: left is the page, right is what clap knows");
+        assert_eq!(synopsis, accepted.collect(), "{name}: left is the page, right is what clap accepts");
     }
 }
 
 #[test]
-fn each_synopsis_has_the_operands_that_its_command_takes() {
+fn each_synopsis_has_the_operands_of_its_command() {
     for (name, command) in subcommands() {
         let page = Page::of(&name);
         for operand in command.get_positionals() {
@@ -165,16 +165,16 @@ fn each_synopsis_has_the_operands_that_its_command_takes() {
 }
 
 #[test]
-fn each_page_explains_the_values_that_its_command_takes_and_no_others() {
+fn each_page_explains_exactly_the_values_of_its_command() {
     for (name, command) in subcommands() {
         let arguments = command.get_arguments().filter(|argument| argument.get_action().takes_values());
-        let taken = arguments.flat_map(Arg::get_possible_values).map(|value| value.get_name().to_owned()).collect();
-        assert_eq!(Page::of(&name).values(), taken, "{name}: left is the page, right is what clap knows");
+        let accepted = arguments.flat_map(Arg::get_possible_values).map(|value| value.get_name().to_owned()).collect();
+        assert_eq!(Page::of(&name).values(), accepted, "{name}: left is the page, right is what clap accepts");
     }
 }
 
 #[test]
-fn what_a_page_says_is_the_default_is_it() {
+fn each_documented_default_is_right() {
     for (name, command) in subcommands() {
         let page = Page::of(&name);
         let lines: Vec<_> = page.text.lines().collect();
@@ -182,15 +182,15 @@ fn what_a_page_says_is_the_default_is_it() {
             let [default] = option.get_default_values() else { continue };
             let flag = format!(".It Fl -{} ", option.get_long().unwrap());
             let begin = lines.iter().position(|line| line.starts_with(&flag)).unwrap();
-            let said = (begin..lines.len()).find(|at| lines[*at].contains("this is the default")).unwrap();
-            let value = lines[..said].iter().rev().find_map(|line| line.strip_prefix(".It Cm ")).unwrap();
+            let documented = (begin..lines.len()).find(|at| lines[*at].contains("this is the default")).unwrap();
+            let value = lines[..documented].iter().rev().find_map(|line| line.strip_prefix(".It Cm ")).unwrap();
             assert_eq!(value, default.to_str().unwrap(), "{name}: {flag}");
         }
     }
 }
 
 #[test]
-fn pages_refer_to_each_other_by_the_right_section() {
+fn pages_refer_to_each_other_with_the_right_section() {
     let pages = Page::all();
     let names: BTreeSet<_> = pages.iter().map(|page| page.name.clone()).collect();
     for page in &pages {
@@ -199,7 +199,7 @@ fn pages_refer_to_each_other_by_the_right_section() {
         for reference in references {
             let mut words = reference.split(' ');
             let file = format!("virt-mdev{}.{}", words.next().unwrap(), words.next().unwrap());
-            assert!(names.contains(&file), "{}: {file} is no page", page.name);
+            assert!(names.contains(&file), "{}: {file} is not a page", page.name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Identities in metadata, through the options that write and take out; where they go is said by `testdata/cases`.
+//! The options that write and remove identities in the metadata. `testdata/cases` tests where they are inserted.
 
 use crate::support::Scratch;
 use crate::support::guests::{
@@ -12,7 +12,7 @@ fn after(device: usize) -> String {
 }
 
 #[test]
-fn source_is_where_fill_writes_if_nothing_is_said() {
+fn fill_writes_to_the_source_by_default() {
     let scratch = Scratch::new();
     scratch.fill(["--into", "source"]).stdin(bare(1)).stdout(crate::support::guests::filled(1)).check();
     scratch.fill(["--into", "metadata"]).stdin(bare(1)).stdout(after(1)).check();
@@ -36,7 +36,7 @@ fn metadata_is_written_in_place_with_a_backup_and_stripped_in_place_again() {
 }
 
 #[test]
-fn dry_runs_and_diffs_say_what_would_be_recorded_and_taken_out() {
+fn dry_runs_and_diffs_show_what_would_be_recorded_and_removed() {
     let scratch = Scratch::with("bare.xml", bare(1));
     scratch.file("after.xml", after(1));
     let fill = || scratch.fill(["--into", "metadata"]);
@@ -55,7 +55,7 @@ fn dry_runs_and_diffs_say_what_would_be_recorded_and_taken_out() {
 }
 
 #[test]
-fn strip_has_fill_s_rules_about_its_arguments() {
+fn strip_has_the_same_rules_for_arguments_as_fill() {
     let scratch = Scratch::with("vm.xml", after(1));
     scratch.file("other.xml", after(2));
     for arguments in
@@ -71,14 +71,14 @@ fn strip_has_fill_s_rules_about_its_arguments() {
 }
 
 #[test]
-fn one_bad_document_keeps_strip_from_writing_the_others() {
+fn strip_writes_no_document_if_one_has_an_error() {
     let scratch = Scratch::with("a.xml", after(1));
     scratch.file("b.xml", "<domain>");
     scratch.virt_mdev(["strip", "-i", "a.xml", "b.xml"]).status(2).stderr_has("b.xml:1:").check();
 }
 
 #[test]
-fn a_warning_names_the_way_through_libvirt_for_its_own_files() {
+fn a_warning_says_how_to_edit_a_file_of_libvirt() {
     let generated = format!("<!--\nWARNING: THIS IS AN AUTO-GENERATED FILE.\n-->\n{}", bare(1));
     let scratch = Scratch::with("vm.xml", &generated);
     let run =
@@ -95,14 +95,14 @@ fn a_lone_hostdev_has_no_metadata() {
 }
 
 #[test]
-fn what_is_missing_is_an_error_or_skipped_without_a_record() {
+fn a_missing_device_is_an_error_or_skipped_without_a_record() {
     let devices = [hostdev(ABSENT, &NONE), hostdev(&uuid(1), &NONE)].concat();
     let scratch = Scratch::new();
     scratch.fill(["--into", "metadata"]).stdin(domain(&devices)).status(2).stderr_has(ABSENT).check();
     let skip = ["--into", "metadata", "--on-missing", "skip"];
     let half = recorded(&record(&uuid(1), identity(1)), &devices);
     scratch.fill(skip).stdin(domain(&devices)).stdout(&half).stderr_has(ABSENT).check();
-    // What is recorded of a device that is skipped stays.
+    // The record of a device that is skipped stays.
     let whole = recorded(&[record(ABSENT, identity(2)), record(&uuid(1), identity(1))].concat(), &devices);
     scratch.fill(skip).stdin(&whole).stdout(&whole).stderr_has(ABSENT).check();
 }
@@ -125,7 +125,7 @@ fn ids_in_a_record_are_equal_in_every_notation_that_libvirt_reads() {
 }
 
 #[test]
-fn a_part_that_stands_twice_in_a_record_is_an_error_that_no_policy_hides() {
+fn a_duplicate_part_of_a_record_is_an_error_whatever_the_policies() {
     let twice = after(1).replace("<mdev:productid>", "<mdev:vendorid>0x1234</mdev:vendorid><mdev:productid>");
     for policy in ["error", "keep", "replace"] {
         let scratch = Scratch::new();
@@ -143,7 +143,7 @@ fn another_element_in_our_namespace_is_an_error_and_not_overwritten() {
 }
 
 #[test]
-fn the_bare_element_contradicts_every_other_place_of_output() {
+fn metadata_only_contradicts_all_other_outputs() {
     let scratch = Scratch::with("vm.xml", bare(1));
     for options in ["-i", "-o out.xml", "--diff", "-n", "--into both"] {
         let run = scratch.fill(["--metadata-only", "vm.xml"]).args(options);
@@ -154,7 +154,7 @@ fn the_bare_element_contradicts_every_other_place_of_output() {
 }
 
 #[test]
-fn the_bare_element_comes_from_a_pipe_with_warnings_beside_it() {
+fn metadata_only_prints_the_element_and_warnings() {
     let bare_element = "<identities xmlns='urn:virt-mdev:1'>\n  \
                         <hostdev uuid='c0ffee01-0000-4000-8000-000000000001'>\n    \
                         <vendorid>0x1234</vendorid>\n    <productid>0x11e8</productid>\n    \
@@ -165,7 +165,7 @@ fn the_bare_element_comes_from_a_pipe_with_warnings_beside_it() {
         recorded(&[record(&uuid(1), identity(1)), record(ABSENT, identity(2))].concat(), &hostdev(&uuid(1), &NONE));
     let replace = ["--metadata-only", "--on-conflict", "replace"];
     scratch.fill(replace).stdin(&stale).stdout(bare_element).stderr_any().check();
-    // Only replace removes what is stale, in this form too.
+    // Only replace removes a stale record, in this form too.
     scratch.fill(["--metadata-only"]).stdin(&stale).stdout_has(ABSENT).stderr_has("warning: ").check();
     scratch.fill(["--metadata-only", "-q"]).stdin(&stale).stdout_has(ABSENT).check();
 }

@@ -1,4 +1,4 @@
-//! Names with prefixes: attributes that libvirt takes for others, namespace errors, and declarations.
+//! Names with prefixes: attributes that libvirt takes for others, namespace errors, and namespace declarations.
 
 use crate::support::Scratch;
 use crate::support::guests::{bare, domain, elements, filled, hostdev, identity, record, recorded, uuid};
@@ -9,7 +9,7 @@ fn declared(document: &str) -> String {
     document.replacen("<domain ", "<domain xmlns:x='urn:x' ", 1)
 }
 
-/// Every command refuses the document at this place, and says `piece`.
+/// Checks that every command refuses the document at this place, with `piece` in the message.
 #[track_caller]
 fn refused(document: &str, place: &str, piece: &str) {
     let scratch = Scratch::with("vm.xml", document);
@@ -38,7 +38,7 @@ mod look_alikes {
     use super::*;
 
     #[test]
-    fn in_what_is_read_of_an_mdev_are_refused() {
+    fn look_alikes_of_attributes_that_are_read_are_refused() {
         for (plain, prefixed, place) in [
             ("type='mdev'", "x:type='usb' type='mdev'", "4:31"),
             ("type='mdev'", "type='mdev' x:type='usb'", "4:43"),
@@ -61,7 +61,7 @@ mod look_alikes {
     }
 
     #[test]
-    fn of_names_that_are_not_read_are_kept() {
+    fn look_alikes_of_other_attributes_are_kept() {
         let with = |document: String| {
             let document = declared(&document).replacen("<address ", "<address x:note='' xml:lang='en' ", 1);
             document.replacen("<hostdev ", "<hostdev x:uuid='' x:managed2='' ", 1)
@@ -70,7 +70,7 @@ mod look_alikes {
     }
 
     #[test]
-    fn in_a_hostdev_that_cannot_be_a_device_with_an_identity_are_kept() {
+    fn look_alikes_in_other_hostdevs_are_kept() {
         let others = [
             "<hostdev x:type='usb' type='usb' mode='subsystem'><source x:a='' a=''/></hostdev>",
             "<hostdev x:type='pci' type='usb'/>",
@@ -82,7 +82,7 @@ mod look_alikes {
     }
 
     #[test]
-    fn in_a_record_are_refused() {
+    fn look_alikes_in_a_record_are_refused() {
         let document = recorded(&record(&uuid(1), identity(1)), &hostdev(&uuid(1), &NONE));
         for name in ["uuid", "guest", "alias"] {
             refused(
@@ -99,7 +99,7 @@ mod look_alikes {
 mod errors {
     use super::*;
 
-    /// A guest with this in its metadata, on line 4.
+    /// Returns a guest with this in its metadata, on line 4.
     fn with(note: &str) -> String {
         bare(1).replacen("</name>", &format!("</name>\n  <metadata>\n    {note}\n  </metadata>"), 1)
     }
@@ -113,17 +113,17 @@ mod errors {
     }
 
     #[test]
-    fn a_name_that_is_not_a_prefix_and_a_name_is_shown() {
+    fn an_invalid_name_is_shown() {
         for name in ["a:b:c", ":a", "a:", "a:1", ":"] {
             refused(&with(&format!("<{name}/>")), "4:6", &format!("{name} is not"));
             refused(&with(&format!("<e {name}=''/>")), "4:8", &format!("{name} is not"));
         }
-        // The parser drops the colon.
+        // The parser would drop the colon.
         refused(&bare(1).replacen(" uuid=", " :uuid=", 1), "6:18", ":uuid is not");
     }
 
     #[test]
-    fn a_declaration_that_is_not_allowed_is_shown() {
+    fn an_invalid_declaration_is_shown() {
         for declaration in [
             "xmlns:p=''",
             "xmlns:xmlns='urn:x'",
@@ -163,7 +163,7 @@ mod names {
         let text = String::from_utf8(filled.clone()).unwrap();
         assert!(text.contains("<xml:e xml:f='g'><h/></xml:e>") && text.contains("<mdev:hostdev "), "{text}");
         Scratch::new().virt_mdev(["strip"]).stdin(&filled).stdout(with(bare(1))).check();
-        // It is not a device, whatever its name.
+        // An element with this prefix is not a device, whatever its name.
         let device = hostdev(&uuid(2), &NONE).replace("hostdev", "xml:hostdev");
         let beside = |hostdev: String| domain(&(device.clone() + &hostdev));
         becomes(&beside(hostdev(&uuid(1), &NONE)), &beside(hostdev(&uuid(1), &elements(1))));
@@ -171,7 +171,7 @@ mod names {
 
     #[test]
     fn an_attribute_x_xmlns_declares_nothing() {
-        // The parser takes it for a declaration: the device would be in the namespace urn:y, and no mdev.
+        // The parser takes it for a declaration: the device would be in the namespace urn:y, and would not be an mdev.
         let with = |document: String| declared(&document).replacen("<hostdev ", "<hostdev x:xmlns='urn:y' ", 1);
         becomes(&with(bare(1)), &with(filled(1)));
     }

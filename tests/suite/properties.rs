@@ -1,9 +1,9 @@
-//! Properties of filling and stripping, over documents and hosts that are made up.
+//! Properties of filling and stripping, with generated documents and hosts.
 //!
-//! A document is made in two steps: what it says ([`content`]) and how it is laid out ([`layout`]), each from a row of bytes,
-//! so that proptest makes a failing one small. `PROPTEST_CASES` says how many are tried. proptest keeps no files of what it
-//! found: a row of bytes means another document as soon as the generators change, so what it finds becomes a document in
-//! `testdata/fuzz/document`, which says for itself what it is about.
+//! A document is generated in two steps, its content ([`content`]) and its layout ([`layout`]), each from a sequence of bytes,
+//! so that proptest can shrink it. `PROPTEST_CASES` sets the number of documents. proptest writes no regression files, since a
+//! sequence of bytes means another document as soon as the generators change. Its findings are added as documents to
+//! `testdata/fuzz/document` instead.
 
 mod content;
 mod layout;
@@ -66,9 +66,9 @@ fn read(text: &str) -> Document {
 proptest! {
     #![proptest_config(settings())]
 
-    /// Proven, undone to the byte, filled twice as filled once; and comparing and checking agree with it.
+    /// The result is verified and can be undone, filling again changes nothing, and comparing and checking agree with it.
     #[test]
-    fn filling_changes_nothing_but_its_edits_and_nothing_the_second_time(
+    fn filling_changes_only_its_edits_and_filling_again_nothing(
         case in cases(Ours::Anything),
         answers in select(&invariants::ANSWERS[..]),
     ) {
@@ -76,20 +76,20 @@ proptest! {
     }
 
     #[test]
-    fn another_parser_reads_the_document_as_before_with_the_identities_added(
+    fn another_parser_finds_only_the_identities_added(
         case in cases(Ours::Anything),
         answers in select(&invariants::ANSWERS[..]),
     ) {
         let before = see(&case.text);
         for policy in invariants::policies(answers) {
             if let Some(text) = invariants::filled(&read(&case.text), &case.host, &policy) {
-                only_identities_came(&before, &see(&text), &case.host, &policy);
+                assert_only_identities_added(&before, &see(&text), &case.host, &policy);
             }
         }
     }
 
     #[test]
-    fn another_layout_gains_the_same_elements(
+    fn the_layout_does_not_affect_the_elements_added(
         case in cases(Ours::Anything),
         layout in vec(any::<u8>(), 0..240),
         answers in select(&invariants::ANSWERS[..]),
@@ -102,24 +102,24 @@ proptest! {
     }
 
     #[test]
-    fn stripping_gives_back_what_was_filled(case in cases(Ours::Nothing)) {
+    fn stripping_restores_what_was_filled(case in cases(Ours::Nothing)) {
         let document = read(&case.text);
         prop_assert!(invariants::is_given_back(&document), "the generator made something of ours");
         invariants::hold_for_giving_back(&document, &case.host);
     }
 
     #[test]
-    fn stripping_takes_everything_of_ours_and_nothing_the_second_time(case in cases(Ours::Anything)) {
+    fn stripping_removes_everything_of_ours_and_stripping_again_nothing(case in cases(Ours::Anything)) {
         invariants::hold_for_stripping(&read(&case.text), &case.host);
         for from in invariants::PLACES {
             if let Some(text) = invariants::stripped(&read(&case.text), from) {
-                only_identities_went(&see(&case.text), &see(&text), from);
+                assert_only_identities_removed(&see(&case.text), &see(&text), from);
             }
         }
     }
 }
 
-/// That the generators make what the properties are about, often enough to mean something.
+/// Checks that the properties are not tested mostly with documents that cannot be filled.
 #[test]
 fn most_generated_documents_are_filled() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
@@ -135,8 +135,8 @@ fn most_generated_documents_are_filled() {
     assert!(filled > total / 2 && changed > total / 3, "{filled} filled, {changed} changed, of {total}");
 }
 
-/// Holds what another parser saw before and after filling against the host.
-fn only_identities_came(before: &Seen, after: &Seen, host: &Host, policy: &Policy) {
+/// Compares what another parser found before and after filling with the host.
+fn assert_only_identities_added(before: &Seen, after: &Seen, host: &Host, policy: &Policy) {
     assert_eq!(before.rest, after.rest, "{policy:?}: something else has changed");
     assert_eq!(before.domains.len(), after.domains.len());
     for (before, after) in before.domains.iter().zip(&after.domains) {
@@ -153,7 +153,7 @@ fn only_identities_came(before: &Seen, after: &Seen, host: &Host, policy: &Polic
             }
             for (name, part) in old {
                 let is_kept = seen::value(old, name).is_some() && seen::value(old, name) == seen::value(new, name);
-                assert!(!is_kept || new.get(name) == Some(part), "{policy:?}: {name} of {uuid} was written anew");
+                assert!(!is_kept || new.get(name) == Some(part), "{policy:?}: {name} of {uuid} was rewritten");
             }
             if policy.into.include(Place::Metadata) && must_be_filled {
                 // A device that appears twice has one record.
@@ -161,11 +161,11 @@ fn only_identities_came(before: &Seen, after: &Seen, host: &Host, policy: &Polic
                 assert_eq!(after.records.iter().filter(|record| is_of_it(record)).count(), 1, "{policy:?}: {uuid}");
             }
         }
-        records_are_not_lost(before, after, policy);
+        assert_no_record_lost(before, after, policy);
     }
 }
 
-fn records_are_not_lost(before: &SeenDomain, after: &SeenDomain, policy: &Policy) {
+fn assert_no_record_lost(before: &SeenDomain, after: &SeenDomain, policy: &Policy) {
     if !policy.into.include(Place::Metadata) {
         assert_eq!(before.records, after.records, "{policy:?}");
     } else if policy.on_conflict != OnConflict::Replace {
@@ -179,8 +179,8 @@ fn records_are_not_lost(before: &SeenDomain, after: &SeenDomain, policy: &Policy
     }
 }
 
-/// Holds what another parser saw before and after stripping against each other.
-fn only_identities_went(before: &Seen, after: &Seen, from: Places) {
+/// Compares what another parser found before and after stripping.
+fn assert_only_identities_removed(before: &Seen, after: &Seen, from: Places) {
     for (before, after) in before.domains.iter().zip(&after.domains) {
         for ((uuid, old), (same, new)) in before.hostdevs.iter().zip(&after.hostdevs) {
             assert_eq!(uuid, same);

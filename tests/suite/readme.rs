@@ -1,4 +1,4 @@
-//! The README against what it speaks of.
+//! Checks the README against the program and the files that it names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn readme() -> String {
 }
 
 #[test]
-fn the_before_and_after_is_what_the_program_makes_of_the_demo() {
+fn the_diff_is_what_the_program_prints_for_the_demo() {
     let printed = Command::new(env!("CARGO_BIN_EXE_virt-mdev"))
         .args(["fill", "--diff", "--sysfs"])
         .args([testdata("hosts/field/gvt-g/sys"), testdata("demo/win10.xml")])
@@ -27,7 +27,7 @@ fn the_before_and_after_is_what_the_program_makes_of_the_demo() {
 }
 
 #[test]
-fn every_link_leads_to_a_file() {
+fn every_link_points_to_a_file() {
     for document in ["README.md", "testdata/README.md"] {
         let path = top().join(document);
         let text = fs::read_to_string(&path).unwrap();
@@ -39,7 +39,7 @@ fn every_link_leads_to_a_file() {
 }
 
 #[test]
-fn the_manual_pages_that_it_names_are_there() {
+fn it_names_every_manual_page() {
     for page in fs::read_dir(top().join("man")).unwrap() {
         let name = page.unwrap().file_name().into_string().unwrap();
         let (stem, section) = name.rsplit_once('.').unwrap();

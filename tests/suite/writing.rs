@@ -49,7 +49,7 @@ fn mode_and_owner_are_kept() {
         if is_given {
             assert_eq!((after.uid(), after.gid()), (1234, 2345));
         } else {
-            skipped("not root: the owner cannot be another");
+            skipped("only root can change the owner");
         }
     }
 }
@@ -74,7 +74,7 @@ fn with_special_files() -> (Scratch, UnixListener) {
 }
 
 #[test]
-fn only_a_regular_file_is_rewritten_in_place_and_nothing_is_waited_for() {
+fn only_a_regular_file_is_rewritten_in_place_and_no_run_blocks() {
     let (scratch, _listener) = with_special_files();
     for (name, message) in [
         ("fifo", "fifo is a FIFO, not a regular file"),
@@ -115,7 +115,7 @@ fn a_directory_is_refused_with_a_hint_to_name_its_files() {
 }
 
 #[test]
-fn a_file_that_needs_no_change_is_not_touched_nor_backed_up() {
+fn a_file_that_needs_no_change_is_neither_written_nor_backed_up() {
     let scratch = Scratch::with("vm.xml", filled(1));
     let state = || {
         let metadata = fs::metadata(scratch.path("vm.xml")).unwrap();
@@ -191,8 +191,9 @@ fn output_may_be_the_input() {
 
 #[test]
 fn output_into_a_missing_directory_is_an_error_that_names_it() {
-    let said = "cannot create a temporary file in absent for absent/out.xml: No such file or directory (os error 2)\n";
-    Scratch::new().fill(["-o", "absent/out.xml"]).stdin(bare(1)).status(2).stderr_has(said).check();
+    let message =
+        "cannot create a temporary file in absent for absent/out.xml: No such file or directory (os error 2)\n";
+    Scratch::new().fill(["-o", "absent/out.xml"]).stdin(bare(1)).status(2).stderr_has(message).check();
 }
 
 #[test]
@@ -219,7 +220,7 @@ fn a_diff_is_status_1_only_with_dry_run() {
 }
 
 #[test]
-fn patch_turns_the_diff_into_what_fill_writes() {
+fn patch_makes_of_the_diff_what_fill_writes() {
     if !have("patch") {
         return;
     }

@@ -1,4 +1,4 @@
-//! What a generated document says, without a byte of how it is laid out; and the host that its devices are on.
+//! Generates the content of a document, without its layout, and the host of its devices.
 
 use virt_mdev::device::{DeviceAddress, Identity, MdevType, Part, PciId, Uuid};
 use virt_mdev::domain::NAMESPACE;
@@ -10,16 +10,16 @@ use super::tape::Tape;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     Element(Element),
-    /// A value, or words of a person.
+    /// A value or other text.
     Text(String),
 }
 
 /// An element of a document, before it is laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
-    /// With its prefix.
+    /// Its name, prefix included.
     pub name: String,
-    /// Namespace declarations among them.
+    /// Its attributes, namespace declarations included.
     pub attributes: Vec<(String, String)>,
     pub children: Vec<Node>,
 }
@@ -55,7 +55,7 @@ const UUIDS: [&str; 6] = [
     "c0ffee05-0000-4000-8000-000000000005",
 ];
 
-/// Names of types, from the usual to what the kernel would take and XML finds hard.
+/// Names of types, common ones and ones that need escaping.
 const TYPES: [&str; 10] = [
     "i915-GVTg_V5_4",
     "nvidia-474",
@@ -69,7 +69,7 @@ const TYPES: [&str; 10] = [
     "&amp;&#13;",
 ];
 
-/// A host that has most of the devices.
+/// Returns a host that has most of the devices.
 pub fn host(tape: &mut Tape<'_>) -> Host {
     let mut host = Host::default();
     for uuid in UUIDS {
@@ -95,7 +95,7 @@ pub fn parsed(uuid: &str) -> Uuid {
     uuid.parse().unwrap()
 }
 
-/// What a host has for a device that can be filled.
+/// Returns the identity that a host has for a device.
 pub fn identity(host: &Host, uuid: &Uuid) -> Option<Identity> {
     match host.lookup(DeviceAddress::Mdev(*uuid)) {
         Ok(Lookup::Found(identity)) => Some(identity.clone()),
@@ -103,16 +103,16 @@ pub fn identity(host: &Host, uuid: &Uuid) -> Option<Identity> {
     }
 }
 
-/// What a document may have of ours before anything is filled.
+/// What a document may have of ours before it is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ours {
-    /// Nothing, and no `metadata` is empty: what strip gives back.
+    /// Nothing, and no empty `metadata`, so that strip restores it.
     Nothing,
     /// Anything: complete, partial, conflicting, stale, renamed.
     Anything,
 }
 
-/// Makes up documents.
+/// Generates documents.
 pub struct Author<'t, 'h> {
     pub tape: Tape<'t>,
     pub host: &'h Host,
@@ -120,13 +120,13 @@ pub struct Author<'t, 'h> {
 }
 
 impl Author<'_, '_> {
-    /// A document of any kind.
+    /// Generates a document of any kind.
     pub fn document(&mut self) -> Element {
         match self.tape.below(8) {
             0..4 => self.domain("domain"),
             4 => Element::new("domstatus")
                 .with("state", "running")
-                // The state's own devices, which are aliases and none of ours.
+                // The devices of the state itself, which are aliases and not hostdevs.
                 .holding([Element::new("devices").holding([Element::new("device").with("alias", "hostdev0")])])
                 .holding([self.domain("domain")]),
             5 => {
@@ -192,7 +192,7 @@ impl Author<'_, '_> {
             }
         }
         if self.tape.once_in(8) {
-            metadata = metadata.saying("words of nobody");
+            metadata = metadata.saying("stray words");
         }
         if self.ours == Ours::Nothing && metadata.children.is_empty() {
             metadata = metadata.holding([self.metadata_of_others()]);
@@ -268,8 +268,8 @@ impl Author<'_, '_> {
         let mut source = Element::new("source");
         let mut parts = if self.ours == Ours::Anything { self.parts("", &uuid) } else { Vec::new() };
         let before = if self.tape.once_in(8) { self.tape.below(parts.len() + 1) } else { 0 };
-        let behind = parts.split_off(before);
-        source = source.holding(parts).holding([Element::new("address").with("uuid", spelling)]).holding(behind);
+        let after = parts.split_off(before);
+        source = source.holding(parts).holding([Element::new("address").with("uuid", spelling)]).holding(after);
         if self.tape.once_in(8) {
             source = source.holding([Element::new("o:vendorid").with("xmlns:o", "urn:someone").saying("0xffff")]);
         }
@@ -280,7 +280,7 @@ impl Author<'_, '_> {
         self.guest_side(hostdev)
     }
 
-    /// Gives a hostdev an address of its own and an alias, or neither.
+    /// Adds a guest address or an alias to a hostdev, or both or neither.
     fn guest_side(&mut self, mut hostdev: Element) -> Element {
         if self.tape.once_in(2) {
             let slot = self.tape.pick(&["0x07", "7", "0x08", "0"]);
@@ -301,7 +301,7 @@ impl Author<'_, '_> {
         self.guest_side(hostdev.holding([Element::new("source").holding([address])]))
     }
 
-    /// A UUID, and one way to spell it.
+    /// Picks a UUID and a spelling of it.
     fn uuid(&mut self) -> (Uuid, String) {
         let uuid = self.tape.pick(&UUIDS);
         let spelling = match self.tape.below(6) {
@@ -313,7 +313,7 @@ impl Author<'_, '_> {
         (parsed(uuid), spelling)
     }
 
-    /// Some of the three parts, in any order, mostly with what the host has.
+    /// Generates some of the three parts, in any order, mostly with the values of the host.
     fn parts(&mut self, prefix: &str, uuid: &Uuid) -> Vec<Element> {
         let identity = identity(self.host, uuid);
         let kept = self.tape.pick(&[&[][..], &Part::ALL[..], &Part::ALL[..1], &Part::ALL[1..], &Part::ALL[2..]]);
@@ -334,7 +334,7 @@ impl Author<'_, '_> {
                 element.saying(if self.tape.once_in(2) { format!("0{number:o}") } else { number.to_string() })
             }
             11 => element.saying("0x4321"),
-            12 => element.saying("no number <&>"),
+            12 => element.saying("not a number <&>"),
             13 => element,
             14 => element.with("note", "by hand").saying(right),
             15 if self.tape.once_in(2) => element.holding([Element::new("nested")]),

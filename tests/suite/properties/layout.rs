@@ -1,4 +1,4 @@
-//! How a generated document is laid out: all that may change without changing what the document says.
+//! Lays out a generated document, with all variations that do not change its content.
 
 use super::content::{Element, Node};
 use super::tape::Tape;
@@ -7,12 +7,12 @@ use super::tape::Tape;
 pub struct Layout<'t> {
     tape: Tape<'t>,
     line_ending: &'static str,
-    /// Nothing where all stands on one line.
+    /// The indentation of a level; `None` if everything is on one line.
     unit: Option<&'static str>,
     text: String,
 }
 
-/// The document as text; a tape of nothing lays it out as libvirt does.
+/// Returns the document as text. An empty tape lays it out as libvirt does.
 pub fn lay_out(document: &Element, tape: &[u8]) -> String {
     let mut tape = Tape::new(tape);
     let bom = if tape.once_in(4) { "\u{feff}" } else { "" };
@@ -76,7 +76,7 @@ impl Layout<'_> {
                 Node::Text(text) => self.text_content(text),
             }
             if holds_elements && self.tape.once_in(8) {
-                self.text.push_str("  <!-- behind -->\t");
+                self.text.push_str("  <!-- after -->\t");
             }
         }
         if holds_elements {
@@ -84,7 +84,7 @@ impl Layout<'_> {
                 self.between(depth + 1);
                 self.text.push_str("<!-- last -->");
             }
-            // The end tag sometimes stands on the line of the last element.
+            // The end tag is sometimes on the line of the last element.
             if !self.tape.once_in(8) {
                 self.line(depth);
             }
@@ -102,7 +102,7 @@ impl Layout<'_> {
             15 => self.line(depth + 2),
             _ => self.text.push(' '),
         }
-        // A break of line between nothing is none.
+        // Attributes need whitespace before them even if lines are not broken.
         if !self.text.ends_with([' ', '\t', '\n']) {
             self.text.push(' ');
         }
@@ -110,7 +110,7 @@ impl Layout<'_> {
         self.text.push_str(name);
         self.text.push_str(if self.tape.once_in(16) { " = " } else { "=" });
         self.text.push(quote);
-        // A namespace is compared as it is written by some readers, so its declaration is left plain.
+        // Some parsers compare namespaces without resolving references, so declarations have none.
         let is_plain = name.starts_with("xmlns");
         for character in value.chars() {
             self.character(character, is_plain);
@@ -153,7 +153,7 @@ impl Layout<'_> {
         }
     }
 
-    /// What stands before an element or words among elements.
+    /// Writes what comes before a child among elements.
     fn between(&mut self, depth: usize) {
         match self.tape.below(24) {
             20 => {
@@ -166,7 +166,7 @@ impl Layout<'_> {
             }
             // An empty line.
             22 => self.text.push_str(self.line_ending),
-            // No line of its own.
+            // Not on a new line.
             23 => return,
             _ => {}
         }

@@ -1,6 +1,6 @@
-//! What a reader sees in a document: read with xmltree alone, by nothing that the program decides with.
+//! Reads a document with xmltree only, independently of the program.
 //!
-//! Identities are taken out and kept apart, so that what remains can be compared as a whole.
+//! Identities are separated from the rest, so that the rest can be compared as a whole.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use virt_mdev::device::{Identity, Uuid};
 use virt_mdev::domain::NAMESPACE;
 use xmltree::{ParserConfig, XMLNode};
 
-/// A document, with its identities apart.
+/// A document, with its identities separated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Everything else; an element that only held identities is left out.
@@ -19,13 +19,13 @@ pub struct Seen {
 /// The identities of a domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeenDomain {
-    /// Those hostdevs of model vfio-pci, in document order.
+    /// Those of hostdevs of model vfio-pci, in document order.
     pub hostdevs: Vec<(Uuid, Parts)>,
     /// Those in the metadata, in document order.
     pub records: Vec<(Option<Uuid>, Parts)>,
 }
 
-/// The three elements that stand in a source or a record, by name.
+/// The three elements of a source or a record, by name.
 pub type Parts = BTreeMap<String, Tree>;
 
 /// An element without its layout, comments and processing instructions.
@@ -34,14 +34,14 @@ pub struct Tree {
     namespace: Option<String>,
     name: String,
     attributes: BTreeMap<String, String>,
-    /// Without the white space at both ends.
+    /// Its text content, without the whitespace at both ends.
     text: String,
     children: Vec<Tree>,
 }
 
 /// Reads a document.
 pub fn see(text: &str) -> Seen {
-    // Declaration and DOCTYPE are none of this reader's business: libvirt reads UTF-8 whatever they say.
+    // The XML declaration and the DOCTYPE are skipped: libvirt reads UTF-8 whatever they declare.
     let root = ["<domain", "<domstatus", "<hostdev"].iter().filter_map(|root| text.find(root)).min().unwrap();
     let config = ParserConfig::new().ignore_comments(true).cdata_to_characters(true);
     let element = xmltree::Element::parse_with_config(&text.as_bytes()[root..], config);
@@ -62,12 +62,12 @@ pub fn see(text: &str) -> Seen {
     Seen { rest, domains }
 }
 
-/// The value of one of the parts.
+/// Returns the value of one of the parts.
 pub fn value<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     parts.get(name).filter(|part| part.children.is_empty()).map(|part| part.text.as_str())
 }
 
-/// Whether the parts say what the identity says, each in one of the notations of the generator.
+/// Whether the parts agree with the identity, in any notation of the generator.
 pub fn agree(parts: &Parts, identity: &Identity) -> bool {
     let number = |text: &str| match text.strip_prefix("0x") {
         Some(digits) => u16::from_str_radix(digits, 16).ok(),
@@ -94,7 +94,7 @@ fn take_identities(domain: &mut Tree) -> SeenDomain {
                 if record.is_ours() && record.name == "hostdev" {
                     let uuid = record.attributes.get("uuid").and_then(|uuid| uuid.parse().ok());
                     records.push((uuid, record.take_parts(Tree::is_ours)));
-                    assert!(record.children.is_empty(), "more in a record: {record:?}");
+                    assert!(record.children.is_empty(), "unexpected elements in a record: {record:?}");
                 } else {
                     identities.children.push(record);
                 }
@@ -146,7 +146,7 @@ impl Tree {
         parts
     }
 
-    /// White space between elements is layout.
+    /// Removes all whitespace of text content.
     fn drop_layout(&mut self) {
         self.text.retain(|character| !character.is_whitespace());
         self.children.iter_mut().for_each(Self::drop_layout);

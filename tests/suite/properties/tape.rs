@@ -1,6 +1,6 @@
-//! Decisions taken from a row of bytes, so that proptest makes any document smaller by shortening the row.
+//! Choices that are made by a sequence of bytes, so that proptest shrinks a document by shortening the sequence.
 
-/// A row of bytes that is read once. Behind its end there are zeros, and zero is always the plainest choice.
+/// A sequence of bytes that is read once. After its end there are zeros, and zero is always the simplest choice.
 pub struct Tape<'a> {
     bytes: std::slice::Iter<'a, u8>,
 }
@@ -10,17 +10,17 @@ impl<'a> Tape<'a> {
         Self { bytes: bytes.iter() }
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.bytes.next().copied().unwrap_or_default()) % bound
     }
 
-    /// True once in `times`, never behind the end.
+    /// Returns true once in `times`, and never after the end.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) + 1 == times
     }
 
-    /// One of these; the first behind the end.
+    /// Returns one of these; after the end, the first.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }

@@ -1,6 +1,6 @@
 //! Compares bytes and reports the first difference.
 
-/// Returns nothing if both are equal, otherwise the first line that differs, in both versions.
+/// Returns the first line that differs, in both versions; `None` if there is none.
 ///
 /// Lines are escaped as in Rust, so that a CR, a tab or a missing newline is visible.
 pub fn first_difference(want: &[u8], got: &[u8]) -> Option<String> {

@@ -73,7 +73,7 @@ impl Files {
         };
     }
 
-    /// The differences between this and `got`, one line per path.
+    /// Returns the differences between this and `got`, one line per path.
     pub fn differences(&self, got: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         for (path, want) in &self.0 {

@@ -21,19 +21,19 @@ pub const NO_PCI: usize = 9;
 /// A UUID that host-a does not have.
 pub const ABSENT: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
 
-/// The host with the devices 1 to 5, [`AP`] and [`NO_PCI`].
+/// Returns the host with the devices 1 to 5, [`AP`] and [`NO_PCI`].
 pub fn host_a() -> PathBuf {
     let sys = testdata("hosts/linux-6.1/host-a/sys");
     assert!(sys.join("bus").is_dir(), "{} does not exist", sys.display());
     sys
 }
 
-/// The UUID of a device of host-a.
+/// Returns the UUID of a device of host-a.
 pub fn uuid(device: usize) -> String {
     format!("c0ffee0{device}-0000-4000-8000-00000000000{device}")
 }
 
-/// The three elements of a device of host-a, 1 to 5.
+/// Returns the three elements of a device of host-a, 1 to 5.
 pub fn elements(device: usize) -> [String; 3] {
     let [vendor, product, mdev_type] = IDENTITIES[device - 1];
     [
@@ -43,7 +43,7 @@ pub fn elements(device: usize) -> [String; 3] {
     ]
 }
 
-/// A hostdev as libvirt writes it, with lines after the address.
+/// Returns a hostdev as libvirt writes it, with lines after the address.
 pub fn hostdev(uuid: &str, lines: &[impl AsRef<str>]) -> String {
     let lines: String = lines.iter().map(|line| format!("        {}\n", line.as_ref())).collect();
     format!(
@@ -52,17 +52,17 @@ pub fn hostdev(uuid: &str, lines: &[impl AsRef<str>]) -> String {
     )
 }
 
-/// A domain with the given devices.
+/// Returns a domain with the given devices.
 pub fn domain(devices: &str) -> String {
     format!("<domain type='kvm'>\n  <name>vm</name>\n  <devices>\n{devices}  </devices>\n</domain>\n")
 }
 
-/// The identity of a device of host-a, 1 to 5: vendor, product and type.
+/// Returns the identity of a device of host-a, 1 to 5: vendor, product and type.
 pub fn identity(device: usize) -> [&'static str; 3] {
     IDENTITIES[device - 1]
 }
 
-/// A record in the metadata.
+/// Returns a record in the metadata.
 pub fn record(uuid: &str, [vendor, product, mdev_type]: [&str; 3]) -> String {
     format!(
         "      <mdev:hostdev uuid='{uuid}'>\n        <mdev:vendorid>{vendor}</mdev:vendorid>\n        \
@@ -71,7 +71,7 @@ pub fn record(uuid: &str, [vendor, product, mdev_type]: [&str; 3]) -> String {
     )
 }
 
-/// A domain with the given records and devices.
+/// Returns a domain with the given records and devices.
 pub fn recorded(records: &str, devices: &str) -> String {
     let metadata = format!(
         "</name>\n  <metadata>\n    <mdev:identities xmlns:mdev='urn:virt-mdev:1'>\n{records}    </mdev:identities>\n  \
@@ -80,7 +80,7 @@ pub fn recorded(records: &str, devices: &str) -> String {
     domain(devices).replace("</name>\n", &metadata)
 }
 
-/// A domain with its only record and its only hostdev at this slot of the guest.
+/// Moves the only record and the only hostdev of a domain to this slot of the guest.
 pub fn at(domain: &str, slot: u8) -> String {
     let address = format!("      <address type='pci' slot='{slot:#04x}'/>\n    </hostdev>");
     domain.replacen("<mdev:hostdev ", &format!("<mdev:hostdev guest='0000:00:{slot:02x}.0' "), 1).replacen(
@@ -90,34 +90,34 @@ pub fn at(domain: &str, slot: u8) -> String {
     )
 }
 
-/// A domain with one device and its record.
+/// Returns a domain with one device and its record.
 pub fn guest_recorded(uuid: &str, identity: [&str; 3]) -> String {
     recorded(&record(uuid, identity), &hostdev(uuid, &[""; 0]))
 }
 
-/// A domain with one hostdev, with lines after its address.
+/// Returns a domain with one hostdev, with lines after its address.
 pub fn guest(uuid: &str, lines: &[impl AsRef<str>]) -> String {
     domain(&hostdev(uuid, lines))
 }
 
-/// A domain with one device of host-a, before `fill`.
+/// Returns a domain with one device of host-a, before `fill`.
 pub fn bare(device: usize) -> String {
     guest(&uuid(device), &[""; 0])
 }
 
-/// A domain with one device of host-a, after `fill`.
+/// Returns a domain with one device of host-a, after `fill`.
 pub fn filled(device: usize) -> String {
     guest(&uuid(device), &elements(device))
 }
 
 impl Scratch {
-    /// A run of `virt-mdev fill` on host-a.
+    /// Returns a run of `virt-mdev fill` on host-a.
     pub fn fill(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'_> {
         let run = self.virt_mdev(["fill", "--sysfs"]).arg(host_a());
         arguments.into_iter().fold(run, Run::arg)
     }
 
-    /// A run of `virt-mdev fill` on the host that `description` describes.
+    /// Returns a run of `virt-mdev fill` on the host that `description` describes.
     pub fn fill_on(&self, description: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'_> {
         let run = self.virt_mdev(["fill", "--sysfs"]).arg(self.host(description));
         arguments.into_iter().fold(run, Run::arg)

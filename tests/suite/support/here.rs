@@ -1,4 +1,4 @@
-//! What this machine has. A test that needs more than Rust, make and a C compiler checks it here, and reports that it was
+//! What this machine supports. A test that needs more than Rust, make and a C compiler checks it here, or is reported as
 //! skipped.
 
 use std::fs;

@@ -27,12 +27,12 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_virt-mdev");
 /// How long a run may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// A file or folder of `testdata`.
+/// Returns the path of a file or folder of `testdata`.
 pub fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
 }
 
-/// All paths of `testdata` that match, sorted; at least one.
+/// Returns all paths of `testdata` that match, sorted; at least one.
 pub fn testdata_matching(pattern: &str) -> Vec<PathBuf> {
     let top = glob::Pattern::escape(testdata("").to_str().unwrap());
     let paths: Vec<PathBuf> = glob::glob(&format!("{top}{pattern}")).unwrap().map(Result::unwrap).collect();
@@ -40,32 +40,32 @@ pub fn testdata_matching(pattern: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// A directory to run in, and beside it a /sys if a test describes one.
+/// A directory to run in, with a /sys beside it if a test describes one.
 pub struct Scratch {
     top: TempDir,
 }
 
 impl Scratch {
-    /// An empty directory.
+    /// Creates an empty directory.
     pub fn new() -> Self {
         let scratch = Self { top: tempfile::tempdir().unwrap() };
         fs::create_dir(scratch.dir()).unwrap();
         scratch
     }
 
-    /// A directory with one file.
+    /// Creates a directory with one file.
     pub fn with(name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Self {
         let scratch = Self::new();
         scratch.file(name, content);
         scratch
     }
 
-    /// The directory that the program runs in.
+    /// Returns the directory that the program runs in.
     pub fn dir(&self) -> PathBuf {
         self.top.path().join("scratch")
     }
 
-    /// The path of a file in it.
+    /// Returns the path of a file in it.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir().join(name)
     }
@@ -78,7 +78,7 @@ impl Scratch {
         path
     }
 
-    /// The contents of a file.
+    /// Returns the contents of a file.
     pub fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
         let path = self.path(name);
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -91,12 +91,12 @@ impl Scratch {
         sys
     }
 
-    /// A run of `virt-mdev`.
+    /// Returns a run of `virt-mdev`.
     pub fn virt_mdev(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'_> {
         self.program(BINARY, arguments)
     }
 
-    /// A run of any program.
+    /// Returns a run of any program.
     pub fn program(
         &self,
         program: impl AsRef<OsStr>,
@@ -122,17 +122,17 @@ impl Scratch {
 /// What is expected of standard output.
 enum Stdout {
     Exactly(Vec<u8>),
-    Holds(Vec<String>),
+    Contains(Vec<String>),
     Anything,
 }
 
 /// What is expected of standard error: nothing, by default.
 #[derive(Default)]
 struct Stderr {
-    holds: Vec<String>,
+    contains: Vec<String>,
     lacks: Vec<String>,
     matches: Vec<String>,
-    may_speak: bool,
+    is_ignored: bool,
 }
 
 /// A run and what is expected of it. By default it must succeed, print nothing and change nothing.
@@ -164,7 +164,7 @@ impl Run<'_> {
         shell_words::split(words).unwrap().into_iter().fold(self, Run::arg)
     }
 
-    /// Runs it by another program, which gets it as its last arguments.
+    /// Runs it through another program, which gets it as its last arguments.
     pub fn under(mut self, wrapper: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         let mut words = wrapper.into_iter().map(|word| word.as_ref().to_owned());
         let wrapper = words.next().expect("a program");
@@ -232,8 +232,8 @@ impl Run<'_> {
     /// Expects standard output to contain `piece`.
     pub fn stdout_has(mut self, piece: &str) -> Self {
         match &mut self.stdout {
-            Stdout::Holds(pieces) => pieces.push(piece.to_owned()),
-            _ => self.stdout = Stdout::Holds(vec![piece.to_owned()]),
+            Stdout::Contains(pieces) => pieces.push(piece.to_owned()),
+            _ => self.stdout = Stdout::Contains(vec![piece.to_owned()]),
         }
         self
     }
@@ -246,7 +246,7 @@ impl Run<'_> {
 
     /// Expects standard error to contain `piece`.
     pub fn stderr_has(mut self, piece: impl Into<String>) -> Self {
-        self.stderr.holds.push(piece.into());
+        self.stderr.contains.push(piece.into());
         self
     }
 
@@ -264,7 +264,7 @@ impl Run<'_> {
 
     /// Accepts any standard error.
     pub fn stderr_any(mut self) -> Self {
-        self.stderr.may_speak = true;
+        self.stderr.is_ignored = true;
         self
     }
 
@@ -296,7 +296,7 @@ impl Run<'_> {
             Stdout::Exactly(want) => {
                 errors.extend(first_difference(want, &finished.stdout).map(|how| format!("stdout {how}")));
             }
-            Stdout::Holds(pieces) => {
+            Stdout::Contains(pieces) => {
                 let text = String::from_utf8_lossy(&finished.stdout);
                 errors.extend(missing("stdout", &text, pieces));
             }
@@ -330,9 +330,9 @@ impl Run<'_> {
 
 impl Stderr {
     fn errors(&self, text: &str) -> Vec<String> {
-        let mut errors = missing("stderr", text, &self.holds);
+        let mut errors = missing("stderr", text, &self.contains);
         errors.extend(
-            self.lacks.iter().filter(|piece| text.contains(*piece)).map(|piece| format!("stderr holds {piece:?}")),
+            self.lacks.iter().filter(|piece| text.contains(*piece)).map(|piece| format!("stderr contains {piece:?}")),
         );
         for pattern in &self.matches {
             let regex = Regex::new(&format!("(?m){pattern}")).unwrap_or_else(|error| panic!("{pattern}: {error}"));
@@ -340,7 +340,7 @@ impl Stderr {
                 errors.push(format!("stderr does not match /{pattern}/"));
             }
         }
-        let silent = self.holds.is_empty() && self.lacks.is_empty() && self.matches.is_empty() && !self.may_speak;
+        let silent = self.contains.is_empty() && self.lacks.is_empty() && self.matches.is_empty() && !self.is_ignored;
         if silent && !text.is_empty() {
             errors.push("stderr: want nothing".to_owned());
         }
@@ -350,10 +350,10 @@ impl Stderr {
 
 fn missing(stream: &str, text: &str, pieces: &[String]) -> Vec<String> {
     let absent = pieces.iter().filter(|piece| !text.contains(*piece));
-    absent.map(|piece| format!("{stream} does not hold {piece:?}")).collect()
+    absent.map(|piece| format!("{stream} does not contain {piece:?}")).collect()
 }
 
-/// Tests of this module, with /bin/sh as the program.
+/// Tests this module with /bin/sh as the program.
 mod tests {
     use super::*;
 
@@ -392,9 +392,9 @@ mod tests {
         let scratch = Scratch::with("a", "1");
         let run = shell(&scratch, ":").status(1).stdout("x").stderr_has("no").leaves("b", "2");
         let expected = "status: want 1, got Some(0); stdout line 1: want \"x\", got the end; \
-                        stderr does not hold \"no\"; b: missing";
+                        stderr does not contain \"no\"; b: missing";
         assert_eq!(errors(run), expected);
-        assert_eq!(errors(shell(&scratch, "echo yes >&2").stderr_lacks("yes")), "stderr holds \"yes\"");
+        assert_eq!(errors(shell(&scratch, "echo yes >&2").stderr_lacks("yes")), "stderr contains \"yes\"");
         assert_eq!(errors(shell(&scratch, "echo yes >&2").stderr_matches("^no$")), "stderr does not match /^no$/");
     }
 

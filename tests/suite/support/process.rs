@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Who reads the program's standard output.
+/// How the program's standard output is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// A reader that reads everything.
+    /// Completely.
     Patient,
-    /// A reader that has closed the pipe before the program starts.
+    /// Not at all: the reader closes the pipe before the program starts.
     Gone,
 }
 
@@ -39,7 +39,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Standard error as text.
+    /// Returns standard error as text.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
@@ -62,7 +62,7 @@ pub fn run(
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.to_string_lossy()));
     let mut input = child.stdin.take().unwrap();
     let output = child.stdout.take();
-    let mut complaints = child.stderr.take().unwrap();
+    let mut errors = child.stderr.take().unwrap();
     thread::scope(|scope| {
         // The program need not read its input; then writing fails.
         let held = scope.spawn(move || {
@@ -70,7 +70,7 @@ pub fn run(
             (writer == Writer::Stays).then_some(input)
         });
         let stdout = scope.spawn(move || output.map(read_all).unwrap_or_default());
-        let stderr = scope.spawn(move || read_all(&mut complaints));
+        let stderr = scope.spawn(move || read_all(&mut errors));
         let status = wait(&mut child, limit);
         drop(held.join());
         Finished {
@@ -88,7 +88,7 @@ fn read_all(mut stream: impl Read) -> Vec<u8> {
     bytes
 }
 
-/// A pipe, whose reading end is closed already if the reader is gone.
+/// Returns a pipe, whose reading end is closed if the reader is gone.
 fn standard_output(reader: Reader) -> Stdio {
     match reader {
         Reader::Patient => Stdio::piped(),
@@ -96,7 +96,7 @@ fn standard_output(reader: Reader) -> Stdio {
     }
 }
 
-/// Returns nothing if the program had to be killed.
+/// Returns `None` if the program had to be killed.
 fn wait(child: &mut Child, limit: Duration) -> Option<std::process::ExitStatus> {
     let start = Instant::now();
     while start.elapsed() < limit {

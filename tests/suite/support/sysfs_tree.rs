@@ -237,7 +237,7 @@ impl<'a> Tree<'a> {
         Ok(fs::write(self.top.join(path), text)?)
     }
 
-    /// Makes a link from one path of the tree to another, relative and as short as the kernel's.
+    /// Creates a link from one path of the tree to another, relative and as short as in the kernel.
     fn link(&self, path: &str, target: &str) -> Result<()> {
         let from: Vec<&str> = directory_of(path).split('/').collect();
         let to: Vec<&str> = target.split('/').collect();
