@@ -65,7 +65,7 @@ pub enum Change {
         /// The text.
         value: String,
     },
-    /// An element has these values of these attributes.
+    /// An element gets these attributes, in addition to others or with new values.
     SetAttributes {
         /// Its path.
         element: Vec<usize>,

@@ -205,7 +205,7 @@ impl Staged {
     }
 }
 
-/// Returns all errors, if there are any.
+/// Returns an error with all failures, if there are any.
 fn all(results: Vec<Result<(), FileError>>) -> Result<(), CommitError> {
     let (_, errors) = partition_results(results);
     if errors.is_empty() { Ok(()) } else { Err(CommitError { errors, replaced: Vec::new() }) }

@@ -52,7 +52,7 @@ impl FileState {
     }
 }
 
-/// Not from `std`, whose statx(2) requests more than is needed and takes 50 % longer.
+/// Converts the result of fstat(2) or lstat(2). The statx(2) of `std` requests more than is needed and takes 50 % longer.
 impl From<Stat> for FileState {
     #[allow(clippy::unnecessary_cast, reason = "the types differ between processors")]
     fn from(found: Stat) -> Self {

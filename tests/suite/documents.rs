@@ -5,7 +5,7 @@ use crate::support::guests::{ABSENT, bare, domain, elements, filled, hostdev, uu
 
 const NONE: [&str; 0] = [];
 
-/// Fills a document that has `{}` where the three elements go, joined by nothing.
+/// Fills a document that has `{}` where the three elements go, without whitespace between them.
 #[track_caller]
 fn fills_inline(device: usize, template: &str) {
     becomes(template.replace("{}", ""), template.replace("{}", &elements(device).concat()));
