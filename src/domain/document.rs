@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::bounds::{self, Bound, is_modest, measure};
 use super::hostdev::{Hostdev, Hostdevs, PciHostdev, Reading};
-use super::metadata::{self, Metadata, NAMESPACE};
+use super::metadata::{self, Metadata};
 use super::namespaces::{NamespaceError, check_names};
 use super::prescan::Prescan;
 use super::tree::{Malformed, Node, Tree};
@@ -142,7 +142,7 @@ impl Compression {
     }
 
     /// The command that prints the decompressed file.
-    fn command(self) -> &'static str {
+    pub fn command(self) -> &'static str {
         match self {
             Self::Gzip => "zcat",
             Self::Xz => "xzcat",
@@ -164,7 +164,9 @@ impl fmt::Display for Compression {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Domain, Self::DomStatus, Self::DomainSnapshot, Self::DomainCheckpoint, Self::Hostdev];
+    /// All kinds.
+    pub const ALL: [Self; 5] =
+        [Self::Domain, Self::DomStatus, Self::DomainSnapshot, Self::DomainCheckpoint, Self::Hostdev];
 
     /// The name of the root element.
     pub fn root(self) -> &'static str {
@@ -404,34 +406,6 @@ impl ReadErrorKind {
     /// Whether the document is text, of which a line can be shown.
     pub fn is_of_text(&self) -> bool {
         !matches!(self, Self::Compressed(_) | Self::NotText(_))
-    }
-
-    /// What to do about it, where that is known.
-    pub fn help(&self) -> Option<String> {
-        let kinds = || Kind::ALL.map(|kind| format!("<{}>", kind.root())).join(", ");
-        match self {
-            Self::Empty => Some("did the command before it fail?".to_owned()),
-            Self::NotUtf8(_) => {
-                Some("libvirt reads UTF-8 whatever the declaration says: convert it (iconv -t UTF-8)".to_owned())
-            }
-            Self::Compressed(compression) => {
-                Some(format!("decompress it first: {} FILE | virt-mdev …", compression.command()))
-            }
-            Self::NotText(_) => Some("libvirt reads UTF-8: convert UTF-16 with iconv -f UTF-16 -t UTF-8".to_owned()),
-            Self::TooMuch(_) | Self::Malformed(_) => None,
-            Self::Namespace(error) => Some(error.help()),
-            Self::InternalSubset => Some("remove the part in [ ]: libvirt's documents have none".to_owned()),
-            Self::TwoRoots => Some(
-                "give one document at a time; virt-install prints one for each phase of an installation: \
-                 --print-xml 1 is the first alone"
-                    .to_owned(),
-            ),
-            Self::OtherRoot(_) => Some(format!("expected {}", kinds())),
-            Self::RootInNamespace { namespace, .. } if namespace == NAMESPACE => {
-                Some("this is the metadata element by itself; give the domain that it belongs to".to_owned())
-            }
-            Self::RootInNamespace { .. } => Some(format!("expected {}, in no namespace", kinds())),
-        }
     }
 }
 

@@ -50,7 +50,7 @@ pub fn expand_each<A: AsRef<OsStr>>(arguments: &[A]) -> (Vec<Input>, Vec<FileErr
 }
 
 /// An input that an argument names.
-struct Found {
+struct Match {
     input: Input,
     /// The inode number from the directory, if it is a regular file.
     inode: Option<u64>,
@@ -60,7 +60,7 @@ struct Found {
 ///
 /// This needs no stat of each, which saves 5 % of a run over 10,000 files that need no change. Different files on different
 /// file systems may have the same inode number; then this is false.
-fn are_distinct(found: &[Found]) -> bool {
+fn are_distinct(found: &[Match]) -> bool {
     let inodes: Option<Vec<u64>> = found.iter().map(|found| found.inode).collect();
     inodes.is_some_and(|mut inodes| {
         inodes.sort_unstable();
@@ -68,17 +68,17 @@ fn are_distinct(found: &[Found]) -> bool {
     })
 }
 
-fn expand_one(argument: &OsStr) -> Result<Vec<Found>, Vec<FileError>> {
+fn expand_one(argument: &OsStr) -> Result<Vec<Match>, Vec<FileError>> {
     let path = Path::new(argument);
     if argument == "-" {
-        return Ok(vec![Found { input: Input::Stdin, inode: None }]);
+        return Ok(vec![Match { input: Input::Stdin, inode: None }]);
     }
     match argument.to_str() {
         Some(pattern) if has_wildcard(pattern) && !exists(path) => {
-            let found = |(path, inode)| Found { input: Input::File(path), inode };
+            let found = |(path, inode)| Match { input: Input::File(path), inode };
             matches(pattern).map(|matches| matches.into_iter().map(found).collect())
         }
-        _ => Ok(vec![Found { input: Input::File(path.to_owned()), inode: None }]),
+        _ => Ok(vec![Match { input: Input::File(path.to_owned()), inode: None }]),
     }
 }
 

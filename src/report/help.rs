@@ -1,7 +1,7 @@
 //! What to do about an error: the advice that names commands and options.
 
 use super::escape::shell_word;
-use crate::domain::{HostdevError, MetadataError};
+use crate::domain::{HostdevError, Kind, MetadataError, NAMESPACE, ReadErrorKind};
 use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 
 /// Returns what to do about an error of a plan.
@@ -48,6 +48,35 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
         PlanErrorKind::LoneHostdev => "fill it with --into source, or fill the whole domain".to_owned(),
         PlanErrorKind::NoDomain => return None,
         PlanErrorKind::Overlap(_) => "please report it, with the document if you can".to_owned(),
+    };
+    Some(help)
+}
+
+/// Returns what to do about a document that cannot be read, if that is known.
+pub fn read_error(error: &ReadErrorKind) -> Option<String> {
+    let kinds = || Kind::ALL.map(|kind| format!("<{}>", kind.root())).join(", ");
+    let help = match error {
+        ReadErrorKind::Empty => "did the command before it fail?".to_owned(),
+        ReadErrorKind::NotUtf8(_) => {
+            "libvirt reads UTF-8 whatever the declaration says: convert it (iconv -t UTF-8)".to_owned()
+        }
+        ReadErrorKind::Compressed(compression) => {
+            format!("decompress it first: {} FILE | virt-mdev …", compression.command())
+        }
+        ReadErrorKind::NotText(_) => "libvirt reads UTF-8: convert UTF-16 with iconv -f UTF-16 -t UTF-8".to_owned(),
+        ReadErrorKind::TooMuch(_) | ReadErrorKind::Malformed(_) => return None,
+        ReadErrorKind::Namespace(error) => error.help(),
+        ReadErrorKind::InternalSubset => "remove the part in [ ]: libvirt's documents have none".to_owned(),
+        ReadErrorKind::TwoRoots => {
+            "give one document at a time; virt-install prints one for each phase of an installation: \
+                                    --print-xml 1 prints only the first"
+                .to_owned()
+        }
+        ReadErrorKind::OtherRoot(_) => format!("expected {}", kinds()),
+        ReadErrorKind::RootInNamespace { namespace, .. } if namespace == NAMESPACE => {
+            "this is the metadata element by itself; give the domain that it belongs to".to_owned()
+        }
+        ReadErrorKind::RootInNamespace { .. } => format!("expected {}, in no namespace", kinds()),
     };
     Some(help)
 }

@@ -120,7 +120,7 @@ impl Diagnostic {
             ReadErrorKind::Compressed(_) => Self::error(format!("{name}: {}", error.kind)),
             _ => Self::error(format!("{}: {}", origin.named_place(error.span), error.kind)),
         };
-        error.kind.help().into_iter().fold(diagnostic, Self::help)
+        help::read_error(&error.kind).into_iter().fold(diagnostic, Self::help)
     }
 }
 

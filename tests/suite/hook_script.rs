@@ -193,7 +193,11 @@ fn only_judged_operations_call_the_program() {
         for [operation, suboperation] in OTHERS {
             let run = installed.call(guest, operation, suboperation).stdin(different());
             // Whether a start is judged depends on the settings, which only a guest with mediated devices reaches.
-            if operation == "prepare" { run.check() } else { run.stdin_stays_open().check() };
+            if operation == "prepare" {
+                run.check()
+            } else {
+                run.stdin_stays_open().check()
+            };
         }
     }
 }
@@ -302,7 +306,9 @@ fn a_typo_in_the_options_refuses_only_guests_with_mediated_devices() {
 #[test]
 fn settings_that_a_shell_cannot_read_refuse_guests_with_mediated_devices_and_no_others() {
     let installed = Installed::new();
-    for options in ["options=\"--require", "options=--require --check-start", "options= --require", "options='--require"] {
+    for options in
+        ["options=\"--require", "options=--require --check-start", "options= --require", "options='--require"]
+    {
         let call = |operation, suboperation| installed.call_with(options, "vm", operation, suboperation);
         for [operation, suboperation] in OTHERS.into_iter().filter(|[operation, _]| *operation != "prepare") {
             call(operation, suboperation).stdin(different()).stdin_stays_open().check();

@@ -166,8 +166,8 @@ fn script(hooks: &Hooks, owner: Owner) -> Vec<Finding> {
         Ok(Err(error)) => {
             let remedy =
                 format!("assign a plain word or a quoted string, as the lines that were installed do; edit {path}");
-            findings
-                .push(check.warning(format!("{path}, {error}; the program and its options are not checked"), remedy));
+            let found = format!("{path}, {error}; the program and its options are not checked");
+            findings.push(if error.is_broken() { check.error(found, remedy) } else { check.warning(found, remedy) });
         }
         _ => {}
     }

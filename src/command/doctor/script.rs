@@ -19,6 +19,14 @@ pub(super) struct NotPlain {
     text: String,
 }
 
+impl NotPlain {
+    /// Whether the shell does not assign what was meant either: without a variable or a command in it, a line that is not plain
+    /// lacks quotes.
+    pub(super) fn is_broken(&self) -> bool {
+        !self.text.contains(['$', '`'])
+    }
+}
+
 impl ScriptSettings {
     /// Parses the assignments without running anything.
     ///
@@ -116,6 +124,7 @@ mod tests {
         ] {
             let error = ScriptSettings::read(&format!("\n{line}\n")).unwrap_err();
             assert_eq!(error, NotPlain { line: 2, text: line.to_owned() });
+            assert_eq!(error.is_broken(), !line.contains(['$', '`']), "{line}");
         }
     }
 }
