@@ -9,7 +9,7 @@ use crate::plan::PlanError;
 use crate::plan::fill::{self, Policy};
 use crate::text::{Lines, Span};
 
-/// Records in a document what its mediated devices are on a host, and returns the new document.
+/// Records in a document what its mediated devices and vGPUs are on a host, and returns the new document.
 ///
 /// This reads the document, asks the host about its devices, plans the edits, applies them and verifies the result. It changes
 /// no other byte, and filling the result again changes nothing. To see the warnings and each decision too, call
@@ -20,7 +20,7 @@ use crate::text::{Lines, Span};
 /// verified.
 pub fn fill(xml: impl Into<Vec<u8>>, host: &HostSource, policy: &Policy) -> Result<String, FillError> {
     let document = Document::read(xml.into())?;
-    let answers = host.ask(document.devices());
+    let answers = host.ask(policy.devices_of(&document));
     match fill::fill(&document, &answers, policy) {
         Ok(plan) => match plan.edits.edited_len(document.text()) {
             0..=MAX_BYTES => Ok(plan.edits.apply_proven(document.text())?),

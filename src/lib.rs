@@ -1,8 +1,9 @@
-//! Records in libvirt domain XML what its mediated devices (mdevs) are, and compares the record with a host.
+//! Records in libvirt domain XML what its mediated devices (mdevs) and vGPUs are, and compares the record with a host.
 //!
-//! A libvirt domain names a mdev only by a UUID. On another host, the device with that UUID may be of another type. This crate
-//! looks up the *identity* of the device: the vendor and product id of its parent PCI device, and the name of its mdev type. It
-//! writes the identity into the document, or checks that the device of a host still has it.
+//! A libvirt domain names an mdev only by a UUID, and a vGPU that is a PCI virtual function only by its address. On another host,
+//! the device with that UUID or address may be of another type. This crate looks up the *identity* of the device: the vendor and
+//! product id of the PCI device, which for an mdev is its parent, and its mdev type or vGPU type. It writes the identity into the
+//! document, or checks that the device of a host still has it.
 //!
 //! [`fill()`] does the main job in one call:
 //!

@@ -14,38 +14,40 @@ use crate::command::settings::{
     Output, RewriteSettings, Settings, StripSettings, Target, Verbosity,
 };
 use crate::file::Suffix;
-use crate::plan::fill::{OnConflict, OnMissing, Policy};
+use crate::plan::fill::{Devices, OnConflict, OnMissing, Policy};
 use crate::plan::{Pairing, Place, Places};
 
-pub(super) const ABOUT_FILL: &str = "Record what each mediated device of a domain is";
+pub(super) const ABOUT_FILL: &str = "Record what each mediated device and vGPU of a domain is";
 
 pub(super) const LONG_ABOUT_FILL: &str = "\
-Record what each mediated device of a domain is.
+Record what each mediated device and vGPU of a domain is.
 
 fill adds vendorid, productid and mdevtype after the address of each hostdev of model vfio-pci, and changes no other byte. \
 FILE is a domain, domstatus, domainsnapshot, domaincheckpoint or hostdev document, or a glob pattern. Without FILE, or \
 with -, fill reads the document from standard input and writes it to standard output.
 
 libvirt currently drops these elements when a domain is defined, so they are useful only in files that are not \
-given to libvirt. libvirt keeps the records that fill writes with --into metadata.";
+given to libvirt. libvirt keeps the records that fill writes with --into metadata. vGPUs that are PCI virtual functions, and with --devices \
+pci all PCI devices, are only recorded there.";
 
 pub(super) const ABOUT_STRIP: &str = "Remove what fill has written";
 
-pub(super) const ABOUT_COMPARE: &str = "Compare the mediated devices of two domains";
+pub(super) const ABOUT_COMPARE: &str = "Compare the mediated devices and vGPUs of two domains";
 
 pub(super) const LONG_ABOUT_COMPARE: &str = "\
-Compare the mediated devices of two domains, as needed for a migration from one to the other.
+Compare the mediated devices and vGPUs of two domains, as needed for a migration from one to the other.
 
 Devices are paired in document order; their UUIDs may differ. Their number, models and identities must be the same. For \
 model vfio-pci, a missing identity is also a difference. The identity in the metadata takes precedence over the one in \
-the source.";
+the source. PCI devices are compared if one is recorded.";
 
 pub(super) const ABOUT_CHECK: &str = "Compare recorded identities with the devices of this host";
 
 pub(super) const LONG_ABOUT_CHECK: &str = "\
 Compare recorded identities with the devices of this host.
 
-Each device of model vfio-pci is the same, different, missing on this host, or unrecorded. DOMAIN is a document of a kind \
+Each mediated device of model vfio-pci, each vGPU and each recorded PCI device is the same, different, missing on this \
+host, untyped (a virtual function without a vGPU type) or unrecorded. DOMAIN is a document of a kind \
 that fill reads, not the name of a guest. To check a guest: virsh dumpxml GUEST | virt-mdev check";
 
 pub(super) const ABOUT_HOOK: &str = "Refuse a migration to a host whose devices differ; for libvirt's hooks";
@@ -159,6 +161,10 @@ pub(super) struct FillArgs {
     #[arg(long, value_name = "PLACE", default_value = "source")]
     into: PlaceArg,
 
+    /// Which devices to record; vgpu and pci are only recorded in metadata
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["mdev", "vgpu"])]
+    devices: Vec<DevicesArg>,
+
     /// Print only the metadata element, in the form for virsh metadata --set
     #[arg(long, conflicts_with_all = ["into", "in_place", "output", "diff", "dry_run"])]
     metadata_only: bool,
@@ -175,8 +181,11 @@ pub(super) struct FillArgs {
 impl FillArgs {
     pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Result<Settings, clap::Error> {
         let into = if self.metadata_only { PlaceArg::Metadata } else { self.into };
-        let policy =
-            Policy { into: into.into(), on_missing: self.on_missing.into(), on_conflict: self.on_conflict.into() };
+        let selects = |kind| self.devices.contains(&kind);
+        let devices =
+            Devices { mdev: selects(DevicesArg::Mdev), vgpu: selects(DevicesArg::Vgpu), pci: selects(DevicesArg::Pci) };
+        let (on_missing, on_conflict) = (self.on_missing.into(), self.on_conflict.into());
+        let policy = Policy { into: into.into(), devices, on_missing, on_conflict };
         Ok(Settings::Fill(FillSettings {
             rewrite: self.rewrite.settings()?,
             sysfs: sysfs_dir(self.sysfs, sysfs),
@@ -290,7 +299,7 @@ pub(super) struct HookArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 
-    /// Refuse a guest that has mediated devices but no record of them
+    /// Refuse a guest that has mediated devices or vGPUs but no record of them
     #[arg(long)]
     require: bool,
 
@@ -298,7 +307,7 @@ pub(super) struct HookArgs {
     #[arg(long)]
     check_start: bool,
 
-    /// Check that a device is present only at prepare begin, for hosts that create it there
+    /// Check that a device is present only at prepare begin, for hosts that create it or set its type there
     #[arg(long)]
     defer_absent: bool,
 
@@ -396,6 +405,16 @@ impl From<PlaceArg> for Places {
             PlaceArg::Both => Self::Both,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DevicesArg {
+    /// Mediated devices
+    Mdev,
+    /// vGPUs that are PCI virtual functions
+    Vgpu,
+    /// All PCI devices
+    Pci,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -6,11 +6,12 @@ use super::json::{self, Entry, Parts};
 use super::settings::{CheckSettings, Format};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document};
 use crate::device::DeviceAddress;
-use crate::domain::{Document, Record};
+use crate::domain::{Record, RecordKind};
 use crate::file::{Input, Purpose};
 use crate::host::HostSource;
-use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, Verdict, check};
+use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, PciScope, Verdict, check};
 use crate::plan::{Missing, Remark, RemarkKind};
+use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, Origin, escape};
 
 /// One device, as JSON and as a row of the table.
@@ -18,14 +19,19 @@ use crate::report::{Diagnostic, Origin, escape};
 struct Row {
     file: String,
     domain: Option<String>,
-    uuid: String,
+    /// That of a mediated device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uuid: Option<String>,
+    /// The source address of a PCI device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     /// The hostdev's own address, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     guest: Option<String>,
     verdict: &'static str,
     /// The recorded identity, as far as it was recorded.
     recorded: Parts,
-    /// The UUID that it was recorded for, if that is another one.
+    /// The UUID that it was recorded for, if that differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     recorded_uuid: Option<String>,
     /// The identity on the host; empty if it has no such device.
@@ -72,41 +78,41 @@ fn judge(
     let name = name_of(input);
     let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
     let origin = Origin::new(&name, document.text());
-    let Comparison { devices, orphans } = check(&document, &host.ask(document.devices()), settings.pairing)
-        .map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
-    let is_replaced = |orphan: &&Orphan<'_>| matches!(orphan.place, OrphanPlace::Pci(_));
+    let compared = check(&document, &host.ask(document.devices()), settings.pairing, PciScope::Vgpus);
+    let Comparison { devices, orphans, not_compared } =
+        compared.map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
+    let is_replaced = |orphan: &&Orphan<'_>| orphan.place.is_difference();
     if settings.format != Format::Status {
         let stale = orphans
             .iter()
             .filter(|orphan| !is_replaced(orphan))
             .map(|orphan| Remark { span: orphan.record.element.start_tag, kind: RemarkKind::Stale });
         streams.tell_all(stale.map(|remark| origin.remark(&remark)));
-        let count = pci_hostdevs(&document);
-        if count > 0 {
-            streams.tell(&Diagnostic::note(not_checked(&name, count)));
+        if not_compared > 0 {
+            streams.tell(&Diagnostic::note(not_checked(&name, not_compared)));
         }
     }
     let rows = devices.iter().map(|checked| Row::new(&name, checked));
     Ok(rows.chain(orphans.iter().filter(is_replaced).map(|orphan| Row::of_replaced(&name, orphan))).collect())
 }
 
-fn pci_hostdevs(document: &Document) -> usize {
-    document.domains.iter().map(|domain| domain.pci_hostdevs.len()).sum()
-}
-
 /// Returns the note about hostdevs that are not compared.
 pub(super) fn not_checked(name: &str, count: usize) -> String {
     let (hostdevs, were) = if count == 1 { ("hostdev", "was") } else { ("hostdevs", "were") };
-    format!("{name}: {count} {hostdevs} of type pci {were} not compared: only mediated devices are")
+    format!("{name}: {count} {hostdevs} of type pci {were} not compared: not recorded and not vGPUs")
 }
 
 impl Row {
     fn new(file: &str, checked: &Checked<'_>) -> Self {
-        let DeviceAddress::Mdev(uuid) = checked.device;
+        let (uuid, source) = match checked.device {
+            DeviceAddress::Mdev(uuid) => (Some(uuid.to_string()), None),
+            DeviceAddress::Pci(address) => (None, Some(address.to_string())),
+        };
         Self {
             file: file.to_owned(),
             domain: checked.domain.map(str::to_owned),
-            uuid: uuid.to_string(),
+            uuid,
+            source,
             guest: checked.guest.address.as_ref().map(ToString::to_string),
             verdict: checked.verdict().name(),
             recorded: checked.recorded.map(Parts::from).unwrap_or_default(),
@@ -116,19 +122,30 @@ impl Row {
         }
     }
 
-    /// Returns the row for a record whose device was replaced by a PCI device.
-    fn of_replaced(file: &str, Orphan { domain, record, .. }: &Orphan<'_>) -> Self {
+    /// Returns the row for a record whose device was replaced by another one.
+    fn of_replaced(file: &str, Orphan { domain, record, place }: &Orphan<'_>) -> Self {
         let uuid = record.uuid.as_ref().map(|uuid| uuid.text.clone()).unwrap_or_default();
+        let source = record.source_address().map(|address| address.to_string());
+        let reason = match place {
+            OrphanPlace::Mdev(_) => format!("the guest has a hostdev of type mdev in its place; {OTHER_KIND}"),
+            OrphanPlace::UnrecordedPci(hostdev) => {
+                let which =
+                    hostdev.device().map_or_else(|| "a hostdev of type pci".to_owned(), |device| device.to_string());
+                format!("it belongs to no hostdev, and {which} has no record")
+            }
+            _ => format!("the guest has a hostdev of type pci in its place; {OTHER_KIND}"),
+        };
         Self {
             file: file.to_owned(),
             domain: domain.map(str::to_owned),
-            uuid,
+            uuid: (record.kind == RecordKind::Mdev).then_some(uuid),
+            source,
             guest: record.guest_address().map(ToString::to_string),
             verdict: Verdict::Different.name(),
             recorded: Parts::from(&record.written),
             recorded_uuid: None,
             found: Parts::default(),
-            reason: Some("the guest has a hostdev of type pci in its place".to_owned()),
+            reason: Some(reason),
         }
     }
 }
@@ -139,7 +156,7 @@ fn reason(checked: &Checked<'_>) -> Option<String> {
     if let Err(missing) = &checked.found {
         return Some(match missing {
             Missing::NotOnHost { .. } => missing.to_string(),
-            Missing::ParentNotPci { .. } => format!("{missing}: {}", missing.label()),
+            _ => format!("{missing}: {}", missing.label()),
         });
     }
     if checked.conflicts().is_empty() {
@@ -150,17 +167,28 @@ fn reason(checked: &Checked<'_>) -> Option<String> {
     if let Some(rival) = checked.made_for_another() {
         return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
     }
-    let record = checked.record.filter(|_| checked.recorded_uuid().is_some())?;
-    Some(format!("recorded for {}", made_for(record)))
+    if let Some(record) = checked.record.filter(|_| checked.recorded_uuid().is_some()) {
+        return Some(format!("recorded for {}", made_for(record)));
+    }
+    let names = [("recorded", &checked.vgpu_names.recorded), ("here", &checked.vgpu_names.found)];
+    let names = names.into_iter().filter_map(|(which, name)| Some(format!("{which}: {}", name.as_ref()?)));
+    match checked.verdict() {
+        Verdict::Different => Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty()),
+        _ => {
+            let recorded = checked.other_subsystem()?;
+            let found = checked.found.as_ref().ok()?.subsystem?;
+            Some(format!("a warning: the board was {}, and is {found} here", recorded.text))
+        }
+    }
 }
 
 /// Returns the cell of the table for an identity; a dash replaces what is missing.
-fn cell(Parts { vendorid, productid, mdevtype }: &Parts) -> String {
-    let parts = [vendorid, productid, mdevtype];
+fn cell(parts: &Parts) -> String {
+    let parts = [parts.vendorid.as_deref(), parts.productid.as_deref(), parts.kind()];
     if parts.iter().all(|part| part.is_none()) {
         return "-".to_owned();
     }
-    parts.map(|part| part.as_deref().map_or_else(|| "-".to_owned(), escape::short)).join(" ")
+    parts.map(|part| part.map_or_else(|| "-".to_owned(), escape::short)).join(" ")
 }
 
 /// Returns a table for people, or an empty string if there is no device. The columns FILE and REASON appear only if they are
@@ -176,14 +204,14 @@ fn table(entries: &[Entry<Row>], has_files: bool) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let heading = ["FILE", "DOMAIN", "MDEV", "VERDICT", "RECORDED", "ON THIS HOST", "REASON"].map(str::to_owned);
+    let heading = ["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", "ON THIS HOST", "REASON"].map(str::to_owned);
     let cells = rows.iter().map(|row| {
         let domain = row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short);
         let reason = row.reason.as_deref().map(escape::escape).unwrap_or_default();
         [
             row.file.clone(),
             domain,
-            escape::short(&row.uuid),
+            row.uuid.as_deref().or(row.source.as_deref()).map_or_else(|| "-".to_owned(), escape::short),
             row.verdict.to_owned(),
             cell(&row.recorded),
             cell(&row.found),

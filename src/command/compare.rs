@@ -1,13 +1,14 @@
-//! `compare`: compares two domains, as a migration between them would.
+//! `compare`: compares the devices of two domains, for a migration from one to the other.
 
 use serde::Serialize;
 
 use super::json;
 use super::settings::{CompareSettings, Format, Inputs};
 use super::{Failure, Outcome, Streams, expand, name_of, read_document};
-use crate::domain::Document;
+use crate::domain::{Document, RecordKind};
 use crate::file::Purpose;
 use crate::plan::compare::{Difference, Side, Which, compare};
+use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, Origin, escape};
 
 pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
@@ -25,6 +26,14 @@ pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Resu
         });
         Failure::Told(told.collect())
     })?;
+    let (warnings, differences): (Vec<_>, Vec<_>) = differences.into_iter().partition(Difference::is_warning);
+    if settings.format != Format::Status {
+        let told = warnings.iter().map(|warning| line(warning, &source_origin, &destination_origin));
+        told.for_each(|line| streams.tell(&Diagnostic::warning(line.trim_end())));
+        if exchanges_kinds(&differences) {
+            streams.tell(&Diagnostic::note(OTHER_KIND));
+        }
+    }
     let differences = differences.iter();
     let is_same = differences.len() == 0;
     match settings.format {
@@ -53,19 +62,42 @@ fn read(argument: &std::ffi::OsString) -> Result<(String, Document), Failure> {
     Ok((name_of(input), document))
 }
 
+/// Whether one domain has mediated devices where the other has PCI devices.
+fn exchanges_kinds(differences: &[Difference]) -> bool {
+    let of = |wanted: RecordKind| {
+        differences.iter().find_map(|difference| match difference {
+            Difference::Number { kind, source, destination } if *kind == wanted => Some(source.cmp(destination)),
+            _ => None,
+        })
+    };
+    of(RecordKind::Mdev).zip(of(RecordKind::Pci)).is_some_and(|(mdev, pci)| mdev == pci.reverse())
+}
+
+/// Returns the name of a type of hostdev.
+fn type_name(kind: RecordKind) -> &'static str {
+    match kind {
+        RecordKind::Mdev => "mdev",
+        RecordKind::Pci => "pci",
+    }
+}
+
 /// Returns the line for people: which device, which value, what each side has, and where.
 fn line(difference: &Difference, source: &Origin<'_>, destination: &Origin<'_>) -> String {
     let (subject, source, destination) = match difference {
-        Difference::Number { source: one, destination: other } => {
+        Difference::Number { kind, source: one, destination: other } => {
             let side = |count: &usize, origin: &Origin<'_>| format!("{count} ({})", origin.name());
-            ("number of mdev hostdevs".to_owned(), side(one, source), side(other, destination))
+            (format!("number of {} hostdevs", type_name(*kind)), side(one, source), side(other, destination))
         }
-        Difference::Hostdev { ordinal, what, source: one, destination: other } => {
+        Difference::Hostdev { kind, ordinal, what, source: one, destination: other } => {
             let side = |side: &Side, origin: &Origin<'_>| {
                 let value = side.value.as_ref().map_or_else(|| "nothing".to_owned(), |value| escape(value));
                 format!("{value} ({})", origin.named_place(side.span))
             };
-            (format!("mdev hostdev {ordinal}: {}", what.name()), side(one, source), side(other, destination))
+            (
+                format!("{} hostdev {ordinal}: {}", type_name(*kind), what.name()),
+                side(one, source),
+                side(other, destination),
+            )
         }
     };
     format!("{subject}: source has {source}, destination has {destination}\n")
@@ -77,6 +109,9 @@ struct Object {
     /// The number of the hostdev; `None` if it is the number of hostdevs that differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     ordinal: Option<usize>,
+    /// The type of the hostdevs, if it is not mdev.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     what: &'static str,
     source: SideObject,
     destination: SideObject,
@@ -96,14 +131,16 @@ struct SideObject {
 impl Object {
     fn of(difference: &Difference, source: &Origin<'_>, destination: &Origin<'_>) -> Self {
         match difference {
-            Difference::Number { source: one, destination: other } => Self {
+            Difference::Number { kind, source: one, destination: other } => Self {
                 ordinal: None,
+                kind: (*kind == RecordKind::Pci).then(|| type_name(*kind)),
                 what: "number",
                 source: SideObject::of_number(*one, source),
                 destination: SideObject::of_number(*other, destination),
             },
-            Difference::Hostdev { ordinal, what, source: one, destination: other } => Self {
+            Difference::Hostdev { kind, ordinal, what, source: one, destination: other } => Self {
                 ordinal: Some(*ordinal),
+                kind: (*kind == RecordKind::Pci).then(|| type_name(*kind)),
                 what: what.name(),
                 source: SideObject::of(one, source),
                 destination: SideObject::of(other, destination),

@@ -18,7 +18,8 @@ pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<
         // Of the two places, libvirt keeps only the metadata.
         Places::Only(Place::Metadata) | Places::Both => "virt-mdev fill -i --into metadata",
     };
-    let planner = |document: &Document| fill(document, &host.ask(document.devices()), &settings.policy);
+    let planner =
+        |document: &Document| fill(document, &host.ask(settings.policy.devices_of(document)), &settings.policy);
     let advice = Some("libvirt drops these elements when it defines a domain; it keeps what --into metadata writes");
     let as_fill = Rewrite { done: "filled", nothing_to_do: "already complete", again, advice, planner: &planner };
     rewrite(&settings.rewrite, &as_fill, streams)
@@ -26,9 +27,10 @@ pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<
 
 /// Prints only our metadata element, in the form for `virsh metadata --set`: without a prefix.
 fn print_metadata(settings: &FillSettings, host: &HostSource, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let make = |document: &Document| identities(document, &host.ask(document.devices()), &settings.policy);
+    let policy = &settings.policy;
+    let make = |document: &Document| identities(document, &host.ask(policy.devices_of(document)), policy);
     let Some(element) = read_one(&settings.rewrite, make, streams)? else {
-        let note = "no record to print: the domain has no mediated devices of model vfio-pci";
+        let note = "no record to print: the domain has no mediated devices of model vfio-pci and no vGPUs";
         streams.note(settings.rewrite.verbosity, note);
         return Ok(Outcome::Done);
     };

@@ -1,11 +1,11 @@
-//! `hook`: what libvirt asks before a guest comes to this host.
+//! `hook`: libvirt's question whether a guest may come to this host.
 //!
-//! libvirt calls it with the domain XML on standard input; see <https://libvirt.org/hooks.html>. Exit status 0 lets the guest
-//! come, 1 refuses it, and what is on standard error then is all that the person sees who asked for it, on another host.
-//! Standard output stays empty: what a hook prints there replaces the domain.
+//! libvirt calls it with the domain XML on standard input; see <https://libvirt.org/hooks.html>. Exit status 0 allows it and 1
+//! refuses it. The person who asked for it, on another host, then sees only standard error. Standard output stays empty: what
+//! a hook prints there replaces the domain.
 //!
-//! A guest is refused only if it has a mediated device of model vfio-pci, if it carries a record that a hostdev of type pci
-//! may have replaced, or if neither can be ruled out.
+//! A guest is refused only if it has a mediated device of model vfio-pci, if it has a record and a hostdev of type pci, with
+//! `--require` if it has a vGPU that is a virtual function, or if none of these can be ruled out.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixDatagram;
@@ -18,12 +18,14 @@ use super::settings::HookSettings;
 use super::{Failure, Outcome, Streams};
 use memchr::memmem;
 
-use crate::domain::{Document, HostdevError, MAX_BYTES, Metadata, Model, Search, Suspicion};
+use crate::device::{DeviceAddress, Identity, Part};
+use crate::domain::{Document, MAX_BYTES, Metadata, Model, Record, RecordKind, RecordedIdentity, Search, Suspicion};
 use crate::file;
 use crate::host::{HostSource, Sysfs};
-use crate::plan::Missing;
-use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, Verdict, check};
+use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, PciScope, Verdict, check};
+use crate::plan::{DeviceName, Missing};
 use crate::report::escape::{escape, short, virsh_domain};
+use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, Origin, help};
 
 /// libvirt sets a hook no time limit, and one that hangs occupies one of its 20 workers.
@@ -118,7 +120,9 @@ fn judge(settings: &HookSettings) -> Judgement {
     if domain.total == 0 && settings.require && file::stdin_was_closed() {
         return Judgement::refused("cannot judge it: standard input is closed, and the domain is expected there");
     }
-    if !domain.mentions_mdev {
+    // Without the letters there is neither a mediated device nor a record; with --require, a PCI device may be a vGPU.
+    let is_of_interest = domain.mentions_mdev || settings.require && domain.suspicion.pci;
+    if !is_of_interest {
         return Judgement::default();
     }
     let error = match domain.bytes.map(Document::read_leniently) {
@@ -129,8 +133,12 @@ fn judge(settings: &HookSettings) -> Judgement {
         }
     };
     // What cannot be read is refused only if it may hold something that has to be judged.
-    let Suspicion { mdev, record_and_pci } = domain.suspicion;
-    if mdev || record_and_pci { Judgement::cannot_judge(&error) } else { Judgement::default() }
+    let Suspicion { mdev, record_and_pci, pci } = domain.suspicion;
+    if mdev || record_and_pci || settings.require && pci {
+        Judgement::cannot_judge(&error)
+    } else {
+        Judgement::default()
+    }
 }
 
 /// The domain on standard input.
@@ -139,7 +147,7 @@ struct Input {
     bytes: Option<Vec<u8>>,
     /// How many bytes it has.
     total: usize,
-    /// Whether the letters `mdev` are in it, without which it has no mediated device and no record.
+    /// Whether the letters `mdev` are in it.
     mentions_mdev: bool,
     /// What may be in it if it cannot be read as a document.
     suspicion: Suspicion,
@@ -184,20 +192,23 @@ fn read_domain() -> io::Result<Input> {
 
 fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
     let devices = vfio_pci_devices(document);
-    if devices == 0 && !may_have_become_pci(document) {
+    let has_pci = document.domains.iter().any(|domain| !domain.pci_hostdevs.is_empty());
+    let is_recorded = carries_record(document);
+    if devices == 0 && !(has_pci && (settings.require || has_metadata_record(document))) {
         return Judgement::default();
     }
     if let Some(misuse) = &settings.misuse {
         return Judgement::refused(format!("cannot judge it: {misuse}"));
     }
-    if !carries_record(document) {
+    if !is_recorded && devices > 0 {
         return judge_unrecorded(settings, devices);
     }
     let host = match Sysfs::open(&settings.sysfs) {
         Ok(sysfs) => HostSource::Sysfs(sysfs),
         Err(error) => return Judgement::cannot_judge(&Diagnostic::of(&error)),
     };
-    match check(document, &host.ask(document.devices()), settings.pairing) {
+    let scope = if settings.require { PciScope::Vgpus } else { PciScope::Recorded };
+    match check(document, &host.ask(document.devices()), settings.pairing, scope) {
         Ok(comparison) => judge_comparison(settings, &comparison),
         Err(errors) => {
             let origin = Origin::new("domain", document.text());
@@ -211,12 +222,13 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>) -> Jud
     let mut judgement = Judgement::default();
     let mut absent = 0;
     for checked in &comparison.devices {
-        let is_absent = matches!(checked.found, Err(Missing::NotOnHost { .. }));
+        let is_absent = matches!(checked.found, Err(Missing::NotOnHost { .. } | Missing::Untyped { .. }));
         if is_absent && checked.recorded.is_some() && settings.defers_absent() {
             absent += 1;
             continue;
         }
         judgement.refusals.extend(reason(settings, checked));
+        judgement.warnings.extend(other_board(checked));
         if checked.is_only_pair {
             let made_for = checked.recorded_uuid().map_or_else(String::new, |uuid| format!(" for mdev {uuid}"));
             judgement.warnings.push(format!(
@@ -227,15 +239,18 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>) -> Jud
     }
     for orphan in &comparison.orphans {
         let told = about_orphan(orphan);
-        match orphan.place {
-            OrphanPlace::Pci(_) => judgement.refusals.push(told),
-            OrphanPlace::Unknown if settings.require => judgement.refusals.push(told),
-            OrphanPlace::Unknown | OrphanPlace::Nothing => judgement.warnings.push(told),
-        }
+        let is_refused = orphan.place.is_difference() || orphan.place == OrphanPlace::Unknown && settings.require;
+        let lines = if is_refused { &mut judgement.refusals } else { &mut judgement.warnings };
+        lines.push(told);
     }
     let devices = comparison.devices.len();
+    if devices == 0 && comparison.orphans.is_empty() {
+        return judgement;
+    }
     let deferred = if absent > 0 { format!(", {absent} deferred to prepare begin") } else { String::new() };
-    judgement.compared = Some(format!("{devices} mediated device{} compared{deferred}", plural(devices)));
+    let are_mdevs = comparison.devices.iter().all(|checked| matches!(checked.device, DeviceAddress::Mdev(_)));
+    let kind = if are_mdevs { "mediated device" } else { "device" };
+    judgement.compared = Some(format!("{devices} {kind}{} compared{deferred}", plural(devices)));
     judgement
 }
 
@@ -248,33 +263,24 @@ fn vfio_pci_devices(document: &Document) -> usize {
     hostdevs.filter(|hostdev| matches!(hostdev.model, Model::VfioPci(_))).count()
 }
 
-/// Whether a hostdev of type pci may be where a mediated device was recorded.
-fn may_have_become_pci(document: &Document) -> bool {
-    document.domains.iter().any(|domain| {
-        let is_recorded = match &domain.metadata {
-            Some(Metadata::Ours(ours)) => !ours.records.is_empty(),
-            Some(Metadata::Unreadable(_)) => true,
-            Some(Metadata::Missing { .. } | Metadata::WithoutOurs { .. }) | None => false,
-        };
-        is_recorded && !domain.pci_hostdevs.is_empty()
+/// Whether anything is recorded in the document's metadata.
+fn has_metadata_record(document: &Document) -> bool {
+    document.domains.iter().any(|domain| match &domain.metadata {
+        Some(Metadata::Ours(ours)) => !ours.records.is_empty(),
+        Some(Metadata::Unreadable(_)) => true,
+        Some(Metadata::Missing { .. } | Metadata::WithoutOurs { .. }) | None => false,
     })
 }
 
 /// Whether anything is recorded of the document's devices.
 fn carries_record(document: &Document) -> bool {
-    document.domains.iter().any(|domain| {
-        let in_metadata = match &domain.metadata {
-            Some(Metadata::Ours(ours)) => !ours.records.is_empty(),
-            Some(Metadata::Unreadable(_)) => true,
-            Some(Metadata::Missing { .. } | Metadata::WithoutOurs { .. }) | None => false,
-        };
-        let in_source = domain.hostdevs.iter().any(|hostdev| match &hostdev.model {
+    let mut hostdevs = document.domains.iter().flat_map(|domain| &domain.hostdevs);
+    has_metadata_record(document)
+        || hostdevs.any(|hostdev| match &hostdev.model {
             Model::VfioPci(Ok(source)) => !source.written.is_empty(),
-            Model::VfioPci(Err(error)) => matches!(error, HostdevError::Twice { .. } | HostdevError::LookAlike(_)),
+            Model::VfioPci(Err(error)) => error.may_hide_record(),
             Model::Other(_) => false,
-        });
-        in_metadata || in_source
-    })
+        })
 }
 
 fn judge_unrecorded(settings: &HookSettings, devices: usize) -> Judgement {
@@ -298,15 +304,30 @@ fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<String> {
         Some(address) => format!("{} at guest address {address}", checked.device),
         None => checked.device.to_string(),
     };
-    let recorded = checked.recorded.map(described);
+    let recorded = checked.recorded.map(|recorded| described_with(recorded, checked.vgpu_names.recorded.as_deref()));
     let was_recorded = recorded
         .as_ref()
         .map_or_else(|| "was not recorded".to_owned(), |recorded| format!("was recorded as {recorded}"));
     let found = match &checked.found {
-        Ok(found) => format!("{} ({} {})", short(found.mdev_type.as_str()), found.vendor, found.product),
+        Ok(found) => {
+            let Identity { vendor, product, kind } = &found.identity;
+            let kind = with_name(short(&kind.to_string()), checked.vgpu_names.found.as_deref());
+            let was_vgpu = checked.recorded.is_some_and(|recorded| recorded.get(Part::VgpuType).is_some());
+            let function = match (found.identity.kind_part(), found.is_virtual_function) {
+                (Part::Class, false) if was_vgpu => ", not a virtual function",
+                (Part::Class, true) if was_vgpu => ", without a vGPU type",
+                _ => "",
+            };
+            format!("{kind} ({vendor} {product}{function})")
+        }
         // The reader is on another host.
         Err(missing @ Missing::NotOnHost { .. }) => {
             return Some(format!("{device} {was_recorded} and is not on {host}; on {host}, {}", help::start(missing)));
+        }
+        Err(missing @ (Missing::Untyped { .. } | Missing::NoVgpuType { .. })) => {
+            let found = missing.label();
+            let is = missing.to_string().replacen(&checked.device.to_string(), "it", 1);
+            return Some(format!("{device} {was_recorded}, but on {host} {is}: {found}; {}", help::start(missing)));
         }
         Err(Missing::ParentNotPci { parent, .. }) => {
             let remedy = "assign the guest a slice of a PCI device";
@@ -318,8 +339,12 @@ fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<String> {
     match checked.verdict() {
         Verdict::Same => None,
         Verdict::Different if !checked.conflicts().is_empty() => Some(format!(
-            "{device} is {found} on {host}, but {was_recorded}; recreate it on {host} with the recorded type, or assign the \
-             guest a matching device"
+            "{device} is {found} on {host}, but {was_recorded}; {} assign the guest a matching device",
+            match checked.found.as_ref().map(|found| found.identity.kind_part()) {
+                Ok(Part::MdevType) => format!("recreate it on {host} with the recorded type, or"),
+                Ok(Part::VgpuType) => format!("set the recorded type on it on {host}, or"),
+                _ => format!("on {host},"),
+            },
         )),
         Verdict::Different => {
             let rival = checked.contradiction()?;
@@ -331,7 +356,7 @@ fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<String> {
                 made_for(rival.record),
             ))
         }
-        Verdict::Unrecorded | Verdict::Missing => {
+        Verdict::Unrecorded | Verdict::Missing | Verdict::Untyped => {
             let guest = virsh_domain(&settings.guest);
             let record = format!("EDITOR='virt-mdev fill -i --into metadata' virsh edit {guest}");
             Some(match checked.made_for_another() {
@@ -354,7 +379,15 @@ fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<String> {
     }
 }
 
-/// Describes a record that belongs to no mediated device of the guest.
+/// Returns the warning for a device on another board than the recorded one. Vendors allow that for some boards.
+fn other_board(checked: &Checked<'_>) -> Option<String> {
+    let recorded = checked.other_subsystem()?;
+    let found = checked.found.as_ref().ok()?.subsystem?;
+    let (device, host) = (checked.device, host_name());
+    Some(format!("{device} is on another board: its subsystem was {}, and is {found} on {host}", short(&recorded.text)))
+}
+
+/// Describes a record that belongs to no hostdev of the guest.
 fn about_orphan(orphan: &Orphan<'_>) -> String {
     let record = format!("the record that was {}, {},", made_for(orphan.record), described(&orphan.record.written));
     match orphan.place {
@@ -365,10 +398,21 @@ fn about_orphan(orphan: &Orphan<'_>) -> String {
                 .as_ref()
                 .map_or_else(|| "under its alias".to_owned(), |address| format!("at guest address {address}"));
             format!(
-                "{record} has lost its device: {place} the guest has a hostdev of type pci instead; give it the mediated device \
-                 back, or remove the record"
+                "{record} has lost its device: {place} the guest has a hostdev of type pci instead, and {OTHER_KIND}; give it the \
+                 mediated device back, or remove the record"
             )
         }
+        OrphanPlace::Mdev(hostdev) => format!(
+            "{record} has lost its device: the guest has {} in its place, and {OTHER_KIND}; give it the PCI device back, or \
+             remove the record",
+            hostdev.uuid().map_or_else(|| "a mediated device".to_owned(), |uuid| format!("mdev {uuid}")),
+        ),
+        OrphanPlace::UnrecordedPci(hostdev) => format!(
+            "{record} belongs to no hostdev, and {}, which may have replaced its device, has no record; if that is on purpose, \
+             record it or remove the record on the host that the guest comes from: virt-mdev fill --into metadata \
+             --on-conflict replace",
+            hostdev.device().map_or_else(|| "a hostdev of type pci".to_owned(), |device| device.to_string()),
+        ),
         OrphanPlace::Unknown => format!(
             "{record} belongs to no hostdev and names no guest address, and the guest has a hostdev of type pci that may have \
              taken its place; remove the record if the device was removed on purpose"
@@ -377,24 +421,37 @@ fn about_orphan(orphan: &Orphan<'_>) -> String {
     }
 }
 
-fn made_for(record: &crate::domain::Record) -> String {
-    record
-        .uuid
-        .as_ref()
-        .map_or_else(|| "made for no UUID".to_owned(), |uuid| format!("made for mdev {}", short(&uuid.text)))
+fn made_for(record: &Record) -> String {
+    match DeviceName::of_record(record) {
+        Some(device) => format!("made for {}", short(&device.to_string())),
+        None if record.kind == RecordKind::Mdev => "made for no UUID".to_owned(),
+        None => "made for no source address".to_owned(),
+    }
 }
 
 /// Returns a recorded identity as messages show it, the type first: `i915-GVTg_V5_4 (0x8086 0x591d)`.
-fn described(written: &crate::domain::RecordedIdentity) -> String {
-    use crate::device::Part;
+fn described(written: &RecordedIdentity) -> String {
+    described_with(written, None)
+}
+
+/// The same, with the name of a vGPU type.
+fn described_with(written: &RecordedIdentity, name: Option<&str>) -> String {
     let text = |part| written.get(part).map(|part| short(&part.text));
     let ids: Vec<_> = [Part::Vendor, Part::Product].into_iter().filter_map(text).collect();
-    match (text(Part::MdevType), ids.is_empty()) {
-        (Some(mdev_type), false) => format!("{mdev_type} ({})", ids.join(" ")),
-        (Some(mdev_type), true) => mdev_type,
+    let kind = text(Part::MdevType)
+        .or_else(|| text(Part::VgpuType).map(|vgpu_type| with_name(vgpu_type, name)))
+        .or_else(|| text(Part::Class).map(|class| format!("class {class}")));
+    match (kind, ids.is_empty()) {
+        (Some(kind), false) => format!("{kind} ({})", ids.join(" ")),
+        (Some(kind), true) => kind,
         (None, false) => format!("a device of {} without a type", ids.join(" ")),
         (None, true) => "nothing".to_owned(),
     }
+}
+
+/// Returns a vGPU type with its name, if that is known.
+fn with_name(vgpu_type: String, name: Option<&str>) -> String {
+    name.map_or_else(|| vgpu_type.clone(), |name| format!("{vgpu_type}, {}", short(name)))
 }
 
 /// Returns an error without its excerpt: the reader does not have the text.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Failure;
-use crate::device::{Identity, Part};
+use crate::device::{Device, Part};
 use crate::domain::RecordedIdentity;
 use crate::report::Diagnostic;
 
@@ -40,19 +40,48 @@ pub(super) struct Parts {
     pub(super) productid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mdevtype: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) vgputype: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subsystem: Option<String>,
+}
+
+impl Parts {
+    /// Returns the part that tells devices of equal ids apart.
+    pub(super) fn kind(&self) -> Option<&str> {
+        self.mdevtype.as_deref().or(self.vgputype.as_deref()).or(self.class.as_deref())
+    }
+}
+
+impl FromIterator<(Part, String)> for Parts {
+    fn from_iter<T: IntoIterator<Item = (Part, String)>>(all: T) -> Self {
+        let mut parts = Self::default();
+        for (part, value) in all {
+            let field = match part {
+                Part::Vendor => &mut parts.vendorid,
+                Part::Product => &mut parts.productid,
+                Part::MdevType => &mut parts.mdevtype,
+                Part::VgpuType => &mut parts.vgputype,
+                Part::Class => &mut parts.class,
+                Part::Subsystem => &mut parts.subsystem,
+            };
+            *field = Some(value);
+        }
+        parts
+    }
 }
 
 impl From<&RecordedIdentity> for Parts {
     fn from(recorded: &RecordedIdentity) -> Self {
-        let text = |part| recorded.get(part).map(|part| part.text.clone());
-        Self { vendorid: text(Part::Vendor), productid: text(Part::Product), mdevtype: text(Part::MdevType) }
+        recorded.parts().map(|part| (part.part, part.text.clone())).collect()
     }
 }
 
-impl From<&Identity> for Parts {
-    fn from(identity: &Identity) -> Self {
-        let value = |part| Some(identity.value(part));
-        Self { vendorid: value(Part::Vendor), productid: value(Part::Product), mdevtype: value(Part::MdevType) }
+impl From<&Device> for Parts {
+    fn from(device: &Device) -> Self {
+        device.recorded_parts().collect()
     }
 }
 

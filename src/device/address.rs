@@ -13,13 +13,16 @@ use super::identity::digits_and_radix;
 pub enum DeviceAddress {
     /// A mediated device, by its UUID.
     Mdev(Uuid),
+    /// A PCI function, by its address on the host.
+    Pci(PciAddress),
 }
 
 impl fmt::Display for DeviceAddress {
-    /// Writes the device as messages name it: `mdev c2177883-f1bb-47f0-914d-32a22e3a8804`.
+    /// Writes the device as messages name it: `mdev c2177883-f1bb-47f0-914d-32a22e3a8804`, `PCI device 0000:26:00.4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mdev(uuid) => write!(f, "mdev {uuid}"),
+            Self::Pci(address) => write!(f, "PCI device {address}"),
         }
     }
 }
@@ -27,7 +30,7 @@ impl fmt::Display for DeviceAddress {
 /// The address of a PCI function, shown as the kernel shows it: `0000:00:09.0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PciAddress {
-    /// The domain, which the kernel also calls segment. Behind Intel VMD it has more than 16 bits.
+    /// The domain, which the kernel also calls segment. Below Intel VMD it has more than 16 bits.
     pub domain: u32,
     /// The bus.
     pub bus: u8,
@@ -69,7 +72,7 @@ impl PciAddress {
     }
 
     /// Parses the notation of the kernel, `DDDD:BB:SS.F` in hexadecimal digits.
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (domain, rest) = text.split_once(':')?;
         let (bus, rest) = rest.split_once(':')?;
         let (slot, function) = rest.split_once('.')?;

@@ -1,9 +1,12 @@
-//! What a device is, and what names it: plain values that know nothing of files or documents.
+//! What a device is and what it is called: plain values, independent of files and documents.
 
 mod address;
 mod identity;
 mod uuid;
 
 pub use address::{DeviceAddress, GuestAddress, PciAddress, UserAlias};
-pub use identity::{Identity, MdevType, MdevTypeError, Part, PciId, PciIdError};
+pub use identity::{
+    Device, DeviceKind, Identity, MdevType, MdevTypeError, Part, PciClass, PciClassError, PciId, PciIdError, Subsystem,
+    VgpuType, VgpuTypeError,
+};
 pub use uuid::{Uuid, UuidError};

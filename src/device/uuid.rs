@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The UUID of a mediated device, apart from how a document spells it.
+/// The UUID of a mediated device, independent of how a document spells it.
 ///
-/// It is read as libvirt reads the `uuid` attribute of a hostdev's address (`virUUIDParse` in `src/util/viruuid.c`): white
-/// space around it, pairs of hexadecimal digits in any case, dashes and blanks before any pair. It is shown as sysfs shows it:
-/// lower case, in groups of 8, 4, 4, 4 and 12.
+/// It is parsed as libvirt parses the `uuid` attribute of a hostdev's address (`virUUIDParse` in `src/util/viruuid.c`):
+/// whitespace around it, pairs of hexadecimal digits in any case, dashes and spaces before any pair. It is shown as sysfs shows
+/// it: lower case, in groups of 8, 4, 4, 4 and 12.
 ///
 /// ```
 /// use virt_mdev::device::Uuid;
@@ -21,25 +21,25 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid([u8; 16]);
 
-/// What a text lacks to be a UUID.
+/// Why text is not a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum UuidError {
-    /// Nothing but white space.
+    /// Nothing but whitespace.
     #[error("it is empty")]
     Empty,
-    /// A character that is none of the digits, nor a separator where one may stand.
+    /// A character that is not a digit, nor a separator where one is allowed.
     #[error("{0:?} is not a hexadecimal digit")]
     NotHexadecimal(char),
     /// Fewer than 32 digits.
     #[error("it has {0} of 32 hexadecimal digits")]
     TooShort(usize),
-    /// Something other than white space behind the 32nd digit.
+    /// Something other than whitespace after the 32nd digit.
     #[error("more follows the 32nd hexadecimal digit")]
     TooLong,
 }
 
-/// White space as GLib's `g_ascii_isspace` has it, which libvirt skips at both ends.
+/// Whether it is whitespace for GLib's `g_ascii_isspace`, which libvirt skips at both ends.
 fn is_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\n' | '\x0c' | '\r')
 }
@@ -57,7 +57,7 @@ impl FromStr for Uuid {
                 None if text.trim_matches(is_space).is_empty() => return Err(UuidError::Empty),
                 None => return Err(UuidError::TooShort(digits)),
             };
-            // A separator may stand before a pair, never inside one.
+            // A separator may come before a pair, never inside one.
             if digits % 2 == 0 && matches!(character, '-' | ' ') {
                 continue;
             }

@@ -225,10 +225,13 @@ impl Document {
         self.domains.iter().find(|domain| !domain.is_inactive)
     }
 
-    /// Returns the devices that are to be looked up, each as often as the document asks for it.
+    /// Returns the devices that the document asks for, mediated devices of model vfio-pci and PCI devices, each as often as it
+    /// asks for it.
     pub fn devices(&self) -> impl Iterator<Item = DeviceAddress> {
-        let hostdevs = self.domains.iter().flat_map(|domain| &domain.hostdevs);
-        hostdevs.filter_map(|hostdev| hostdev.source()?.uuid.uuid.clone().ok().map(DeviceAddress::Mdev))
+        let mdevs = self.domains.iter().flat_map(|domain| &domain.hostdevs);
+        let mdevs = mdevs.filter_map(|hostdev| hostdev.uuid().map(DeviceAddress::Mdev));
+        let pci = self.domains.iter().flat_map(|domain| &domain.pci_hostdevs);
+        mdevs.chain(pci.filter_map(PciHostdev::device))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The `<hostdev>`s of a domain: mediated devices, and how the others can be mistaken for them.
+//! The `<hostdev>`s of a domain: mediated devices and PCI devices.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::element::{EditScope, Element};
 use super::insertion::InsertionPoint;
 use super::recorded::{RecordedIdentity, Twice};
 use super::tree::{Attribute, LookAlike, Node};
-use crate::device::{GuestAddress, Part, PciAddress, UserAlias, Uuid, UuidError};
+use crate::device::{DeviceAddress, GuestAddress, Part, PciAddress, UserAlias, Uuid, UuidError};
 use crate::text::Span;
 
 /// The model of a hostdev whose device has an identity.
@@ -16,6 +16,10 @@ const MODEL_VFIO_PCI: &str = "vfio-pci";
 
 /// The attributes of a hostdev's own `address`, of whatever type, and of its `alias`.
 const GUEST_ADDRESS: [&str; 9] = ["type", "domain", "bus", "slot", "function", "cssid", "ssid", "devno", "name"];
+
+/// The attributes of the `address` in a source of type `mdev`, and in one of type `pci`.
+const MDEV_ADDRESS: [&str; 1] = ["uuid"];
+const PCI_ADDRESS: [&str; 4] = ["domain", "bus", "slot", "function"];
 
 /// How attributes are read that have one local name and different prefixes, of which libvirt takes the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +43,26 @@ pub struct Hostdev {
     pub model: Model,
 }
 
-/// A PCI device that is assigned to the guest whole: a hostdev of type `pci` and mode `subsystem`.
+/// A PCI function that is assigned to the guest, virtual functions included: a hostdev of type `pci` and mode `subsystem`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PciHostdev {
+    /// Its number among the pci hostdevs of its domain, from 1.
+    pub ordinal: usize,
     /// The start tag.
     pub start_tag: Span,
     /// What the guest sees.
     pub guest: GuestSide,
+    /// The address in its source.
+    pub source: Result<PciSource, HostdevError>,
+}
+
+/// The address of a PCI function on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PciSource {
+    /// The address.
+    pub address: PciAddress,
+    /// The start tag of the `<address>`.
+    pub span: Span,
 }
 
 /// What ties a hostdev to the device that the guest sees.
@@ -72,9 +89,9 @@ pub(super) struct Hostdevs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Model {
-    /// `vfio-pci`: the device has an identity. A source that cannot be made out is an error of this hostdev alone.
+    /// `vfio-pci`: the device has an identity. A source that cannot be read is an error of this hostdev alone.
     VfioPci(Result<Box<Source>, HostdevError>),
-    /// Any other model, or none: left alone and never judged.
+    /// Any other model, or none: ignored and never judged.
     Other(Option<String>),
 }
 
@@ -85,7 +102,7 @@ pub struct Source {
     pub scope: EditScope,
     /// The UUID in its address.
     pub uuid: UuidAttribute,
-    /// The identity that stands in it.
+    /// The identity in it.
     pub written: RecordedIdentity,
 }
 
@@ -94,9 +111,9 @@ pub struct Source {
 pub struct UuidAttribute {
     /// The attribute's value.
     pub text: String,
-    /// Where it stands, between the quotes.
+    /// Where the value is, between the quotes.
     pub span: Span,
-    /// The attribute's name, which is what messages point at.
+    /// The attribute's name, which messages point at.
     pub name: Span,
     /// All of the attribute, with the whitespace before it.
     pub whole: Span,
@@ -104,7 +121,7 @@ pub struct UuidAttribute {
     pub uuid: Result<Uuid, UuidError>,
 }
 
-/// Why the source of a hostdev cannot be made out.
+/// Why the source of a hostdev cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HostdevError {
@@ -126,7 +143,19 @@ pub enum HostdevError {
         /// The address's start tag.
         span: Span,
     },
-    /// Which of the two counts cannot be told.
+    /// The source of a pci hostdev has no address.
+    #[error("this pci hostdev has no <address> element in its source")]
+    NoPciAddress {
+        /// The hostdev's start tag.
+        span: Span,
+    },
+    /// The source address of a pci hostdev is not one for libvirt either.
+    #[error("the source address of this pci hostdev is not a PCI address")]
+    NotAPciAddress {
+        /// The address's start tag.
+        span: Span,
+    },
+    /// A part appears twice, so which one counts is unknown.
     #[error("there are two {part} elements in this source")]
     Twice {
         /// Which element.
@@ -140,11 +169,20 @@ pub enum HostdevError {
 }
 
 impl HostdevError {
-    /// Where it is.
+    /// Whether its source may contain an identity all the same.
+    pub fn may_hide_record(&self) -> bool {
+        matches!(self, Self::Twice { .. } | Self::LookAlike(_))
+    }
+
+    /// Returns where it is.
     pub fn span(&self) -> Span {
         match self {
-            Self::NoSource { span } | Self::NoAddress { span } | Self::NoUuid { span } => *span,
-            Self::Twice { span, .. } => *span,
+            Self::NoSource { span }
+            | Self::NoAddress { span }
+            | Self::NoUuid { span }
+            | Self::NoPciAddress { span }
+            | Self::NotAPciAddress { span }
+            | Self::Twice { span, .. } => *span,
             Self::LookAlike(look_alike) => look_alike.span,
         }
     }
@@ -171,7 +209,7 @@ impl Hostdevs {
             if reading.is_subsystem(node, "mdev") {
                 hostdevs.mdevs.push(Hostdev::read(text, node, hostdevs.mdevs.len() + 1, reading));
             } else if Reading::Lenient.is_subsystem(node, "pci") {
-                hostdevs.pci.push(PciHostdev { start_tag: node.element().start_tag, guest: GuestSide::read(node) });
+                hostdevs.pci.push(PciHostdev::read(node, hostdevs.pci.len() + 1, reading));
             }
         }
         hostdevs.drop_shared_places();
@@ -260,6 +298,41 @@ impl Hostdev {
     }
 }
 
+impl PciHostdev {
+    /// Returns the device, if its source can be read.
+    pub fn device(&self) -> Option<DeviceAddress> {
+        self.source.as_ref().ok().map(|source| DeviceAddress::Pci(source.address))
+    }
+
+    /// Returns the span that messages about it point at.
+    pub fn span(&self) -> Span {
+        match &self.source {
+            Ok(source) => source.span,
+            Err(error) => error.span(),
+        }
+    }
+
+    fn read(node: Node<'_>, ordinal: usize, reading: Reading) -> Self {
+        let start_tag = node.element().start_tag;
+        Self { ordinal, start_tag, guest: GuestSide::read(node), source: PciSource::read(node, start_tag, reading) }
+    }
+}
+
+impl PciSource {
+    /// Reads the address as libvirt does: the first of the first source, of which no attribute is required.
+    fn read(hostdev: Node<'_>, start_tag: Span, reading: Reading) -> Result<Self, HostdevError> {
+        if let Some(look_alike) = look_alike(hostdev, &PCI_ADDRESS).filter(|_| reading == Reading::Strict) {
+            return Err(HostdevError::LookAlike(look_alike));
+        }
+        let source = hostdev.children_named("source").next();
+        let address = source.and_then(|source| source.children_named("address").next());
+        let address = address.ok_or(HostdevError::NoPciAddress { span: start_tag })?;
+        let span = address.element().start_tag;
+        let read = PciAddress::from_attributes(|name| address.values_of(name).next());
+        read.map(|address| Self { address, span }).ok_or(HostdevError::NotAPciAddress { span })
+    }
+}
+
 impl Reading {
     /// Whether a `hostdev` has this type and the mode `subsystem`, which is the default (`virDomainHostdevDefParseXML`).
     fn is_subsystem(self, node: Node<'_>, wanted: &str) -> bool {
@@ -278,10 +351,10 @@ impl Reading {
 }
 
 /// The first attribute that libvirt would take for another one, in the elements that are read of a hostdev.
-fn look_alike(hostdev: Node<'_>) -> Option<LookAlike> {
+fn look_alike(hostdev: Node<'_>, in_address: &[&str]) -> Option<LookAlike> {
     let in_source = |source: Node<'_>| {
         let mut addresses = source.children_named("address");
-        source.look_alike(&[]).or_else(|| addresses.find_map(|address| address.look_alike(&["uuid"])))
+        source.look_alike(&[]).or_else(|| addresses.find_map(|address| address.look_alike(in_address)))
     };
     let in_child = |child: Node<'_>| match child.local_name() {
         _ if child.namespace().is_some() => None,
@@ -294,7 +367,7 @@ fn look_alike(hostdev: Node<'_>) -> Option<LookAlike> {
 
 impl Source {
     fn read(text: &str, hostdev: Node<'_>, element: &Element) -> Result<Self, HostdevError> {
-        if let Some(look_alike) = look_alike(hostdev) {
+        if let Some(look_alike) = look_alike(hostdev, &MDEV_ADDRESS) {
             return Err(HostdevError::LookAlike(look_alike));
         }
         let addresses = hostdev.children_named("source").filter_map(|source| {
@@ -309,7 +382,7 @@ impl Source {
         let place = address.element();
         let uuid = address.attribute("uuid").ok_or(HostdevError::NoUuid { span: place.start_tag })?;
         let insertion = || InsertionPoint::after(text, place.span, source.span().start, place.index + 1);
-        let written = RecordedIdentity::read(text, source, None, "", insertion)
+        let written = RecordedIdentity::read(text, source, None, &Part::OF_MDEV, "", insertion)
             .map_err(|Twice { part, span }| HostdevError::Twice { part, span })?;
         Ok(Self { scope: source.scope(), uuid: uuid.into(), written })
     }

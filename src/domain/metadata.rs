@@ -1,4 +1,4 @@
-//! The identities that stand under a domain's `<metadata>`, where libvirt keeps them through define and migration.
+//! The records in a domain's `<metadata>`, where libvirt keeps them through define and migration.
 //!
 //! ```xml
 //! <metadata>
@@ -8,12 +8,19 @@
 //!       <mdev:productid>0x591d</mdev:productid>
 //!       <mdev:mdevtype>i915-GVTg_V5_4</mdev:mdevtype>
 //!     </mdev:hostdev>
+//!     <mdev:pci source='0000:26:00.4' guest='0000:09:00.0' alias='ua-gpu0'>
+//!       <mdev:vendorid>0x10de</mdev:vendorid>
+//!       <mdev:productid>0x26b9</mdev:productid>
+//!       <mdev:vgputype>nvidia-1148</mdev:vgputype>
+//!       <mdev:subsystem>0x10de 0x1851</mdev:subsystem>
+//!     </mdev:pci>
 //!   </mdev:identities>
 //! </metadata>
 //! ```
 //!
-//! `guest` is the address at which the guest sees the device, `alias` the alias that a user gave it; both are missing where
-//! the hostdev has none. Records of version 0.1.0 have neither.
+//! A `hostdev` is the record of a mediated device, a `pci` that of a PCI device, which has a `class` if it is not a vGPU. `guest`
+//! is the address at which the guest sees the device, `alias` the alias that a user gave it; both are missing if the hostdev has
+//! none. Records of version 0.1.0 have neither, and it ignores those of PCI devices.
 //!
 //! libvirt rewrites prefixes and quotes, so everything is read by namespace. Attributes and elements that this version does
 //! not know are kept and ignored, so that records of a later version stay valid.
@@ -25,7 +32,7 @@ use super::hostdev::UuidAttribute;
 use super::insertion::InsertionPoint;
 use super::recorded::{RecordedIdentity, Twice};
 use super::tree::{Attribute, LookAlike, Node};
-use crate::device::{GuestAddress, Part, UserAlias, Uuid};
+use crate::device::{GuestAddress, Part, PciAddress, UserAlias, Uuid};
 use crate::text::{Span, is_xml_space};
 
 /// The namespace of our element: libvirt keeps one element for each namespace.
@@ -34,7 +41,7 @@ pub const NAMESPACE: &str = "urn:virt-mdev:1";
 /// The elements that libvirt writes before `metadata`, in its own order.
 const BEFORE_METADATA: [&str; 5] = ["name", "uuid", "genid", "title", "description"];
 
-/// What a domain's metadata holds of ours.
+/// Our part of a domain's metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Metadata {
@@ -45,7 +52,7 @@ pub enum Metadata {
         /// Where `metadata` goes.
         insertion: InsertionPoint,
     },
-    /// There is a `metadata`, with nothing of ours in it.
+    /// There is a `metadata`, without our element.
     WithoutOurs {
         /// The `metadata`.
         scope: EditScope,
@@ -54,7 +61,7 @@ pub enum Metadata {
     },
     /// Our element is there.
     Ours(Box<Identities>),
-    /// Something is there in our namespace that cannot be made out.
+    /// An element of our namespace is there that cannot be read.
     Unreadable(MetadataError),
 }
 
@@ -63,28 +70,64 @@ pub enum Metadata {
 pub struct Identities {
     /// The element.
     pub scope: EditScope,
-    /// The same, by its tags.
+    /// The element and its tags.
     pub element: Element,
-    /// The `metadata` that it stands in.
+    /// The `metadata` that contains it.
     pub metadata: EditScope,
-    /// The other elements of our namespace beside it, which do not count.
+    /// The other elements of our namespace after it, which do not count.
     pub further: Vec<Element>,
-    /// The domain, and the `metadata` in it, where that holds nothing but ours and is the only one: without it another
-    /// would be the first and count.
+    /// The domain and its `metadata`, if that contains nothing else and is the only one: otherwise the next one would become the
+    /// first, and count.
     pub alone: Option<(EditScope, Element)>,
     /// Where a new record goes.
     pub insertion: InsertionPoint,
-    /// What is recorded.
+    /// The records.
     pub records: Vec<Record>,
 }
 
-/// What is recorded of one hostdev.
+/// What a record was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// A mediated device.
+    Mdev,
+    /// A PCI device.
+    Pci,
+}
+
+impl RecordKind {
+    /// Returns the name of its element.
+    pub fn element(self) -> &'static str {
+        match self {
+            Self::Mdev => "hostdev",
+            Self::Pci => "pci",
+        }
+    }
+
+    /// Returns the parts that it may have.
+    fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Mdev => &Part::OF_MDEV,
+            Self::Pci => &Part::OF_PCI,
+        }
+    }
+
+    fn of(node: Node<'_>) -> Option<Self> {
+        let is_ours = node.namespace() == Some(NAMESPACE);
+        [Self::Mdev, Self::Pci].into_iter().find(|kind| is_ours && node.local_name() == kind.element())
+    }
+}
+
+/// The record of one hostdev.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// What it was made for.
+    pub kind: RecordKind,
     /// The element.
     pub element: Element,
-    /// The UUID that the hostdev had when it was recorded.
+    /// The UUID that the mediated device had when it was recorded.
     pub uuid: Option<UuidAttribute>,
+    /// The source address that the PCI device had when it was recorded.
+    pub source: Option<RecordAttribute<PciAddress>>,
     /// The guest address that the hostdev had when it was recorded.
     pub guest: Option<RecordAttribute<GuestAddress>>,
     /// The user alias that the hostdev had when it was recorded.
@@ -104,7 +147,7 @@ pub struct RecordAttribute<T> {
     pub whole: Span,
 }
 
-/// Why our element cannot be made out.
+/// Why our element cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MetadataError {
@@ -116,7 +159,7 @@ pub enum MetadataError {
         /// Its start tag.
         span: Span,
     },
-    /// Which of the two counts cannot be told.
+    /// A part appears twice, so which one counts is unknown.
     #[error("there are two {part} elements in this record")]
     Twice {
         /// Which element.
@@ -124,13 +167,13 @@ pub enum MetadataError {
         /// The second one's start tag.
         span: Span,
     },
-    /// An attribute with a prefix that a reader without namespaces, as libvirt is one, would take for one without.
+    /// An attribute with a prefix, which a reader that ignores namespaces, such as libvirt, mistakes for one without.
     #[error("the attribute {} can be mistaken for {}, and must not have a prefix", .0.name, .0.local_name)]
     LookAlike(LookAlike),
 }
 
 impl MetadataError {
-    /// Where it is.
+    /// Returns where it is.
     pub fn span(&self) -> Span {
         match self {
             Self::OtherElement { span, .. } | Self::Twice { span, .. } => *span,
@@ -140,7 +183,7 @@ impl MetadataError {
 }
 
 impl Metadata {
-    /// What there is of ours: nothing where our element is missing.
+    /// Returns the records; none if our element is missing.
     pub fn records(&self) -> &[Record] {
         match self {
             Self::Ours(identities) => &identities.records,
@@ -149,7 +192,7 @@ impl Metadata {
     }
 
     pub(super) fn read(text: &str, domain: Node<'_>) -> Self {
-        // Of several libvirt takes the first.
+        // Of several, libvirt takes the first.
         let mut all = domain.children_named("metadata");
         let Some(metadata) = all.next() else {
             return Self::Missing { scope: domain.scope(), insertion: place_for_metadata(text, domain) };
@@ -180,9 +223,8 @@ impl Identities {
         if let Some(look_alike) = ours.look_alike(&[]) {
             return Err(MetadataError::LookAlike(look_alike));
         }
-        let records =
-            ours.children().filter(|child| child.namespace() == Some(NAMESPACE) && child.local_name() == "hostdev");
-        let records = records.map(|record| Record::read(text, ours, record)).collect::<Result<_, _>>()?;
+        let records = ours.children().filter_map(|child| Some((RecordKind::of(child)?, child)));
+        let records = records.map(|(kind, record)| Record::read(text, ours, kind, record)).collect::<Result<_, _>>()?;
         Ok(Self {
             scope: ours.scope(),
             metadata: metadata.scope(),
@@ -194,7 +236,7 @@ impl Identities {
         })
     }
 
-    /// Whether nothing but white space is between the elements of ours in `metadata`.
+    /// Whether `metadata` contains nothing but whitespace and elements of ours.
     fn fill(&self, text: &str, metadata: &Element) -> bool {
         let content = metadata.content.unwrap_or(Span::at(metadata.span.end));
         let ours = std::iter::once(&self.element).chain(&self.further).map(|element| element.span);
@@ -205,17 +247,26 @@ impl Identities {
 }
 
 impl Record {
-    fn read(text: &str, ours: Node<'_>, node: Node<'_>) -> Result<Self, MetadataError> {
-        if let Some(look_alike) = node.look_alike(&["uuid", "guest", "alias"]) {
+    fn read(text: &str, ours: Node<'_>, kind: RecordKind, node: Node<'_>) -> Result<Self, MetadataError> {
+        let name_of_device = match kind {
+            RecordKind::Mdev => "uuid",
+            RecordKind::Pci => "source",
+        };
+        if let Some(look_alike) = node.look_alike(&[name_of_device, "guest", "alias"]) {
             return Err(MetadataError::LookAlike(look_alike));
         }
         let element = node.element();
         let insertion = || place_for_last_child(text, node, ours);
-        let written = RecordedIdentity::read(text, node, Some(NAMESPACE), element.prefix(text), insertion)
+        let prefix = element.prefix(text);
+        let written = RecordedIdentity::read(text, node, Some(NAMESPACE), kind.parts(), prefix, insertion)
             .map_err(|Twice { part, span }| MetadataError::Twice { part, span })?;
         let guest = node.attribute("guest").map(|guest| RecordAttribute::read(&guest, guest.value.parse().ok()));
         let alias = node.attribute("alias").map(|alias| RecordAttribute::read(&alias, UserAlias::new(alias.value)));
-        Ok(Self { uuid: node.attribute("uuid").map(UuidAttribute::from), guest, alias, element, written })
+        let attribute = |name, of| node.attribute(name).filter(|_| kind == of);
+        let uuid = attribute("uuid", RecordKind::Mdev).map(UuidAttribute::from);
+        let source = attribute("source", RecordKind::Pci);
+        let source = source.map(|source| RecordAttribute::read(&source, PciAddress::parse(source.value)));
+        Ok(Self { kind, uuid, source, guest, alias, element, written })
     }
 
     /// Returns the UUID that the hostdev had when it was recorded, if the record has one that can be read.
@@ -223,9 +274,19 @@ impl Record {
         self.uuid.as_ref()?.uuid.as_ref().ok().copied()
     }
 
+    /// Returns the source address that the hostdev had when it was recorded, if the record has one that can be read.
+    pub fn source_address(&self) -> Option<PciAddress> {
+        self.source.as_ref()?.value
+    }
+
     /// Returns the guest address that the hostdev had when it was recorded.
     pub fn guest_address(&self) -> Option<&GuestAddress> {
         self.guest.as_ref()?.value.as_ref()
+    }
+
+    /// Whether it has neither a guest address nor a user alias.
+    pub fn names_no_place(&self) -> bool {
+        self.guest_address().is_none() && self.user_alias().is_none()
     }
 
     /// Returns the user alias that the hostdev had when it was recorded.
@@ -245,13 +306,13 @@ impl<T> RecordAttribute<T> {
     }
 }
 
-/// The elements of our namespace in a domain's metadata, of which the first counts.
+/// Returns the elements of our namespace in a domain's metadata, of which the first counts.
 pub(super) fn ours(domain: Node<'_>) -> impl Iterator<Item = Node<'_>> {
     let metadata = domain.children_named("metadata").next();
     metadata.into_iter().flat_map(|metadata| metadata.children().filter(|child| child.namespace() == Some(NAMESPACE)))
 }
 
-/// Behind the last of the elements that libvirt writes before `metadata`, else before everything.
+/// Returns the insertion point after the last of the elements that libvirt writes before `metadata`, or else before everything.
 fn place_for_metadata(text: &str, domain: Node<'_>) -> InsertionPoint {
     let before = domain.children().filter(|child| BEFORE_METADATA.iter().any(|name| child.is(name)));
     match before.last() {
@@ -260,7 +321,7 @@ fn place_for_metadata(text: &str, domain: Node<'_>) -> InsertionPoint {
     }
 }
 
-/// Behind all that stands in `node`, laid out like the last that stands there.
+/// Returns the insertion point after everything in `node`, laid out like the last child.
 fn place_for_last_child(text: &str, node: Node<'_>, parent: Node<'_>) -> InsertionPoint {
     match node.last_child_span() {
         Some(sibling) => InsertionPoint::after(text, sibling, node.span().start, node.children().count()),

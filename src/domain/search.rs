@@ -17,6 +17,8 @@ const HOSTDEV: &[u8] = b"hostdev";
 pub struct Suspicion {
     /// A `hostdev` of type mdev.
     pub mdev: bool,
+    /// A `hostdev` of type pci.
+    pub pci: bool,
     /// A record of ours, and a `hostdev` of type pci that the recorded device may have become.
     pub record_and_pci: bool,
 }
@@ -123,6 +125,7 @@ impl Search {
         let is_cut_off = matches!(self.state, State::Tag { .. } | State::Name(Some(7)));
         Suspicion {
             mdev: self.has_mdev || is_cut_off,
+            pci: self.has_pci || is_cut_off,
             record_and_pci: self.has_namespace && (self.has_pci || is_cut_off),
         }
     }
@@ -273,5 +276,7 @@ mod tests {
         assert!(!search(&format!("<a xmlns='u'>&amp;</a>{pci}")).record_and_pci);
         assert!(!search(&format!("{record}<a type='pci'/>")).record_and_pci);
         assert!(!search(&format!("{pci}{record}")).mdev);
+        assert!(search(pci).pci && search("<hostdev type='pc&#105;'>").pci && search("<hostdev ").pci);
+        assert!(!search("<a type='pci'/><hostdev type='usb'/>").pci);
     }
 }

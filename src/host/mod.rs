@@ -1,6 +1,6 @@
-//! What a host has: its answers about devices, wherever they were read from.
+//! The devices of a host: its answers about them, wherever they were read from.
 //!
-//! [`Sysfs`] reads them from the kernel's tree. Nothing here knows of documents, and nothing decides what an answer means.
+//! [`Sysfs`] reads them from the kernel's tree. This module knows nothing of documents, and does not decide what an answer means.
 
 pub mod sysfs;
 
@@ -9,12 +9,12 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::device::{DeviceAddress, Identity};
+use crate::device::{Device, DeviceAddress, DeviceKind, Identity, VgpuType};
 pub use sysfs::{Sysfs, SysfsError};
 
-/// The device API of an mdev type, as its `device_api` file in sysfs says it: `vfio-pci`, `vfio-ccw`, `vfio-ap`, …
+/// The device API of an mdev type, as in its `device_api` file in sysfs: `vfio-pci`, `vfio-ccw`, `vfio-ap`, …
 ///
-/// libvirt's `model` attribute of a hostdev has the same words.
+/// libvirt's `model` attribute of a hostdev has the same values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceApi(pub String);
 
@@ -39,10 +39,17 @@ impl fmt::Display for DeviceApi {
 #[non_exhaustive]
 pub enum Lookup {
     /// The device is there.
-    Found(Identity),
-    /// The device is there and has another device API than `vfio-pci`.
+    Found(Device),
+    /// The mediated device is there and has another device API than `vfio-pci`.
     OtherDeviceApi(DeviceApi),
-    /// The device is there, as a slice of something that has no PCI ids.
+    /// The virtual function is there, and no vGPU type is set on it.
+    Untyped,
+    /// The virtual function of an NVIDIA card is there, and its driver does not show whether it has a vGPU type.
+    NoVgpuType {
+        /// What was looked for and where, in the words of the source: `no nvidia directory in …`.
+        looked_for: String,
+    },
+    /// The mediated device is there, and its parent has no PCI ids.
     ParentNotPci {
         /// The name of the parent: the `mtty` sample, the AP matrix, …
         parent: String,
@@ -53,11 +60,22 @@ pub enum Lookup {
     Absent(Absence),
 }
 
+impl Lookup {
+    /// Whether it is a virtual function of which NVIDIA's driver shows the vGPU type, set or not.
+    pub fn is_vgpu(&self) -> bool {
+        match self {
+            Self::Untyped => true,
+            Self::Found(device) => matches!(device.identity.kind, DeviceKind::Vgpu(_)),
+            _ => false,
+        }
+    }
+}
+
 /// Why a host does not have a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Absence {
-    /// It has mediated devices, but not this one.
+    /// It has devices of this kind, but not this one.
     NotFound {
         /// What was looked for and where, in the words of the source: `no bus/mdev/devices/UUID in /sys`.
         looked_for: String,
@@ -78,7 +96,7 @@ impl Absence {
     }
 }
 
-/// A host cannot be read, whatever its facts are read from.
+/// A host cannot be read.
 #[derive(Clone, Debug)]
 pub struct HostError(Arc<dyn Error + Send + Sync>);
 
@@ -101,11 +119,12 @@ impl Error for HostError {
     }
 }
 
-/// What a host answered about the devices that it was asked for: a plain value, so that deciding needs no running host.
+/// A host's answers about the devices that it was asked for: a plain value, so that deciding needs no running host.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
     answers: HashMap<DeviceAddress, Result<Lookup, HostError>>,
     creatable: Arc<BTreeMap<Identity, String>>,
+    vgpu_names: BTreeMap<VgpuType, String>,
 }
 
 impl Host {
@@ -117,6 +136,21 @@ impl Host {
     /// Adds the devices that the host can create, each with the name of a parent.
     pub fn can_create(&mut self, creatable: Arc<BTreeMap<Identity, String>>) {
         self.creatable = creatable;
+    }
+
+    /// Adds the names of vGPU types, for messages.
+    pub fn knows_vgpu_names(&mut self, names: BTreeMap<VgpuType, String>) {
+        self.vgpu_names = names;
+    }
+
+    /// Returns the name of a vGPU type, such as `NVIDIA L40S-2Q`, if the host knows it.
+    pub fn vgpu_name(&self, vgpu_type: VgpuType) -> Option<&str> {
+        self.vgpu_names.get(&vgpu_type).map(String::as_str)
+    }
+
+    /// Returns a vGPU type of which the host knows the name.
+    pub fn first_vgpu_type(&self) -> Option<VgpuType> {
+        self.vgpu_names.keys().next().copied()
     }
 
     /// Returns the name of a parent on which a device of this identity can be created, if the host has one.
@@ -149,19 +183,29 @@ pub enum HostSource {
 }
 
 impl HostSource {
-    /// Asks for these devices; if one of them is absent, also for what can be created.
+    /// Asks for these devices; if a mediated device is absent, also for those that can be created, and if one is a vGPU that is a
+    /// virtual function, for the names of types.
     pub fn ask(&self, devices: impl IntoIterator<Item = DeviceAddress>) -> Host {
         let Self::Sysfs(sysfs) = self;
         let mut host = Host::default();
         let mut is_absent = false;
+        let mut vgpus = Vec::new();
         for device in devices {
-            let DeviceAddress::Mdev(uuid) = device;
-            let answer = sysfs.lookup(&uuid);
-            is_absent |= matches!(answer, Ok(Lookup::Absent(_)));
+            let answer = match device {
+                DeviceAddress::Mdev(uuid) => sysfs.lookup(&uuid),
+                DeviceAddress::Pci(address) => sysfs.lookup_pci(address),
+            };
+            is_absent |= matches!((device, &answer), (DeviceAddress::Mdev(_), Ok(Lookup::Absent(_))));
+            if let (DeviceAddress::Pci(address), Ok(found)) = (device, &answer) {
+                vgpus.extend(found.is_vgpu().then_some(address));
+            }
             host.insert(device, answer.map_err(|error| HostError(error)));
         }
         if is_absent {
             host.can_create(sysfs.creatable());
+        }
+        if !vgpus.is_empty() {
+            host.knows_vgpu_names(sysfs.vgpu_names(&vgpus));
         }
         host
     }

@@ -2,16 +2,21 @@
 //!
 //! A record claims a hostdev by its UUID, by the guest address or by the user alias that the hostdev had when it was recorded.
 //! The order of records and hostdevs means nothing.
+//!
+//! The record of a PCI device claims the hostdev of its guest address, or else of its user alias. A source address names a slot
+//! of one host and changes with a migration, so it counts only if the record or the hostdev has neither.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
 
 use super::error::{PlanError, PlanErrorKind};
-use crate::device::{GuestAddress, UserAlias, Uuid};
-use crate::domain::{Domain, Hostdev, Metadata, Record, RecordedIdentity, RecordedPart, Source};
+use crate::device::{GuestAddress, PciAddress, UserAlias, Uuid};
+use crate::domain::{
+    Domain, GuestSide, Hostdev, Metadata, PciHostdev, Record, RecordKind, RecordedIdentity, RecordedPart, Source,
+};
 
-/// Which of the records that claim a hostdev counts.
+/// Which of the records that claim a mediated device counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pairing {
@@ -30,6 +35,8 @@ pub enum Pairing {
 pub enum Key {
     /// The UUID.
     Uuid(Uuid),
+    /// The source address of a PCI device.
+    Source(PciAddress),
     /// The guest address.
     Address(GuestAddress),
     /// The user alias.
@@ -40,6 +47,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Uuid(uuid) => write!(f, "UUID {uuid}"),
+            Self::Source(address) => write!(f, "source address {address}"),
             Self::Address(address) => write!(f, "guest address {address}"),
             Self::Alias(alias) => write!(f, "alias {alias}"),
         }
@@ -50,10 +58,21 @@ impl fmt::Display for Key {
 pub(super) struct Claims<'a> {
     records: &'a [Record],
     by_uuid: HashMap<Uuid, usize>,
-    by_address: HashMap<&'a GuestAddress, usize>,
-    by_alias: HashMap<&'a UserAlias, usize>,
+    mdev: ByPlace<'a>,
+    pci: ByPlace<'a>,
+    /// The records that claim each hostdev of type pci, in the order in which they count; nothing if no PCI device is recorded.
+    on_pci: Vec<Vec<(usize, Key)>>,
+    /// The records that claim a hostdev of type pci.
+    claiming_pci: HashSet<usize>,
     /// The second record of a key, and any further one.
     second: Vec<(usize, Key)>,
+}
+
+/// The records of one kind by guest address and by user alias.
+#[derive(Default)]
+struct ByPlace<'a> {
+    address: HashMap<&'a GuestAddress, usize>,
+    alias: HashMap<&'a UserAlias, usize>,
 }
 
 /// The records that claim a hostdev, as numbers of [`Claims::records`].
@@ -88,25 +107,31 @@ impl<'a> Claims<'a> {
         let mut claims = Self {
             records,
             by_uuid: HashMap::new(),
-            by_address: HashMap::new(),
-            by_alias: HashMap::new(),
+            mdev: ByPlace::default(),
+            pci: ByPlace::default(),
+            on_pci: Vec::new(),
+            claiming_pci: HashSet::new(),
             second: Vec::new(),
         };
         let mut second = Vec::new();
         for (number, record) in records.iter().enumerate() {
-            if let Some(uuid) = record.recorded_uuid() {
-                if !insert(&mut claims.by_uuid, uuid, number) {
-                    second.push((number, Key::Uuid(uuid)));
-                }
-            }
+            let by_place = match record.kind {
+                RecordKind::Mdev => &mut claims.mdev,
+                RecordKind::Pci => &mut claims.pci,
+            };
             if let Some(address) = record.guest_address() {
-                if !insert(&mut claims.by_address, address, number) {
+                if !insert(&mut by_place.address, address, number) {
                     second.push((number, Key::Address(address.clone())));
                 }
             }
             if let Some(alias) = record.user_alias() {
-                if !insert(&mut claims.by_alias, alias, number) {
+                if !insert(&mut by_place.alias, alias, number) {
                     second.push((number, Key::Alias(alias.clone())));
+                }
+            }
+            if let Some(uuid) = record.recorded_uuid() {
+                if !insert(&mut claims.by_uuid, uuid, number) {
+                    second.push((number, Key::Uuid(uuid)));
                 }
             }
         }
@@ -114,13 +139,60 @@ impl<'a> Claims<'a> {
         if !second.is_empty() {
             let places = GuestKeys::of(domain);
             second.retain(|(_, key)| match key {
-                Key::Uuid(_) => true,
+                Key::Uuid(_) | Key::Source(_) => true,
                 Key::Address(address) => places.addresses.contains(address),
                 Key::Alias(alias) => places.aliases.contains(alias),
             });
             claims.second = second;
         }
+        claims.claim_pci(domain);
         claims
+    }
+
+    /// Finds the records that claim each hostdev of type pci. Two that claim one contradict each other.
+    fn claim_pci(&mut self, domain: &'a Domain) {
+        if !self.records.iter().any(|record| record.kind == RecordKind::Pci) {
+            return;
+        }
+        let mut by_source: HashMap<PciAddress, Vec<usize>> = HashMap::new();
+        let places = GuestKeys::of(domain);
+        for (number, record) in self.records.iter().enumerate().filter(|(_, record)| record.kind == RecordKind::Pci) {
+            // The guest address or alias of a hostdev says that the record was made for that one.
+            if let Some(source) = record.source_address().filter(|_| !places.has_place_of(record)) {
+                by_source.entry(source).or_default().push(number);
+            }
+        }
+        for hostdev in &domain.pci_hostdevs {
+            let GuestSide { address, alias } = &hostdev.guest;
+            let by_address = address
+                .as_ref()
+                .and_then(|address| Some((self.pci.address.get(address).copied()?, Key::Address(address.clone()))));
+            let by_alias =
+                alias.as_ref().and_then(|alias| Some((self.pci.alias.get(alias).copied()?, Key::Alias(alias.clone()))));
+            let by_alias = by_alias.filter(|(number, _)| !places.has_address_of(&self.records[*number]));
+            let mut claiming: Vec<_> = by_address.into_iter().chain(by_alias).collect();
+            if let Some(source) = hostdev.source.as_ref().ok().map(|source| source.address) {
+                let is_bare = address.is_none() && alias.is_none();
+                let numbers = by_source.get(&source).into_iter().flatten().copied();
+                let counts = |number: &usize| is_bare || self.records[*number].names_no_place();
+                claiming.extend(numbers.filter(counts).take(2).map(|number| (number, Key::Source(source))));
+            }
+            claiming.dedup_by_key(|(number, _)| *number);
+            self.second.extend(claiming.get(1).cloned().filter(|second| !self.second.contains(second)));
+            self.claiming_pci.extend(claiming.iter().map(|(number, _)| *number));
+            self.on_pci.push(claiming);
+        }
+    }
+
+    /// Whether a record claims a hostdev of type pci.
+    pub fn claims_pci(&self, number: usize) -> bool {
+        self.claiming_pci.contains(&number)
+    }
+
+    /// Returns the record that counts for a hostdev of type pci.
+    pub fn of_pci(&self, hostdev: &PciHostdev) -> Option<usize> {
+        let (number, _) = self.on_pci.get(hostdev.ordinal - 1)?.first()?;
+        Some(*number)
     }
 
     /// Returns the record with this number.
@@ -133,12 +205,12 @@ impl<'a> Claims<'a> {
         0..self.records.len()
     }
 
-    /// Returns the records that claim a hostdev.
+    /// Returns the records that claim a mediated device.
     pub fn on(&self, hostdev: &Hostdev) -> Claim {
         Claim {
             uuid: hostdev.uuid().and_then(|uuid| self.by_uuid.get(&uuid).copied()),
-            address: hostdev.guest.address.as_ref().and_then(|address| self.by_address.get(address).copied()),
-            alias: hostdev.guest.alias.as_ref().and_then(|alias| self.by_alias.get(alias).copied()),
+            address: hostdev.guest.address.as_ref().and_then(|address| self.mdev.address.get(address).copied()),
+            alias: hostdev.guest.alias.as_ref().and_then(|alias| self.mdev.alias.get(alias).copied()),
         }
     }
 
@@ -165,6 +237,8 @@ fn insert<K: Eq + Hash>(map: &mut HashMap<K, usize>, key: K, number: usize) -> b
 pub(super) struct GuestKeys<'a> {
     pub addresses: HashSet<&'a GuestAddress>,
     pub aliases: HashSet<&'a UserAlias>,
+    /// The source addresses of the hostdevs of type pci.
+    pub sources: HashSet<PciAddress>,
 }
 
 impl<'a> GuestKeys<'a> {
@@ -176,7 +250,23 @@ impl<'a> GuestKeys<'a> {
         Self {
             addresses: guests().filter_map(|guest| guest.address.as_ref()).collect(),
             aliases: guests().filter_map(|guest| guest.alias.as_ref()).collect(),
+            sources: domain.pci_hostdevs.iter().filter_map(|pci| Some(pci.source.as_ref().ok()?.address)).collect(),
         }
+    }
+
+    /// Whether a hostdev has the guest address of a record.
+    pub fn has_address_of(&self, record: &Record) -> bool {
+        record.guest_address().is_some_and(|address| self.addresses.contains(address))
+    }
+
+    /// Whether a hostdev has the user alias of a record.
+    pub fn has_alias_of(&self, record: &Record) -> bool {
+        record.user_alias().is_some_and(|alias| self.aliases.contains(alias))
+    }
+
+    /// Whether a hostdev has the guest address or the user alias of a record.
+    pub fn has_place_of(&self, record: &Record) -> bool {
+        self.has_address_of(record) || self.has_alias_of(record)
     }
 }
 
@@ -195,6 +285,8 @@ pub(super) struct Paired<'a> {
 pub(super) struct Pairs<'a> {
     /// One for each of the domain's mdev hostdevs.
     pub by_hostdev: Vec<Paired<'a>>,
+    /// The record of each of the domain's pci hostdevs, if it has one.
+    pub by_pci_hostdev: Vec<Option<&'a Record>>,
     /// The records that do not count for any hostdev.
     pub left_over: Vec<&'a Record>,
 }
@@ -230,13 +322,17 @@ pub(super) fn pair(domain: &Domain, pairing: Pairing) -> Result<Pairs<'_>, Vec<P
     if let (Pairing::GuestAddress, 1, [record], [hostdev], [paired]) =
         (pairing, domain.hostdev_count, claims.records, &domain.hostdevs[..], &mut by_hostdev[..])
     {
-        if paired.record.is_none() && hostdev.source().is_some() && record.guest_address().is_none() {
+        let is_for_it = record.kind == RecordKind::Mdev && record.guest_address().is_none();
+        if paired.record.is_none() && hostdev.source().is_some() && is_for_it {
             *paired = Paired { record: Some(record), is_only_pair: true, ..Paired::default() };
             is_paired[0] = true;
         }
     }
+    let of_pci: Vec<_> = domain.pci_hostdevs.iter().map(|hostdev| claims.of_pci(hostdev)).collect();
+    of_pci.iter().flatten().for_each(|number| is_paired[*number] = true);
+    let by_pci_hostdev = of_pci.into_iter().map(|number| number.map(|number| claims.record(number))).collect();
     let left_over = claims.records.iter().zip(is_paired).filter(|(_, is_paired)| !is_paired).map(|(record, _)| record);
-    Ok(Pairs { left_over: left_over.collect(), by_hostdev })
+    Ok(Pairs { left_over: left_over.collect(), by_hostdev, by_pci_hostdev })
 }
 
 impl<'a> Claims<'a> {
@@ -251,21 +347,18 @@ impl<'a> Claims<'a> {
 
     /// Returns the record that counts for a hostdev where the guest address decides.
     fn followed(&self, claim: Claim, places: &GuestKeys<'_>) -> Option<usize> {
-        let is_address_elsewhere = |number: &usize| {
-            self.record(*number).guest_address().is_some_and(|address| places.addresses.contains(address))
-        };
-        let is_alias_elsewhere =
-            |number: &usize| self.record(*number).user_alias().is_some_and(|alias| places.aliases.contains(alias));
-        let by_alias = || claim.alias.filter(|number| !is_address_elsewhere(number));
-        let by_uuid = || claim.uuid.filter(|number| !is_address_elsewhere(number) && !is_alias_elsewhere(number));
+        let has_address = |number: usize| places.has_address_of(self.record(number));
+        let has_place = |number: usize| places.has_place_of(self.record(number));
+        let by_alias = || claim.alias.filter(|number| !has_address(*number));
+        let by_uuid = || claim.uuid.filter(|number| !has_place(*number));
         claim.address.or_else(by_alias).or_else(by_uuid)
     }
 }
 
-/// Returns what is recorded of a hostdev: what the metadata says, else what its source says; `None` if neither says anything.
+/// Returns what is recorded of a hostdev: in the metadata, or else in its source; `None` if nothing is.
 ///
 /// # Errors
-/// If metadata and source disagree: then neither can be trusted.
+/// If metadata and source disagree: neither can be trusted then.
 pub(super) fn recorded<'a>(
     source: &'a Source,
     record: Option<&'a Record>,

@@ -4,7 +4,7 @@ use super::claims::{Pairing, Pairs, pair, recorded};
 use super::error::{PlanError, PlanErrorKind, error_of_metadata};
 use super::span_of;
 use crate::device::Part;
-use crate::domain::{Document, Model, RecordedIdentity, RecordedPart};
+use crate::domain::{Document, Domain, Model, RecordKind, RecordedIdentity, RecordedPart};
 use crate::host::DeviceApi;
 use crate::text::Span;
 
@@ -12,8 +12,10 @@ use crate::text::Span;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Difference {
-    /// How many mdev hostdevs they have.
+    /// How many hostdevs of a type they have.
     Number {
+        /// The type.
+        kind: RecordKind,
         /// How many the source domain has.
         source: usize,
         /// How many the destination domain has.
@@ -21,7 +23,9 @@ pub enum Difference {
     },
     /// A hostdev that both have.
     Hostdev {
-        /// The number of the mdev hostdev in both domains, from 1.
+        /// Its type.
+        kind: RecordKind,
+        /// The number of the hostdev among those of its type in both domains, from 1.
         ordinal: usize,
         /// What differs.
         what: What,
@@ -30,6 +34,13 @@ pub enum Difference {
         /// What the destination domain has.
         destination: Side,
     },
+}
+
+impl Difference {
+    /// Whether it is worth a warning only: boards of different vendors may have vGPUs of one type.
+    pub fn is_warning(&self) -> bool {
+        matches!(self, Self::Hostdev { what: What::Part(Part::Subsystem), .. })
+    }
 }
 
 /// What one of two hostdevs has, and where.
@@ -70,15 +81,16 @@ pub enum Which {
     Destination,
 }
 
-/// Compares the mdev hostdevs of two domains, paired in document order as libvirt pairs devices in its ABI check
-/// (`virDomainDefCheckABIStabilityFlags`). The UUIDs may differ.
+/// Compares the hostdevs of two domains, paired in document order within each type as libvirt pairs devices in its ABI check
+/// (`virDomainDefCheckABIStabilityFlags`). UUIDs and source addresses may differ.
 ///
+/// Hostdevs of type pci are compared if one of them is recorded in either domain, and each pair if either of the two is.
 /// Of a snapshot its `domain` counts.
 ///
 /// # Errors
-/// What keeps either from being judged.
+/// Everything that keeps either of them from being compared.
 pub fn compare(source: &Document, destination: &Document) -> Result<Vec<Difference>, Vec<(Which, PlanError)>> {
-    let (one, other) = match (devices(source), devices(destination)) {
+    let (one, other) = match (Devices::of(source), Devices::of(destination)) {
         (Ok(one), Ok(other)) => (one, other),
         (one, other) => {
             let of = |which, errors: Vec<PlanError>| errors.into_iter().map(move |error| (which, error));
@@ -87,48 +99,70 @@ pub fn compare(source: &Document, destination: &Document) -> Result<Vec<Differen
         }
     };
     let mut differences = Vec::new();
-    if one.len() != other.len() {
-        differences.push(Difference::Number { source: one.len(), destination: other.len() });
-    }
-    for (number, (one, other)) in one.iter().zip(&other).enumerate() {
-        one.differences(other, number + 1, &mut differences);
+    let mut compare = |kind, one: &[Compared<'_>], other: &[Compared<'_>]| {
+        if one.len() != other.len() {
+            differences.push(Difference::Number { kind, source: one.len(), destination: other.len() });
+        }
+        for (number, (one, other)) in one.iter().zip(other).enumerate() {
+            one.differences(other, kind, number + 1, &mut differences);
+        }
+    };
+    compare(RecordKind::Mdev, &one.mdevs, &other.mdevs);
+    if one.pci.iter().chain(&other.pci).any(|device| device.recorded.is_some()) {
+        compare(RecordKind::Pci, &one.pci, &other.pci);
     }
     Ok(differences)
+}
+
+/// The hostdevs of a domain.
+struct Devices<'a> {
+    mdevs: Vec<Compared<'a>>,
+    pci: Vec<Compared<'a>>,
 }
 
 /// A hostdev as far as it is compared.
 struct Compared<'a> {
     span: Span,
     model: Option<&'a str>,
-    /// What is recorded; other models than vfio-pci are compared by model only.
+    /// The recorded identity; mediated devices of other models than vfio-pci are compared by model only.
     recorded: Option<&'a RecordedIdentity>,
 }
 
-fn devices(document: &Document) -> Result<Vec<Compared<'_>>, Vec<PlanError>> {
-    let domain =
-        document.main_domain().ok_or_else(|| vec![PlanError { span: Span::at(0), kind: PlanErrorKind::NoDomain }])?;
-    let mut errors: Vec<PlanError> = error_of_metadata(domain).into_iter().collect();
-    let mut devices = Vec::new();
-    let Pairs { by_hostdev, .. } = pair(domain, Pairing::Uuid)?;
-    for (hostdev, paired) in domain.hostdevs.iter().zip(by_hostdev) {
-        let span = span_of(hostdev);
-        let (model, written) = match &hostdev.model {
-            Model::Other(model) => (model.as_deref(), Ok(None)),
-            Model::VfioPci(Ok(source)) => {
-                // Each document is read by itself, so a record of the address is the next best.
-                let record = paired.record.or_else(|| paired.rivals.first().map(|rival| rival.record));
-                (Some(DeviceApi::VFIO_PCI), recorded(source, record))
-            }
-            Model::VfioPci(Err(error)) => {
-                (Some(DeviceApi::VFIO_PCI), Err(PlanError { span, kind: PlanErrorKind::Hostdev(error.clone()) }))
-            }
-        };
-        match written {
-            Ok(recorded) => devices.push(Compared { span, model, recorded }),
-            Err(error) => errors.push(error),
-        }
+impl<'a> Devices<'a> {
+    fn of(document: &'a Document) -> Result<Self, Vec<PlanError>> {
+        let domain = document.main_domain();
+        Self::of_domain(domain.ok_or_else(|| vec![PlanError { span: Span::at(0), kind: PlanErrorKind::NoDomain }])?)
     }
-    if errors.is_empty() { Ok(devices) } else { Err(errors) }
+
+    fn of_domain(domain: &'a Domain) -> Result<Self, Vec<PlanError>> {
+        let mut errors: Vec<PlanError> = error_of_metadata(domain).into_iter().collect();
+        let mut mdevs = Vec::new();
+        let Pairs { by_hostdev, by_pci_hostdev, .. } = pair(domain, Pairing::Uuid)?;
+        for (hostdev, paired) in domain.hostdevs.iter().zip(by_hostdev) {
+            let span = span_of(hostdev);
+            let (model, written) = match &hostdev.model {
+                Model::Other(model) => (model.as_deref(), Ok(None)),
+                Model::VfioPci(Ok(source)) => {
+                    // Each document is read by itself, so a record of the address is the next best.
+                    let record = paired.record.or_else(|| paired.rivals.first().map(|rival| rival.record));
+                    (Some(DeviceApi::VFIO_PCI), recorded(source, record))
+                }
+                Model::VfioPci(Err(error)) => {
+                    (Some(DeviceApi::VFIO_PCI), Err(PlanError { span, kind: PlanErrorKind::Hostdev(error.clone()) }))
+                }
+            };
+            match written {
+                Ok(recorded) => mdevs.push(Compared { span, model, recorded }),
+                Err(error) => errors.push(error),
+            }
+        }
+        let pci = domain.pci_hostdevs.iter().zip(by_pci_hostdev).map(|(hostdev, record)| {
+            let recorded = record.map(|record| &record.written).filter(|recorded| !recorded.is_empty());
+            Compared { span: hostdev.span(), model: None, recorded }
+        });
+        let pci = pci.collect();
+        if errors.is_empty() { Ok(Self { mdevs, pci }) } else { Err(errors) }
+    }
 }
 
 impl Compared<'_> {
@@ -136,26 +170,45 @@ impl Compared<'_> {
         self.recorded?.get(part)
     }
 
-    /// What a part says and where, which may be the metadata; where it is missing, the hostdev that lacks it.
+    /// Returns the value of a part and where it is, which may be in the metadata; if it is missing, where the hostdev is.
     fn side(&self, part: Option<&RecordedPart>) -> Side {
         Side { value: part.map(|part| part.text.clone()), span: part.map_or(self.span, RecordedPart::span) }
     }
 
-    fn differences(&self, other: &Self, ordinal: usize, differences: &mut Vec<Difference>) {
+    fn differences(&self, other: &Self, kind: RecordKind, ordinal: usize, differences: &mut Vec<Difference>) {
         let mut differ = |what, source, destination| {
-            differences.push(Difference::Hostdev { ordinal, what, source, destination });
+            differences.push(Difference::Hostdev { kind, ordinal, what, source, destination });
         };
         if self.model != other.model {
             let side = |side: &Self| Side { value: side.model.map(str::to_owned), span: side.span };
             differ(What::Model, side(self), side(other));
-        } else if self.model == Some(DeviceApi::VFIO_PCI) {
-            for part in Part::ALL {
-                let (one, two) = (self.part(part), other.part(part));
-                // What stands on neither side is a difference too: nothing says that the devices are the same.
-                if !one.zip(two).is_some_and(|(one, two)| one.says_what(two)) {
-                    differ(What::Part(part), self.side(one), other.side(two));
-                }
+            return;
+        }
+        let parts = match kind {
+            RecordKind::Mdev if self.model == Some(DeviceApi::VFIO_PCI) => Part::OF_MDEV.to_vec(),
+            RecordKind::Mdev => Vec::new(),
+            RecordKind::Pci if self.recorded.is_none() && other.recorded.is_none() => Vec::new(),
+            RecordKind::Pci => self.pci_parts(other),
+        };
+        for part in parts {
+            let (one, two) = (self.part(part), other.part(part));
+            // A part that is missing on both sides is a difference too: nothing says that the devices are the same.
+            if !one.zip(two).is_some_and(|(one, two)| one.says_what(two)) {
+                differ(What::Part(part), self.side(one), other.side(two));
             }
         }
+    }
+
+    /// Returns the parts in which two PCI devices are compared: a device has a vGPU type or a class, and may lack subsystem ids.
+    fn pci_parts(&self, other: &Self) -> Vec<Part> {
+        let in_either = |part| self.part(part).is_some() || other.part(part).is_some();
+        let in_both = |part| self.part(part).is_some() && other.part(part).is_some();
+        let is_compared = |part: &Part| match part {
+            Part::VgpuType => in_either(Part::VgpuType) || !in_either(Part::Class),
+            Part::Class => in_either(Part::Class),
+            Part::Subsystem => in_both(Part::Subsystem),
+            _ => true,
+        };
+        Part::OF_PCI.into_iter().filter(is_compared).collect()
     }
 }

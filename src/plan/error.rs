@@ -1,4 +1,4 @@
-//! What keeps a plan from being made, and remarks that come with a plan.
+//! Why a plan cannot be made, and remarks that come with a plan.
 
 use thiserror::Error;
 
@@ -37,6 +37,9 @@ pub enum PlanErrorKind {
     /// The hostdev's source cannot be read.
     #[error(transparent)]
     Hostdev(HostdevError),
+    /// Two hostdevs have the same source address: their records could not be told apart.
+    #[error("{0} appears twice in this domain, which libvirt refuses")]
+    TwoHostdevs(DeviceAddress),
     /// Our element in the metadata cannot be read.
     #[error(transparent)]
     Metadata(MetadataError),
@@ -68,7 +71,7 @@ pub enum PlanErrorKind {
         /// What it is.
         device_api: DeviceApi,
     },
-    /// A part is there already and differs from this host.
+    /// A part is already there and differs from this host.
     #[error("{part} of {device} is '{written}' {}, and on this host it is {found}", place.in_document())]
     Conflict {
         /// The device.
@@ -77,9 +80,9 @@ pub enum PlanErrorKind {
         place: Place,
         /// Which part.
         part: Part,
-        /// What is written.
+        /// The value in the document.
         written: String,
-        /// What the host has.
+        /// The value on this host.
         found: String,
     },
     /// A part in the other place differs from this host: correcting one place only would leave two that disagree.
@@ -91,9 +94,9 @@ pub enum PlanErrorKind {
         place: Place,
         /// Which part.
         part: Part,
-        /// What is written.
+        /// The value in the document.
         written: String,
-        /// What the host has.
+        /// The value on this host.
         found: String,
     },
     /// Source and metadata describe two different devices.
@@ -106,7 +109,7 @@ pub enum PlanErrorKind {
         /// What the metadata says.
         metadata_value: String,
     },
-    /// Two records claim one hostdev by the same key: which of them counts cannot be told.
+    /// Two records claim one hostdev, so which one counts is unknown.
     #[error("two records have the {0}")]
     TwoRecords(Key),
     /// A hostdev document has no metadata.
@@ -136,6 +139,11 @@ impl PlanErrorKind {
             Self::Hostdev(HostdevError::NoSource { .. }) => "no <source> in it".to_owned(),
             Self::Hostdev(HostdevError::NoAddress { .. }) => "no <address uuid='…'/> in it".to_owned(),
             Self::Hostdev(HostdevError::NoUuid { .. }) => "uuid is missing".to_owned(),
+            Self::Hostdev(HostdevError::NoPciAddress { .. }) => "no <address> in its source".to_owned(),
+            Self::Hostdev(HostdevError::NotAPciAddress { .. }) => {
+                "domain, bus, slot and function are numbers, in hexadecimal with 0x".to_owned()
+            }
+            Self::TwoHostdevs(_) => "the second one".to_owned(),
             Self::Hostdev(HostdevError::Twice { .. }) | Self::Metadata(MetadataError::Twice { .. }) => {
                 "the second one".to_owned()
             }
@@ -156,7 +164,18 @@ impl PlanErrorKind {
     }
 }
 
-/// Something worth saying beside a plan.
+/// Why hostdevs of type pci are not recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PciAdvice {
+    /// Only sources are filled.
+    Metadata,
+    /// They are not vGPUs, and only vGPUs are selected.
+    Devices,
+    /// No PCI devices are selected.
+    NotSelected,
+}
+
+/// A warning or a note that comes with a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
     /// Where.
@@ -165,7 +184,7 @@ pub struct Remark {
     pub kind: RemarkKind,
 }
 
-/// What is worth saying.
+/// What a remark is about.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RemarkKind {
@@ -175,24 +194,29 @@ pub enum RemarkKind {
     /// A warning: `--on-conflict keep` left an identity that this host contradicts.
     #[error("{0} differs on this host; kept as it is")]
     Kept(DeviceAddress, Identity),
+    /// A note: the elements in the source are for mediated devices.
+    #[error("{0} is recorded in the metadata only")]
+    NotInSource(DeviceAddress),
     /// A warning: libvirt refuses a domain that has a device twice.
     #[error("{0} appears twice in this domain; libvirt refuses that")]
     Twice(DeviceAddress),
-    /// A warning: a record has lost its device.
+    /// A warning: no hostdev belongs to a record.
     #[error("this record belongs to no hostdev of the domain")]
     Stale,
-    /// A warning: a record has lost its device, and goes.
+    /// A warning: no hostdev belongs to a record, which is removed.
     #[error("this record belongs to no hostdev of the domain; removed")]
     StaleRemoved,
-    /// Hostdevs of type pci are not recorded: a warning if the domain has no mediated device, else a note.
+    /// Hostdevs of type pci are not recorded: a warning if the domain has no other device that is, else a note.
     #[error("{count} hostdev{} of type pci {} not recorded", if *count == 1 { "" } else { "s" }, if *count == 1 { "is" } else { "are" })]
     PciHostdevs {
         /// How many there are.
         count: usize,
-        /// Whether the domain has mediated devices too.
-        beside_mdevs: bool,
+        /// Whether the domain has other devices that are recorded.
+        beside_others: bool,
+        /// Which would be recorded with other options.
+        advice: PciAdvice,
     },
-    /// A note: the model asks for no identity.
+    /// A note: devices of this model have no identity.
     #[error("ignored: {}", .0.as_deref().map_or_else(|| "no model".to_owned(), |model| format!("model {model}")))]
     OtherModel(Option<String>),
     /// A note: nothing is missing.
@@ -203,7 +227,13 @@ pub enum RemarkKind {
 impl RemarkKind {
     /// Whether it is a warning; else it is said only to those who asked for more.
     pub fn is_warning(&self) -> bool {
-        !matches!(self, Self::OtherModel(_) | Self::Complete(_) | Self::PciHostdevs { beside_mdevs: true, .. })
+        !matches!(
+            self,
+            Self::OtherModel(_)
+                | Self::Complete(_)
+                | Self::PciHostdevs { beside_others: true, .. }
+                | Self::NotInSource(_)
+        )
     }
 
     /// Returns what a message says below the marked characters.
@@ -211,8 +241,11 @@ impl RemarkKind {
         match self {
             Self::Skipped(missing) => missing.label(),
             Self::OtherModel(_) => "only vfio-pci has an identity".to_owned(),
-            Self::PciHostdevs { .. } => "only mediated devices are recorded".to_owned(),
+            Self::PciHostdevs { advice: PciAdvice::Metadata, .. } => "--into metadata records vGPUs".to_owned(),
+            Self::PciHostdevs { advice: PciAdvice::Devices, .. } => "not vGPUs; --devices pci records them".to_owned(),
+            Self::PciHostdevs { advice: PciAdvice::NotSelected, .. } => "--devices excludes them".to_owned(),
             Self::Kept(_, identity) => format!("this host has {identity}"),
+            Self::NotInSource(_) => "a source has elements for mediated devices only".to_owned(),
             Self::Stale | Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) => String::new(),
         }
     }

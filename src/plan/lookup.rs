@@ -1,9 +1,9 @@
-//! What a host answers about the device that a hostdev asks for.
+//! A host's answer about the device that a hostdev asks for.
 
 use thiserror::Error;
 
 use super::error::PlanErrorKind;
-use crate::device::{DeviceAddress, Identity, MdevType};
+use crate::device::{Device, DeviceAddress, DeviceKind, Identity, VgpuType};
 use crate::domain::Source;
 use crate::host::{Absence, Host, Lookup};
 
@@ -21,12 +21,32 @@ pub enum Missing {
         device: DeviceAddress,
         /// Why the host does not have it.
         absence: Absence,
-        /// The type that was recorded for it.
-        mdev_type: Option<MdevType>,
+        /// What kind of device was recorded.
+        recorded: Option<DeviceKind>,
         /// A parent on which the host can create a device of the recorded identity.
         parent: Option<String>,
     },
-    /// The device is there, as a slice of something that has no PCI ids.
+    /// The virtual function is there, and no vGPU type is set on it.
+    #[error("{device} is a virtual function without a vGPU type")]
+    Untyped {
+        /// The device.
+        device: DeviceAddress,
+        /// The vGPU type that was recorded for it.
+        recorded: Option<VgpuType>,
+        /// The recorded type with its name; if none is recorded, one that the card has. Nothing if the host knows no name.
+        example: Option<(VgpuType, String)>,
+    },
+    /// The virtual function of an NVIDIA card is there, and its driver does not show the vGPU type.
+    #[error(
+        "{device} is a virtual function of an NVIDIA card, and the driver does not show whether it has a vGPU type"
+    )]
+    NoVgpuType {
+        /// The device.
+        device: DeviceAddress,
+        /// What was looked for and where.
+        looked_for: String,
+    },
+    /// The mediated device is there, and its parent has no PCI ids.
     #[error("the parent of {device} is not a PCI device")]
     ParentNotPci {
         /// The device.
@@ -43,6 +63,8 @@ impl Missing {
     pub fn label(&self) -> String {
         match self {
             Self::NotOnHost { absence, .. } => absence.looked_for().to_owned(),
+            Self::Untyped { .. } => "its current_vgpu_type is 0".to_owned(),
+            Self::NoVgpuType { looked_for, .. } => looked_for.clone(),
             Self::ParentNotPci { parent, subsystem: Some(subsystem), .. } => {
                 format!("{parent} is a {subsystem} device")
             }
@@ -59,24 +81,47 @@ pub(super) fn find(
     source: &Source,
     recorded: Option<&Identity>,
     host: &Host,
-) -> Result<(DeviceAddress, Result<Identity, Missing>), PlanErrorKind> {
+) -> Result<(DeviceAddress, Result<Device, Missing>), PlanErrorKind> {
     let device = device_of(source)?;
+    Ok((device, find_device(device, recorded, host)?))
+}
+
+/// Finds a device on a host. `recorded` is the identity that was recorded for it.
+///
+/// # Errors
+/// If the host cannot be read, or the device has another device API than vfio-pci.
+pub(super) fn find_device(
+    device: DeviceAddress,
+    recorded: Option<&Identity>,
+    host: &Host,
+) -> Result<Result<Device, Missing>, PlanErrorKind> {
+    let kind = recorded.map(|identity| &identity.kind);
     let found = match host.lookup(device).map_err(|error| PlanErrorKind::Host { device, error })? {
-        Lookup::Found(identity) => Ok(identity.clone()),
+        Lookup::Found(found) => Ok(found.clone()),
         Lookup::OtherDeviceApi(device_api) => {
             return Err(PlanErrorKind::DeviceApi { device, device_api: device_api.clone() });
         }
         Lookup::ParentNotPci { parent, subsystem } => {
             Err(Missing::ParentNotPci { device, parent: parent.clone(), subsystem: subsystem.clone() })
         }
+        Lookup::Untyped => {
+            let recorded = match kind {
+                Some(DeviceKind::Vgpu(vgpu_type)) => Some(*vgpu_type),
+                _ => None,
+            };
+            let named = |vgpu_type| host.vgpu_name(vgpu_type).map(|name| (vgpu_type, name.to_owned()));
+            let example = recorded.or_else(|| host.first_vgpu_type()).and_then(named);
+            Err(Missing::Untyped { device, recorded, example })
+        }
+        Lookup::NoVgpuType { looked_for } => Err(Missing::NoVgpuType { device, looked_for: looked_for.clone() }),
         Lookup::Absent(absence) => Err(Missing::NotOnHost {
             device,
             absence: absence.clone(),
-            mdev_type: recorded.map(|identity| identity.mdev_type.clone()),
+            recorded: kind.cloned(),
             parent: recorded.and_then(|identity| host.parent_for(identity)).map(str::to_owned),
         }),
     };
-    Ok((device, found))
+    Ok(found)
 }
 
 /// Returns the device that a source names.

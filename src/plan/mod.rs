@@ -12,15 +12,15 @@ mod lookup;
 pub mod strip;
 mod write;
 
-use crate::device::{Identity, Part, Uuid};
-use crate::domain::{Hostdev, Model};
+use crate::device::{Device, DeviceAddress, Part};
+use crate::domain::{Hostdev, Model, Record, RecordKind};
 use crate::edit::Edits;
 use crate::text::Span;
 pub use claims::{Key, Pairing, Rival};
-pub use error::{PlanError, PlanErrorKind, Remark, RemarkKind};
+pub use error::{PciAdvice, PlanError, PlanErrorKind, Remark, RemarkKind};
 pub use lookup::Missing;
 
-/// Where identities stand.
+/// Where identities are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the hostdev's `source`, after the address.
@@ -49,7 +49,7 @@ impl Places {
 }
 
 impl Place {
-    /// How messages name it.
+    /// Returns how messages name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -58,14 +58,14 @@ impl Place {
     }
 }
 
-/// What is to be done with a document.
+/// What to do with a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// One for each hostdev or record that changes, in document order.
     pub decisions: Vec<Decision>,
-    /// What is worth a warning or a note, in the order of its places.
+    /// Warnings and notes, in document order.
     pub remarks: Vec<Remark>,
-    /// The same as bytes.
+    /// The changes of the text.
     pub edits: Edits,
 }
 
@@ -74,33 +74,62 @@ pub struct Plan {
 pub struct Decision {
     /// The index of its domain in the document.
     pub domain: usize,
-    /// The UUID, as the document spells it; nothing where there is none.
-    pub uuid: Option<String>,
-    /// Where: the address's UUID, or what comes nearest to it.
+    /// The device, if it has a name.
+    pub device: Option<DeviceName>,
+    /// Where: the UUID or the address in the source, or what comes nearest to it.
     pub span: Span,
     /// What is done, step by step; at least one.
     pub steps: Vec<Step>,
+}
+
+/// What a document calls a device, as it spells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceName {
+    /// What kind of device it is.
+    pub kind: RecordKind,
+    /// The UUID of a mediated device, the source address of a PCI device.
+    pub text: String,
+}
+
+impl DeviceName {
+    /// Returns the name of the device that a record was made for.
+    pub fn of_record(record: &Record) -> Option<Self> {
+        let text = match record.kind {
+            RecordKind::Mdev => record.uuid.as_ref().map(|uuid| uuid.text.clone()),
+            RecordKind::Pci => record.source_address().map(|address| address.to_string()),
+        };
+        text.map(|text| Self { kind: record.kind, text })
+    }
+}
+
+impl std::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            RecordKind::Mdev => write!(f, "mdev {}", self.text),
+            RecordKind::Pci => write!(f, "PCI device {}", self.text),
+        }
+    }
 }
 
 /// One step of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// A part that is missing is written.
+    /// A missing part is added.
     Add(Place, Part, String),
-    /// A part that says something else is corrected: from, to.
+    /// A part with another value is corrected: from, to.
     Replace(Place, Part, String, String),
-    /// A part is taken out.
+    /// A part is removed.
     Remove(Place, Part, String),
     /// The identity of a device is recorded.
-    Record(Identity),
-    /// A record is given the UUID that the device has now.
-    Rename(Uuid),
-    /// A record gets another guest address or alias, or loses it.
+    Record(Device),
+    /// A record is given the UUID or the source address that the device has now.
+    Rename(DeviceAddress),
+    /// A record gets another guest address or alias, or loses one of its attributes.
     Attribute(&'static str, Option<String>),
-    /// A record whose device is gone is taken out.
+    /// A record of a device that is gone is removed.
     RemoveStale,
-    /// All of our element in the metadata is taken out.
+    /// Our element in the metadata is removed.
     RemoveIdentities,
 }
 
@@ -114,8 +143,9 @@ impl std::fmt::Display for Step {
             Self::Add(at, part, value) => write!(f, "add {part} {value}{}", place(at)),
             Self::Replace(at, part, old, new) => write!(f, "replace {part} {old} by {new}{}", place(at)),
             Self::Remove(at, part, value) => write!(f, "remove {part} {value}{}", place(at)),
-            Self::Record(identity) => write!(f, "record {identity} in metadata"),
-            Self::Rename(uuid) => write!(f, "record it as {uuid} in metadata"),
+            Self::Record(device) => write!(f, "record {} in metadata", device.identity),
+            Self::Rename(DeviceAddress::Mdev(uuid)) => write!(f, "record it as {uuid} in metadata"),
+            Self::Rename(DeviceAddress::Pci(address)) => write!(f, "record it as {address} in metadata"),
             Self::Attribute(name, Some(value)) => write!(f, "set {name} {value} in metadata"),
             Self::Attribute(name, None) => write!(f, "remove {name} in metadata"),
             Self::RemoveStale => f.write_str("remove its record from metadata"),
@@ -124,7 +154,7 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// The span that a message about a hostdev points at.
+/// Returns the span that messages about a hostdev point at.
 fn span_of(hostdev: &Hostdev) -> Span {
     match &hostdev.model {
         Model::VfioPci(Ok(source)) => source.uuid.name,

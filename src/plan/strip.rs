@@ -1,17 +1,19 @@
-//! Taking identities out again.
+//! Removes identities.
 
 use super::error::{PlanError, PlanErrorKind, Remark, RemarkKind};
-use super::{Decision, Place, Places, Plan, Step, span_of};
-use crate::domain::{Document, EditScope, Hostdev, HostdevError, Identities, Metadata, Model, Source, with_lead};
+use super::{Decision, DeviceName, Place, Places, Plan, Step, span_of};
+use crate::domain::{
+    Document, EditScope, Hostdev, HostdevError, Identities, Metadata, Model, RecordKind, Source, with_lead,
+};
 use crate::edit::{Change, Edit};
 use crate::text::Span;
 
-/// Plans what `strip` does with a document: what [`super::fill`] wrote goes, with its white space.
+/// Plans what `strip` does with a document: it removes what [`super::fill`] wrote, with the whitespace before it.
 ///
-/// The UUIDs need not be any, since no device is looked for.
+/// No device is looked up, so UUIDs need not be valid.
 ///
 /// # Errors
-/// All that keeps it from being done, in the order of the places.
+/// Everything that keeps it from being done, in document order.
 pub fn strip(document: &Document, from: Places) -> Result<Plan, Vec<PlanError>> {
     let mut stripping = Stripping { document, domain: 0, plan: Plan::default(), errors: Vec::new() };
     for (number, domain) in document.domains.iter().enumerate() {
@@ -42,11 +44,11 @@ impl Stripping<'_> {
         let span = span_of(hostdev);
         match &hostdev.model {
             Model::VfioPci(Ok(source)) => self.strip_source(source),
-            // Without an address there is no place where fill would have written.
+            // Without an address, fill has written nothing.
             Model::VfioPci(Err(
                 HostdevError::NoSource { .. } | HostdevError::NoAddress { .. } | HostdevError::NoUuid { .. },
             )) => {}
-            Model::VfioPci(Err(error @ (HostdevError::Twice { .. } | HostdevError::LookAlike(_)))) => {
+            Model::VfioPci(Err(error)) => {
                 self.errors.push(PlanError { span: error.span(), kind: PlanErrorKind::Hostdev(error.clone()) });
             }
             Model::Other(model) => {
@@ -62,8 +64,8 @@ impl Stripping<'_> {
             steps.push(Step::Remove(Place::Source, part.part, part.text.clone()));
         }
         if !steps.is_empty() {
-            let uuid = Some(source.uuid.text.clone());
-            self.plan.decisions.push(Decision { domain: self.domain, uuid, span: source.uuid.name, steps });
+            let device = Some(DeviceName { kind: RecordKind::Mdev, text: source.uuid.text.clone() });
+            self.plan.decisions.push(Decision { domain: self.domain, device, span: source.uuid.name, steps });
         }
     }
 
@@ -80,7 +82,7 @@ impl Stripping<'_> {
     fn strip_identities(&mut self, identities: &Identities) {
         match &identities.alone {
             Some((domain, metadata)) => self.remove(domain, metadata.span, metadata.index),
-            // Those that do not count would, if they were left.
+            // Further elements would count if they were left.
             None => std::iter::once(&identities.element)
                 .chain(&identities.further)
                 .for_each(|element| self.remove(&identities.metadata, element.span, element.index)),
@@ -88,7 +90,7 @@ impl Stripping<'_> {
         let span = identities.element.start_tag;
         self.plan.decisions.push(Decision {
             domain: self.domain,
-            uuid: None,
+            device: None,
             span,
             steps: vec![Step::RemoveIdentities],
         });

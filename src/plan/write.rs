@@ -1,34 +1,42 @@
-//! The edits that write an identity, in a source or in a record.
+//! The edits that write an identity into a source or a record.
 
 use super::claims::GuestKeys;
 use super::{Place, Step};
-use crate::device::{Identity, Part, Uuid};
-use crate::domain::{Content, GuestSide, NAMESPACE, Record, RecordAttribute, RecordedIdentity, RecordedPart};
+use crate::device::{Device, DeviceAddress, Part};
+use crate::domain::{
+    Content, GuestSide, NAMESPACE, Record, RecordAttribute, RecordKind, RecordedIdentity, RecordedPart,
+};
 use crate::edit::{Change, Edit, NewContent, NewElement, escape_attribute, escape_text};
 use crate::text::Span;
 
-/// Corrects the parts that say something else and adds those that are missing.
+/// Corrects the parts that differ from a device and adds those that are missing.
 ///
-/// `path` leads from the element that holds the edits to the one that holds the parts.
+/// `path` leads from the element that contains the edits to the one that contains the parts.
 pub(super) fn complete(
     written: &RecordedIdentity,
-    identity: &Identity,
+    device: &Device,
     place: Place,
     path: &[usize],
 ) -> (Vec<Edit>, Vec<Step>) {
     let mut edits = Vec::new();
     let mut steps = Vec::new();
-    for part in written.conflicts(identity) {
-        let value = identity.value(part.part);
-        steps.push(Step::Replace(place, part.part, part.text.clone(), value.clone()));
-        let element = [path, &[part.element.index]].concat();
-        edits.push(replace_content(&part.content, element, value));
+    for (part, value) in device.recorded_parts() {
+        let Some(recorded) = written.get(part) else { continue };
+        let agrees = match part {
+            Part::Subsystem => written.other_subsystem(device).is_none(),
+            _ => recorded.agrees(&device.identity),
+        };
+        if !agrees {
+            steps.push(Step::Replace(place, part, recorded.text.clone(), value.clone()));
+            let element = [path, &[recorded.element.index]].concat();
+            edits.push(replace_content(&recorded.content, element, value));
+        }
     }
-    let missing: Vec<_> = written.missing().collect();
+    let missing: Vec<_> = written.missing(device).collect();
     if !missing.is_empty() {
-        let elements = missing.iter().map(|part| part_element(&written.prefix, place, *part, identity));
+        let elements = missing.iter().map(|(part, value)| part_element(&written.prefix, place, *part, value.clone()));
         edits.push(Edit::add(&written.insertion, path, elements.collect()));
-        steps.extend(missing.into_iter().map(|part| Step::Add(place, part, identity.value(part))));
+        steps.extend(missing.into_iter().map(|(part, value)| Step::Add(place, part, value)));
     }
     (edits, steps)
 }
@@ -45,31 +53,34 @@ fn replace_content(content: &Content, element: Vec<usize>, value: String) -> Edi
 /// What happens to an attribute of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum NewValue {
-    /// It stays as it is.
+    /// It is unchanged.
     #[default]
     Same,
     /// It gets this value.
     Set(String),
-    /// It goes.
+    /// It is removed.
     Gone,
 }
 
 /// What happens to the attributes of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Attributes {
-    /// The UUID that it gets, if it has another one.
-    pub rename: Option<Uuid>,
+    /// The device that it is made for, if it was made for another one.
+    pub rename: Option<DeviceAddress>,
+    /// Whether the source address of a PCI device is removed.
+    drops_source: bool,
     guest: NewValue,
     alias: NewValue,
 }
 
 impl Attributes {
-    /// Makes a record name its hostdev. An attribute that the hostdev has no value for goes only if another hostdev of the domain
-    /// has the value now.
-    pub fn for_hostdev(record: &Record, uuid: Uuid, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
+    /// Makes a record name its hostdev. An attribute that the hostdev has no value for is removed only if another hostdev of the
+    /// domain has the value now.
+    pub fn for_hostdev(record: &Record, device: DeviceAddress, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
         let none = Self::for_none(record, places);
         Self {
-            rename: Some(uuid).filter(|_| record.recorded_uuid() != Some(uuid)),
+            rename: Some(device).filter(|_| device_of(record) != Some(device)),
+            drops_source: false,
             guest: match &guest.address {
                 Some(address) if record.guest_address() == Some(address) => NewValue::Same,
                 Some(address) => NewValue::Set(address.to_string()),
@@ -83,35 +94,50 @@ impl Attributes {
         }
     }
 
-    /// Takes the guest address and the alias from a record whose hostdev stays as it is, if another hostdev has them.
+    /// Removes the guest address and the alias from a record whose hostdev is unchanged, if another hostdev has them.
     pub fn of_another(record: &Record, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
         let all = Self::for_none(record, places);
         let unless = |is_own: bool, value| if is_own { NewValue::Same } else { value };
         Self {
             rename: None,
+            drops_source: false,
             guest: unless(record.guest_address() == guest.address.as_ref(), all.guest),
             alias: unless(record.user_alias() == guest.alias.as_ref(), all.alias),
         }
     }
 
-    /// Takes the guest address and the alias from a record if a hostdev of the domain has them.
+    /// Removes the guest address and the alias from a record if a hostdev of the domain has them, and the source address of a PCI
+    /// device if a hostdev has it: the record must not claim that hostdev once it has no other key.
     pub fn for_none(record: &Record, places: &GuestKeys<'_>) -> Self {
         let gone = |is_used: bool| if is_used { NewValue::Gone } else { NewValue::Same };
         Self {
             rename: None,
-            guest: gone(record.guest_address().is_some_and(|address| places.addresses.contains(address))),
-            alias: gone(record.user_alias().is_some_and(|alias| places.aliases.contains(alias))),
+            drops_source: record.source_address().is_some_and(|source| places.sources.contains(&source)),
+            guest: gone(places.has_address_of(record)),
+            alias: gone(places.has_alias_of(record)),
         }
     }
 
-    /// Returns the edits of a record's start tag, and what they are called.
+    /// Returns the edits of a record's start tag, and their steps.
     pub fn edits(self, record: &Record) -> (Vec<Edit>, Vec<Step>) {
         let mut tag = StartTag { element: record.element.index, edits: Vec::new(), added: Vec::new() };
         let mut steps = Vec::new();
-        if let Some(uuid) = self.rename {
-            let attribute = record.uuid.as_ref().map(|attribute| (attribute.span, attribute.whole));
-            tag.change("uuid", attribute, Some(uuid.to_string()));
-            steps.push(Step::Rename(uuid));
+        let source = record.source.as_ref().map(RecordAttribute::spans);
+        match self.rename {
+            Some(device @ DeviceAddress::Mdev(uuid)) => {
+                let attribute = record.uuid.as_ref().map(|attribute| (attribute.span, attribute.whole));
+                tag.change("uuid", attribute, Some(uuid.to_string()));
+                steps.push(Step::Rename(device));
+            }
+            Some(device @ DeviceAddress::Pci(address)) => {
+                tag.change("source", source, Some(address.to_string()));
+                steps.push(Step::Rename(device));
+            }
+            None if self.drops_source => {
+                tag.change("source", source, None);
+                steps.push(Step::Attribute("source", None));
+            }
+            None => {}
         }
         let mut change = |name, attribute: Option<(Span, Span)>, value: NewValue| {
             let value = match value {
@@ -135,10 +161,20 @@ impl Attributes {
             NewValue::Gone => None,
         };
         let uuid = record.uuid.as_ref().map(|attribute| attribute.text.clone());
+        let source = record.source_address().filter(|_| !self.drops_source).map(|address| address.to_string());
         let guest = record.guest_address().map(ToString::to_string);
         let alias = record.user_alias().map(ToString::to_string);
-        let all = [("uuid", uuid), ("guest", value(guest, &self.guest)), ("alias", value(alias, &self.alias))];
+        let (guest, alias) = (value(guest, &self.guest), value(alias, &self.alias));
+        let all = [("uuid", uuid), ("source", source), ("guest", guest), ("alias", alias)];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// Returns the device that a record was made for.
+fn device_of(record: &Record) -> Option<DeviceAddress> {
+    match record.kind {
+        RecordKind::Mdev => record.recorded_uuid().map(DeviceAddress::Mdev),
+        RecordKind::Pci => record.source_address().map(DeviceAddress::Pci),
     }
 }
 
@@ -174,6 +210,7 @@ impl StartTag {
             // After the last attribute of ours.
             let ends = [
                 record.uuid.as_ref().map(|attribute| attribute.whole.end),
+                record.source.as_ref().map(|attribute| attribute.whole.end),
                 record.guest.as_ref().map(|attribute| attribute.whole.end),
                 record.alias.as_ref().map(|attribute| attribute.whole.end),
             ];
@@ -187,31 +224,34 @@ impl StartTag {
     }
 }
 
-/// Our element, with the records in it.
+/// Returns our element, with the records in it.
 pub(super) fn identities_element(prefix: &str, records: Vec<NewElement>) -> NewElement {
     NewElement { declares_namespace: true, ..in_our_namespace(prefix, "identities", NewContent::Elements(records)) }
 }
 
-/// The record of one device.
-pub(super) fn record_element(prefix: &str, uuid: Uuid, guest: &GuestSide, identity: &Identity) -> NewElement {
-    let parts = Part::ALL.map(|part| part_element(prefix, Place::Metadata, part, identity));
-    let record = in_our_namespace(prefix, "hostdev", NewContent::Elements(parts.into()));
+/// Returns the record of one device.
+pub(super) fn record_element(prefix: &str, address: DeviceAddress, guest: &GuestSide, device: &Device) -> NewElement {
+    let parts = device.recorded_parts().map(|(part, value)| part_element(prefix, Place::Metadata, part, value));
+    let (kind, name) = match address {
+        DeviceAddress::Mdev(uuid) => (RecordKind::Mdev, ("uuid", uuid.to_string())),
+        DeviceAddress::Pci(address) => (RecordKind::Pci, ("source", address.to_string())),
+    };
+    let record = in_our_namespace(prefix, kind.element(), NewContent::Elements(parts.collect()));
     let guest_address = guest.address.iter().map(|address| ("guest", address.to_string()));
     let alias = guest.alias.iter().map(|alias| ("alias", alias.to_string()));
-    let attributes = std::iter::once(("uuid", uuid.to_string())).chain(guest_address).chain(alias);
+    let attributes = std::iter::once(name).chain(guest_address).chain(alias);
     NewElement { attributes: attributes.collect(), ..record }
 }
 
-/// A record as it is, with other attributes; what this version does not know of it is left out.
+/// Returns a record as it is, with other attributes and without what this version does not know of it.
 pub(super) fn kept_record(prefix: &str, record: &Record, attributes: &Attributes) -> NewElement {
     let text = |part: &RecordedPart| in_our_namespace(prefix, part.part.element(), NewContent::Text(part.text.clone()));
     let parts = record.written.parts().map(text).collect();
     let attributes = attributes.applied(record);
-    NewElement { attributes, ..in_our_namespace(prefix, "hostdev", NewContent::Elements(parts)) }
+    NewElement { attributes, ..in_our_namespace(prefix, record.kind.element(), NewContent::Elements(parts)) }
 }
 
-fn part_element(prefix: &str, place: Place, part: Part, identity: &Identity) -> NewElement {
-    let text = identity.value(part);
+fn part_element(prefix: &str, place: Place, part: Part, text: String) -> NewElement {
     match place {
         Place::Source => NewElement::text(part.element(), text),
         Place::Metadata => in_our_namespace(prefix, part.element(), NewContent::Text(text)),

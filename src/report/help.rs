@@ -1,6 +1,7 @@
 //! What to do about an error: the advice that names commands and options.
 
 use super::escape::shell_word;
+use crate::device::{DeviceAddress, DeviceKind, VgpuType};
 use crate::domain::{HostdevError, Kind, MetadataError, NAMESPACE, ReadErrorKind};
 use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 
@@ -14,6 +15,11 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
         PlanErrorKind::Hostdev(HostdevError::LookAlike(_)) | PlanErrorKind::Metadata(MetadataError::LookAlike(_)) => {
             "remove this attribute, or give it another name".to_owned()
         }
+        PlanErrorKind::Hostdev(HostdevError::NoPciAddress { .. } | HostdevError::NotAPciAddress { .. }) => {
+            "name the PCI device with <source><address domain='0x0000' bus='0x26' slot='0x00' function='0x4'/></source>"
+                .to_owned()
+        }
+        PlanErrorKind::TwoHostdevs(_) => "remove one of the two hostdevs".to_owned(),
         PlanErrorKind::Hostdev(_) => "name the mediated device with <source><address uuid='…'/></source>".to_owned(),
         PlanErrorKind::Metadata(MetadataError::OtherElement { .. }) => {
             "remove it: virsh metadata DOMAIN --uri urn:virt-mdev:1 --remove --config".to_owned()
@@ -21,7 +27,9 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
         PlanErrorKind::NotAUuid { .. } => {
             "enter the UUID of a mediated device; mdevctl list shows those of this host".to_owned()
         }
-        PlanErrorKind::Missing(missing @ Missing::NotOnHost { .. }) => {
+        PlanErrorKind::Missing(
+            missing @ (Missing::NotOnHost { .. } | Missing::Untyped { .. } | Missing::NoVgpuType { .. }),
+        ) => {
             format!("{}, or skip it with --on-missing skip", start(missing))
         }
         PlanErrorKind::Missing(Missing::ParentNotPci { .. }) => {
@@ -86,19 +94,57 @@ pub fn remark(kind: &RemarkKind) -> Option<&'static str> {
     matches!(kind, RemarkKind::Stale).then_some("fill --into metadata --on-conflict replace removes it")
 }
 
-/// Returns the command that starts a device that a host does not have, as far as its type and a parent are known.
+/// Why a guest with one kind of vGPU cannot be given the other.
+pub const OTHER_KIND: &str =
+    "a host whose vGPUs are mediated devices and one whose vGPUs are PCI virtual functions cannot exchange guests";
+
+/// Returns how to make a device what a hostdev needs: the command, complete as far as the type and a parent are known.
 pub fn start(missing: &Missing) -> String {
-    let Missing::NotOnHost { device: crate::device::DeviceAddress::Mdev(uuid), mdev_type, parent, .. } = missing else {
-        return "assign the guest a slice of a PCI device".to_owned();
+    let (uuid, recorded, parent) = match missing {
+        Missing::NotOnHost { device: DeviceAddress::Mdev(uuid), recorded, parent, .. } => (uuid, recorded, parent),
+        Missing::NotOnHost { device: DeviceAddress::Pci(_), .. } => {
+            return "assign the guest a device of this host (lspci -D lists them); the virtual functions of a card exist once \
+                    its sriov_numvfs is set"
+                .to_owned();
+        }
+        Missing::Untyped { device, recorded, example } => return set_type(*device, *recorded, example.as_ref()),
+        Missing::NoVgpuType { .. } => {
+            return "load NVIDIA's vGPU driver and bind the virtual function to it; if it is bound, its interface is not known \
+                    to this version"
+                .to_owned();
+        }
+        Missing::ParentNotPci { .. } => return "assign the guest a slice of a PCI device".to_owned(),
+    };
+    let mdev_type = match recorded {
+        Some(DeviceKind::Mdev(mdev_type)) => Some(shell_word(mdev_type.as_str())),
+        _ => None,
     };
     match (mdev_type, parent) {
         (Some(mdev_type), Some(parent)) => {
-            format!("start it: mdevctl start -u {uuid} -p {} -t {}", shell_word(parent), shell_word(mdev_type.as_str()))
+            format!("start it: mdevctl start -u {uuid} -p {} -t {mdev_type}", shell_word(parent))
         }
         (Some(mdev_type), None) => format!(
-            "start it: mdevctl start -u {uuid} -p PARENT -t {}, once a PARENT with its ids has an instance left (mdevctl types)",
-            shell_word(mdev_type.as_str())
+            "start it: mdevctl start -u {uuid} -p PARENT -t {mdev_type}, once a PARENT with its ids has an instance left \
+             (mdevctl types)"
         ),
         (None, _) => format!("start it: mdevctl start -u {uuid} -p PARENT -t TYPE (mdevctl types lists both)"),
+    }
+}
+
+/// Returns how to set the type of a virtual function: the recorded one, or else one that its card has.
+fn set_type(device: DeviceAddress, recorded: Option<VgpuType>, known: Option<&(VgpuType, String)>) -> String {
+    let address = match device {
+        DeviceAddress::Pci(address) => address.to_string(),
+        DeviceAddress::Mdev(uuid) => uuid.to_string(),
+    };
+    let file = format!("/sys/bus/pci/devices/{address}/nvidia/current_vgpu_type");
+    let list = "creatable_vgpu_types beside it lists the numbers";
+    match (recorded, known) {
+        (Some(recorded), Some((_, name))) => format!("set its type, {name}: echo {} > {file}", recorded.number()),
+        (Some(recorded), None) => format!("set its type: echo {} > {file}", recorded.number()),
+        (None, Some((known, name))) => {
+            format!("set its type, for example {name}: echo {} > {file}; {list}", known.number())
+        }
+        (None, None) => format!("set its type: echo NUMBER > {file}; {list}"),
     }
 }

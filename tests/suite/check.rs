@@ -63,7 +63,7 @@ fn the_table_shows_what_was_recorded_and_what_the_host_has() {
     let document = domain(&[hostdev(&uuid(1), &elements(2)), hostdev(ABSENT, &elements(1)[..1])].concat());
     let run = Scratch::new();
     let run = check(&run, NONE).stdin(document).status(1).stdout(
-        "DOMAIN  MDEV                                  VERDICT    RECORDED                 ON THIS HOST             \
+        "DOMAIN  DEVICE                                VERDICT    RECORDED                 ON THIS HOST             \
          REASON\n\
          vm      c0ffee01-0000-4000-8000-000000000001  different  0x1234 0x11e8 i915-V5_8  0x1234 0x11e8 i915-V5_4\n\
          vm      c2177883-f1bb-47f0-914d-32a22e3a8804  missing    0x1234 - -               -                        \
@@ -134,7 +134,7 @@ fn several_files_are_named_and_a_malformed_one_does_not_hide_the_others() {
     scratch.file("c.xml", "<domain>");
     let run = check(&scratch, ["a.xml", "c.xml", "b.xml"]).status(2).stderr_has("c.xml:1:");
     run.stdout(
-        "FILE   DOMAIN  MDEV                                  VERDICT     RECORDED                 ON THIS HOST\n\
+        "FILE   DOMAIN  DEVICE                                VERDICT     RECORDED                 ON THIS HOST\n\
          a.xml  vm      c0ffee01-0000-4000-8000-000000000001  same        0x1234 0x11e8 i915-V5_4  0x1234 0x11e8 i915-V5_4\n\
          b.xml  vm      c0ffee02-0000-4000-8000-000000000002  unrecorded  -                        0x1234 0x11e8 i915-V5_8\n",
     )

@@ -204,3 +204,29 @@ fn control_characters_of_a_document_are_escaped() {
     let evil = guest(&uuid(1), &[elements(1)[0].as_str(), &elements(1)[1], "<mdevtype>a\u{9b}31mb&#10;c</mdevtype>"]);
     compare(&scratch, filled(1), evil).status(1).stdout_has("a\\u{9b}31mb\\nc").check();
 }
+
+/// A guest with a PCI device that is recorded as this vGPU type.
+fn with_vgpu(vgpu_type: &str) -> String {
+    format!(
+        "<domain>\n<metadata><identities xmlns='urn:virt-mdev:1'><pci source='0000:26:00.4'>\n\
+         <vendorid>0x10de</vendorid><productid>0x26b9</productid>\n<vgputype>{vgpu_type}</vgputype>\n\
+         </pci></identities></metadata>\n<devices><hostdev type='pci'><source>\n\
+         <address bus='0x26' function='4'/></source></hostdev></devices></domain>"
+    )
+}
+
+#[test]
+fn vgpus_that_are_pci_devices_are_compared_by_type_and_never_exchanged_with_mdevs() {
+    let scratch = Scratch::new();
+    let vgpu = with_vgpu("nvidia-1148");
+    compare(&scratch, &vgpu, &vgpu).check();
+    let line =
+        "pci hostdev 1: vgputype: source has nvidia-1148 (a.xml:4:11), destination has nvidia-1150 (b.xml:4:11)\n";
+    compare(&scratch, &vgpu, with_vgpu("nvidia-1150")).status(1).stdout(line).check();
+    let counts = "number of mdev hostdevs: source has 1 (a.xml), destination has 0 (b.xml)\n\
+                  number of pci hostdevs: source has 0 (a.xml), destination has 1 (b.xml)\n";
+    compare(&scratch, filled(1), &vgpu).status(1).stdout(counts).stderr_has("cannot exchange guests").check();
+    compare(&scratch, filled(1), &vgpu).arg("-q").status(1).check();
+    let json = compare(&scratch, &vgpu, with_vgpu("nvidia-1150")).arg("--json").status(1);
+    json.stdout_has("\"type\": \"pci\"").stdout_has("\"what\": \"vgputype\"").check();
+}

@@ -468,3 +468,21 @@ fn a_fifo_does_not_block_the_run() {
     }
     host.doctor().status(1).stdout_has("/usr/bin/virt-mdev is not a regular file").stdout_has("pipe").check();
 }
+
+#[test]
+fn a_host_whose_vgpus_are_virtual_functions_is_in_order_without_mediated_devices() {
+    let host = Host::healthy();
+    host.remove("etc/libvirt/qemu/win10.xml");
+    let on = |name: &str| {
+        let sys = testdata(&format!("hosts/linux-6.1/{name}/sys"));
+        host.scratch.virt_mdev(["doctor", "--root", ".", "--sysfs"]).arg(sys)
+    };
+    assert_finds(on("host-d"), "ok", "sysfs", &["4 virtual functions for vGPUs"]);
+    assert_finds(on("host-c"), "ok", "sysfs", &["1 mdev of 1 parent device, 4 virtual functions for vGPUs"]);
+    let address = |function: u8| format!("<source><address bus='0x82' function='{function}'/></source>");
+    let hostdev = |function| domain(&format!("<hostdev type='pci'>{}</hostdev>", address(function)));
+    host.guest("typed", &hostdev(6));
+    assert_finds(on("host-d"), "warning", "guests", &["typed", "devices are not recorded"]);
+    host.guest("typed", &hostdev(4));
+    assert_finds(on("host-d"), "warning", "guests", &["typed", "has no vGPU type now"]);
+}

@@ -13,7 +13,7 @@ use crate::support::guests::{
     ABSENT, AP, NO_PCI, at, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
     recorded, uuid,
 };
-use crate::support::{Run, Scratch};
+use crate::support::{Run, Scratch, testdata};
 
 const NONE: [&str; 0] = [];
 
@@ -503,4 +503,40 @@ fn a_guest_that_is_filled_after_its_device_was_replaced_passes() {
             };
         }
     }
+}
+
+/// A PCI hostdev, by the function of its address on the bus of host-c's card, and by its slot in the guest.
+fn pci(function: u8, slot: u8) -> String {
+    format!(
+        "    <hostdev mode='subsystem' type='pci'>\n      <source>\n        \
+         <address domain='0x0000' bus='0x01' slot='0x00' function='{function}'/>\n      </source>\n      \
+         <address type='pci' domain='0x0000' bus='0x00' slot='{slot}' function='0x0'/>\n    </hostdev>\n"
+    )
+}
+
+#[test]
+fn what_fill_writes_of_vgpus_passes_after_they_were_detached_attached_and_exchanged() {
+    let scratch = Scratch::new();
+    let sys = testdata("hosts/linux-6.1/host-c/sys");
+    let fill = |document: &str| {
+        let run = scratch.virt_mdev(["fill", "--into", "metadata", "--on-conflict", "replace", "--sysfs"]).arg(&sys);
+        String::from_utf8(run.stdin(document).stderr_any().stdout_any().check().stdout).unwrap()
+    };
+    let judge = |document: &str| {
+        virt_mdev(&scratch).args("--require --sysfs").arg(&sys).args("vm migrate begin -").stdin(document)
+    };
+    // Types: function 4 and 5 are of 1148, 6 is of 1150.
+    let both = fill(&domain(&(pci(4, 8) + &pci(6, 9))));
+    judge(&both).check();
+    let exchanged = both.replace("function='4'", "function='x'").replace("function='6'", "function='4'");
+    let exchanged = exchanged.replace("function='x'", "function='6'");
+    judge(&exchanged).status(1).stderr_has("guest address 0000:00:08.0 is nvidia-1150").check();
+    judge(&fill(&exchanged)).check();
+    let detached = both.replace(&pci(4, 8), "");
+    judge(&fill(&detached)).check();
+    let attached = detached.replace("  </devices>", &(pci(5, 8) + "  </devices>"));
+    judge(&fill(&attached)).check();
+    let became_mdev = both.replace(&pci(4, 8), &at(&hostdev("c0ffee0c-0000-4000-8000-00000000000c", &NONE), 8));
+    judge(&became_mdev).status(1).stderr_has("cannot exchange guests").check();
+    judge(&fill(&became_mdev)).check();
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::guests::{bare, domain, filled, guest_recorded, host_a, identity, uuid};
 use crate::support::here::skipped;
-use crate::support::{BINARY, Run, Scratch};
+use crate::support::{BINARY, Run, Scratch, testdata};
 
 const SHIPPED: &str = include_str!("../../hooks/qemu.d/zz-virt-mdev");
 
@@ -352,4 +352,31 @@ fn a_domain_that_cannot_be_read_is_refused_only_with_require() {
         let run = installed.migrate().under(["/bin/sh", "-c", "exec \"$@\" <&-", "sh"]);
         run.status(status).stderr_has("guest vm: cannot be judged on ").stderr_has("standard input").check();
     }
+}
+
+/// A guest without the letters `mdev`, whose VF on host-d has a vGPU type.
+fn unrecorded_vgpu() -> String {
+    let address = "<address domain='0x0000' bus='0x82' slot='0x00' function='0x6'/>";
+    domain(&format!("<hostdev mode='subsystem' type='pci'><source>{address}</source></hostdev>"))
+}
+
+#[test]
+fn a_guest_with_a_vgpu_that_is_a_pci_device_reaches_the_program_only_with_require() {
+    let host_d = testdata("hosts/linux-6.1/host-d/sys");
+    let with = |options: &str| {
+        let mut installed = Installed::new();
+        installed.options = format!("--sysfs {} {options}", host_d.display());
+        installed
+    };
+    let document = unrecorded_vgpu();
+    with("--check-start").migrate().stdin(&document).check();
+    with("--require").migrate().stdin(&document).status(1).stderr_has("is not recorded and is nvidia-1148").check();
+    with("--require")
+        .with_binary("/nowhere")
+        .migrate()
+        .stdin(&document)
+        .status(1)
+        .stderr_has("cannot be judged")
+        .check();
+    with("--require").migrate().stdin(document.replace("type='pci'", "type='usb'")).check();
 }

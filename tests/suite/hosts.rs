@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use virt_mdev::device::PciAddress;
 use virt_mdev::host::{Lookup, Sysfs};
 
 /// Returns what a host answers about a device, in one line.
@@ -9,7 +10,7 @@ fn answer(host: &str, uuid: &str) -> String {
     let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
     match Sysfs::open(&sys).unwrap().lookup(&uuid.parse().unwrap()).unwrap() {
         Lookup::Absent(_) => "absent".to_owned(),
-        Lookup::Found(identity) => identity.to_string(),
+        Lookup::Found(device) => device.identity.to_string(),
         Lookup::OtherDeviceApi(device_api) => device_api.to_string(),
         Lookup::ParentNotPci { parent, subsystem } => format!("{parent} on {}", subsystem.unwrap_or_default()),
         other => panic!("{other:?}"),
@@ -52,4 +53,39 @@ fn described_trees_have_the_devices_of_their_descriptions() {
     ] {
         assert_eq!(answer(host, uuid), expected, "{host} {uuid}");
     }
+}
+
+/// Returns what a host answers about a PCI device, in one line.
+fn pci_answer(host: &str, address: &str) -> String {
+    let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
+    match Sysfs::open(&sys).unwrap().lookup_pci(PciAddress::parse(address).unwrap()).unwrap() {
+        Lookup::Absent(_) => "absent".to_owned(),
+        Lookup::Untyped => "untyped".to_owned(),
+        Lookup::Found(device) => {
+            assert!(device.subsystem.is_some(), "{address}");
+            let function = if device.is_virtual_function { "VF" } else { "PF" };
+            format!("{} {function}", device.identity)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_trees_of_a_kernel_have_the_virtual_functions_that_were_enabled() {
+    for (host, address, expected) in [
+        ("host-c", "0000:01:00.0", "0x10de 0x26b9 class 0x030200 PF"),
+        ("host-c", "0000:01:00.4", "0x10de 0x26b9 nvidia-1148 VF"),
+        ("host-c", "0000:01:00.6", "0x10de 0x26b9 nvidia-1150 VF"),
+        ("host-c", "0000:01:00.7", "untyped"),
+        ("host-c", "0000:02:00.1", "0x1b36 0x0010 class 0x010802 VF"),
+        ("host-c", "0000:03:00.0", "0x8086 0x10d3 class 0x020000 PF"),
+        ("host-c", "0000:82:00.4", "absent"),
+        ("host-d", "0000:82:00.4", "untyped"),
+        ("host-d", "0000:82:00.5", "0x10de 0x26b9 nvidia-1150 VF"),
+        ("host-d", "0000:82:00.6", "0x10de 0x26b9 nvidia-1148 VF"),
+        ("host-d", "0000:82:00.7", "untyped"),
+    ] {
+        assert_eq!(pci_answer(&format!("linux-6.1/{host}"), address), expected, "{host} {address}");
+    }
+    assert_eq!(answer("linux-6.1/host-c", "c0ffee0c-0000-4000-8000-00000000000c"), "0x1234 0x11e8 i915-GVTg_V5_4");
 }

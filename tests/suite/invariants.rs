@@ -9,11 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path};
 
-use virt_mdev::device::{DeviceAddress, Identity, MdevType, PciId, Uuid};
+use virt_mdev::device::{
+    Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciId, Subsystem, Uuid, VgpuType,
+};
 use virt_mdev::domain::{Document, Metadata, Model};
 use virt_mdev::edit::{Edits, ProofError};
 use virt_mdev::host::{Absence, DeviceApi, Host, HostSource, Lookup, Sysfs};
-use virt_mdev::plan::fill::{OnConflict, OnMissing, Policy};
+use virt_mdev::plan::fill::{Devices, OnConflict, OnMissing, Policy};
 use virt_mdev::plan::{Pairing, Place, Places, Plan, check, compare, fill, strip};
 
 /// All values of `--into` and `--from`.
@@ -29,9 +31,14 @@ pub const ANSWERS: [(OnMissing, OnConflict); 6] = [
     (OnMissing::Error, OnConflict::Error),
 ];
 
-/// Returns the policies with these answers, one for each place.
+/// The policies with these answers: one for each place, and in metadata also for all devices and for mediated devices alone.
 pub fn policies((on_missing, on_conflict): (OnMissing, OnConflict)) -> impl Iterator<Item = Policy> {
-    PLACES.into_iter().map(move |into| Policy { into, on_missing, on_conflict })
+    let places = PLACES.into_iter().map(|into| (into, Devices::default()));
+    let others = [(true, true), (false, false)].map(|(vgpu, pci)| {
+        let devices = Devices { mdev: true, vgpu, pci };
+        (Places::Only(Place::Metadata), devices)
+    });
+    places.chain(others).map(move |(into, devices)| Policy { into, devices, on_missing, on_conflict })
 }
 
 /// A device of the fuzzed documents, with a common identity.
@@ -50,7 +57,33 @@ fn host() -> Host {
     ] {
         host.insert(mdev(uuid), Ok(answer));
     }
+    for (function, answer) in [
+        (0, vgpu(1148)),
+        (1, vgpu(1150)),
+        (2, pci_device()),
+        (3, Lookup::Untyped),
+        (4, Lookup::NoVgpuType { looked_for: "no directory nvidia".to_owned() }),
+        (5, absent()),
+    ] {
+        let address = PciAddress { domain: 0, bus: 0x26, slot: 0, function };
+        host.insert(DeviceAddress::Pci(address), Ok(answer));
+    }
     host
+}
+
+/// A vGPU of this type.
+pub fn vgpu(number: u32) -> Lookup {
+    let kind = DeviceKind::Vgpu(VgpuType::new(number).unwrap_or_else(|| panic!("{number} is not a type")));
+    let [vendor, product, board] = [0x10de, 0x26b9, 0x1851].map(PciId::from);
+    let subsystem = Some(Subsystem { vendor, device: board });
+    Lookup::Found(Device { identity: Identity { vendor, product, kind }, subsystem, is_virtual_function: true })
+}
+
+/// A PCI device that is not a vGPU, of which the subsystem is not known.
+pub fn pci_device() -> Lookup {
+    let class = "0x020000".parse().unwrap_or_else(|error| panic!("{error}"));
+    let [vendor, product] = [0x8086, 0x10d3].map(PciId::from);
+    Lookup::Found(Identity { vendor, product, kind: DeviceKind::Pci(class) }.into())
 }
 
 fn mdev(text: &str) -> DeviceAddress {
@@ -70,7 +103,13 @@ fn host_for(document: &Document) -> Host {
     let mut host = host();
     for device in document.devices() {
         if host.lookup(device).is_err() {
-            host.insert(device, Ok(found("nvidia-474", 0x10de, 0x20b0)));
+            host.insert(
+                device,
+                Ok(match device {
+                    DeviceAddress::Pci(_) => vgpu(1148),
+                    _ => found("nvidia-474", 0x10de, 0x20b0),
+                }),
+            );
         }
     }
     host
@@ -78,7 +117,8 @@ fn host_for(document: &Document) -> Host {
 
 fn found(name: &str, vendor: u16, product: u16) -> Lookup {
     let mdev_type = name.parse::<MdevType>().unwrap_or_else(|error| panic!("{name:?}: {error}"));
-    Lookup::Found(Identity { vendor: PciId::from(vendor), product: PciId::from(product), mdev_type })
+    let [vendor, product] = [vendor, product].map(PciId::from);
+    Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
 }
 
 /// Reads what this program wrote: it must be a document.
@@ -180,7 +220,7 @@ pub fn agrees_with_its_records(text: &str, host: &Host) {
         let differences = compare::compare(&document, &document);
         assert_eq!(differences.unwrap_or_else(|errors| panic!("not compared: {errors:?}\n{text}")), [], "\n{text}");
     }
-    let checked = check::check(&document, host, Pairing::Uuid);
+    let checked = check::check(&document, host, Pairing::Uuid, check::PciScope::Recorded);
     for device in checked.unwrap_or_else(|errors| panic!("not checked: {errors:?}\n{text}")).devices {
         assert_eq!(device.verdict(), check::Verdict::Same, "{device:?}\n{text}");
     }
@@ -192,7 +232,7 @@ pub fn hold_for_filling(document: &Document, host: &Host, answers: (OnMissing, O
         let Some(text) = filled(document, host, &policy) else { continue };
         let fills_each = policy.on_missing == OnMissing::Error && policy.on_conflict != OnConflict::Keep;
         // If only the source is filled, a record of another device at the same guest address stays.
-        if fills_each && policy.into.include(Place::Metadata) {
+        if fills_each && policy.devices.vgpu && policy.into.include(Place::Metadata) {
             agrees_with_its_records(&text, host);
         }
     }
@@ -254,7 +294,10 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     let Ok(sysfs) = Sysfs::open(&top.path().join("sys")) else { return };
     let uuid = uuid_of(UUID);
     let answer = sysfs.lookup(&uuid);
-    if let Ok(Lookup::Found(Identity { vendor, product, mdev_type })) = &answer {
+    if let Ok(Lookup::Found(device)) = &answer {
+        let Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) } = &device.identity else {
+            panic!("not a mediated device: {device:?}");
+        };
         assert_eq!(mdev_type.as_str().as_bytes(), type_name.as_bytes(), "a type that is not in the tree");
         assert_eq!([Some(*vendor), Some(*product)], ids, "ids that are not in the tree");
     }

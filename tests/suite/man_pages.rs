@@ -179,7 +179,15 @@ fn each_documented_default_is_right() {
         let page = Page::of(&name);
         let lines: Vec<_> = page.text.lines().collect();
         for option in options(&command).into_iter().filter(|option| option.get_action().takes_values()) {
-            let [default] = option.get_default_values() else { continue };
+            let default = match option.get_default_values() {
+                [] => continue,
+                [default] => default,
+                several => {
+                    let list = several.iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(",");
+                    assert!(page.text.contains(&format!("the default is\n.Ql {list} :\n")), "{name}: {list}");
+                    continue;
+                }
+            };
             let flag = format!(".It Fl -{} ", option.get_long().unwrap());
             let begin = lines.iter().position(|line| line.starts_with(&flag)).unwrap();
             let documented = (begin..lines.len()).find(|at| lines[*at].contains("this is the default")).unwrap();

@@ -123,7 +123,8 @@ proptest! {
 #[test]
 fn most_generated_documents_are_filled() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let policy = Policy { into: Places::Both, on_missing: OnMissing::Skip, on_conflict: OnConflict::Replace };
+    let policy =
+        Policy { on_missing: OnMissing::Skip, on_conflict: OnConflict::Replace, ..Policy::strict(Places::Both) };
     let (mut filled, mut changed, total) = (0, 0, 400);
     for _ in 0..total {
         let case = cases(Ours::Anything).new_tree(&mut runner).unwrap().current();
@@ -168,7 +169,14 @@ fn assert_only_identities_added(before: &Seen, after: &Seen, host: &Host, policy
 fn assert_no_record_lost(before: &SeenDomain, after: &SeenDomain, policy: &Policy) {
     if !policy.into.include(Place::Metadata) {
         assert_eq!(before.records, after.records, "{policy:?}");
+        assert_eq!(before.pci_records, after.pci_records, "{policy:?}");
     } else if policy.on_conflict != OnConflict::Replace {
+        assert!(before.pci_records.len() <= after.pci_records.len(), "{policy:?}: a record is lost");
+        for (old, new) in before.pci_records.iter().zip(&after.pci_records) {
+            for (name, part) in old.iter().filter(|(name, _)| *name != "subsystem") {
+                assert_eq!(Some(part), new.get(name), "{policy:?}: a record has lost its {name}");
+            }
+        }
         let kept = after.records.iter().take(before.records.len());
         assert_eq!(kept.len(), before.records.len(), "{policy:?}: a record is lost");
         for ((_, old), (_, new)) in before.records.iter().zip(kept) {
@@ -189,6 +197,8 @@ fn assert_only_identities_removed(before: &Seen, after: &Seen, from: Places) {
         }
         let stay = if from.include(Place::Metadata) { &Vec::new() } else { &before.records };
         assert_eq!(&after.records, stay, "{from:?}");
+        let stay = if from.include(Place::Metadata) { &Vec::new() } else { &before.pci_records };
+        assert_eq!(&after.pci_records, stay, "{from:?}");
     }
     let has_unknown = format!("{:?}", before.rest).contains("urn:virt-mdev:1");
     assert!(has_unknown || before.rest == after.rest, "{from:?}: something else has changed");

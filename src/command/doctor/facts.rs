@@ -1,4 +1,4 @@
-//! What a host looks like: read into values, and not judged.
+//! Reads what doctor needs to know of a host into values, and does not judge it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{OFlags, StatVfsMountFlags, fcntl_getfl, fcntl_setfl, statvfs};
 
 use super::script::{NotPlain, ScriptSettings};
-use crate::device::Uuid;
+use crate::device::{DeviceAddress, PciAddress, Uuid};
 use crate::domain::Document;
 use crate::file::{self, Input, Purpose};
 use crate::host::{HostSource, Sysfs};
 use crate::plan::Pairing;
-use crate::plan::check::{Comparison, OrphanPlace, Verdict, check};
+use crate::plan::check::{Comparison, PciScope, Verdict, check};
 use crate::report::Diagnostic;
 
 /// The directory whose executable files libvirt runs, in byte order.
@@ -42,20 +42,20 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// The unit of times in `/proc/PID/stat`, on every architecture that libvirt runs on.
 const TICK: Duration = Duration::from_millis(10);
 
-/// All that is known of a host.
+/// Everything that was read of a host.
 #[derive(Debug)]
 pub(super) struct Facts {
     /// The owner of the root directory, who owns what libvirt runs.
     pub(super) owner: Owner,
     pub(super) hooks: Hooks,
-    /// The program that the script names; nothing where no script names one.
+    /// The program that the script names, if a script names one.
     pub(super) program: Option<Program>,
     /// The running daemons that would run the hook.
     pub(super) daemons: Vec<Daemon>,
-    /// Nothing where SELinux is not in the kernel or off.
+    /// `None` if SELinux is not in the kernel or is off.
     pub(super) selinux: Option<SelinuxMode>,
     pub(super) sysfs: Result<Devices, String>,
-    /// Whether the socket of syslog takes datagrams; else why not.
+    /// Whether the socket of syslog takes datagrams, or why not.
     pub(super) syslog: Result<(), String>,
     pub(super) guests: Result<Vec<Guest>, String>,
 }
@@ -67,7 +67,7 @@ pub(super) struct Owner {
     pub(super) gid: u32,
 }
 
-/// A file as stat shows it, links followed.
+/// A file as stat shows it, following links.
 #[derive(Clone, Debug)]
 pub(super) struct FileFacts {
     /// Its path, seen from the root directory.
@@ -81,7 +81,7 @@ pub(super) struct FileFacts {
     pub(super) changed: Duration,
 }
 
-/// Why something cannot be had.
+/// Why something could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lacking {
     Absent,
@@ -93,7 +93,7 @@ pub(super) enum Lacking {
 pub(super) struct Hooks {
     /// `qemu.d` itself.
     pub(super) directory: Result<FileFacts, Lacking>,
-    /// What is in it, in byte order; a link that leads nowhere is left out.
+    /// The files in it, in byte order, without dangling links.
     pub(super) files: Vec<FileFacts>,
     /// `hooks/qemu`, if it is there.
     pub(super) first: Option<FileFacts>,
@@ -110,9 +110,9 @@ pub(super) struct Script {
 /// The program that the script names.
 #[derive(Debug)]
 pub(super) enum Program {
-    /// There is no such file.
+    /// The file does not exist.
     Absent {
-        /// As the script has it.
+        /// As the script spells it.
         binary: String,
         /// Where it was searched, if it is a name without a slash.
         path: Option<String>,
@@ -131,7 +131,7 @@ pub(super) enum Version {
     /// The program is the one that is running.
     Itself,
     Printed(String),
-    /// It did not end well, or could not be started.
+    /// It failed, or could not be started.
     Failed(String),
     TimedOut(Duration),
     /// It was not run: it is not an executable that only root can change, or not of the root directory of this process.
@@ -161,13 +161,13 @@ pub(super) struct Daemon {
 /// How a security module confines a process: the content of `/proc/PID/attr/current`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Label {
-    /// No security module says anything.
+    /// No security module confines it.
     None,
     AppArmor {
         profile: String,
         mode: String,
     },
-    /// An SELinux context, or a label that is not known here.
+    /// An SELinux context, or a label in another form.
     Context(String),
 }
 
@@ -177,7 +177,7 @@ pub(super) enum SelinuxMode {
     Permissive,
 }
 
-/// The mediated devices of the host.
+/// The mediated devices and vGPUs of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Devices {
     /// Whether `bus/mdev` is there.
@@ -186,14 +186,16 @@ pub(super) struct Devices {
     pub(super) parents: usize,
     /// How many mdevs there are.
     pub(super) mdevs: usize,
-    /// The mdevs that cannot be looked up, and why.
-    pub(super) unreadable: Vec<(Uuid, String)>,
+    /// How many virtual functions there are of which NVIDIA's driver shows the vGPU type.
+    pub(super) vgpus: usize,
+    /// The mdevs and virtual functions that cannot be looked up, and why.
+    pub(super) unreadable: Vec<(DeviceAddress, String)>,
 }
 
 /// A guest's definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Guest {
-    /// The name of the domain, else of the file.
+    /// The name of the domain, or else of the file.
     pub(super) name: String,
     pub(super) state: GuestState,
 }
@@ -204,7 +206,7 @@ pub(super) enum GuestState {
     Unreadable(String),
     /// A device cannot be judged.
     NotJudged(String),
-    /// The verdict on each vfio-pci mdev.
+    /// The verdict on each mediated device of model vfio-pci and each vGPU or recorded PCI device.
     Judged(Vec<Verdict>),
 }
 
@@ -251,10 +253,10 @@ impl Label {
 }
 
 impl Roots<'_> {
-    /// Reads all that is known of the host. Nothing is changed, and only the hook's program is started, for its version.
+    /// Reads everything about the host. Changes nothing, and starts only the hook's program, for its version.
     ///
     /// # Errors
-    /// Where the root directory cannot be opened.
+    /// If the root directory cannot be opened.
     pub(super) fn gather(&self) -> io::Result<Facts> {
         let root = fs::metadata(self.root)?;
         let owner = Owner { uid: root.uid(), gid: root.gid() };
@@ -277,7 +279,7 @@ impl Roots<'_> {
         Ok(Facts { owner, hooks, program, daemons, selinux, sysfs: devices, syslog: self.syslog(), guests })
     }
 
-    /// Where an absolute path of the host is.
+    /// Returns where an absolute path of the host is.
     fn real(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
@@ -364,7 +366,7 @@ impl Roots<'_> {
         pids.into_iter().filter_map(|pid| self.daemon(pid, owner)).collect()
     }
 
-    /// The daemon with this process id; nothing where it is another program, or a session daemon, which runs other hooks.
+    /// Returns the daemon with this process id; `None` if it is another program or a session daemon, which runs other hooks.
     fn daemon(&self, pid: u32, owner: Owner) -> Option<Daemon> {
         let directory = PathBuf::from(format!("/proc/{pid}"));
         let name = DaemonName::of_comm(&self.read(directory.join("comm")).ok()?)?;
@@ -388,7 +390,7 @@ impl Roots<'_> {
         })
     }
 
-    /// When a process started: `btime` in `/proc/stat` would say it too, but only in whole seconds.
+    /// Returns when a process started. `btime` in `/proc/stat` has only whole seconds.
     fn start_of(&self, directory: &Path) -> Result<Duration, String> {
         let uptime = self.read("/proc/uptime")?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -410,14 +412,26 @@ impl Roots<'_> {
         };
         let mdevs = listed("bus/mdev/devices")?;
         let uuids = mdevs.iter().filter_map(|name| name.to_str()?.parse::<Uuid>().ok());
-        let unreadable = uuids.filter_map(|uuid| {
-            let error = sysfs.lookup(&uuid).err()?;
-            Some((uuid, Diagnostic::of(&*error).message))
+        let functions = listed("bus/pci/devices")?;
+        let functions = functions.iter().filter_map(|name| PciAddress::parse(name.to_str()?));
+        let is_vgpu = |address: &PciAddress| {
+            let function = self.sysfs.join("bus/pci/devices").join(address.to_string());
+            function.join("physfn").exists() && function.join("nvidia").is_dir()
+        };
+        let vgpus: Vec<_> = functions.filter(is_vgpu).collect();
+        let devices = uuids.map(DeviceAddress::Mdev).chain(vgpus.iter().copied().map(DeviceAddress::Pci));
+        let unreadable = devices.filter_map(|device| {
+            let answer = match device {
+                DeviceAddress::Mdev(uuid) => sysfs.lookup(&uuid),
+                DeviceAddress::Pci(address) => sysfs.lookup_pci(address),
+            };
+            Some((device, Diagnostic::of(&*answer.err()?).message))
         });
         Ok(Devices {
             has_bus: self.sysfs.join("bus/mdev").is_dir(),
             parents: listed("class/mdev_bus")?.len(),
             mdevs: mdevs.len(),
+            vgpus: vgpus.len(),
             unreadable: unreadable.collect(),
         })
     }
@@ -462,9 +476,9 @@ impl Guest {
             Err(reason) => return Self { name: stem, state: GuestState::Unreadable(reason) },
         };
         let name = document.main_domain().and_then(|domain| domain.name.clone()).unwrap_or(stem);
-        let state = match check(&document, &host.ask(document.devices()), pairing) {
-            Ok(Comparison { devices, orphans }) => {
-                let replaced = orphans.iter().filter(|orphan| matches!(orphan.place, OrphanPlace::Pci(_)));
+        let state = match check(&document, &host.ask(document.devices()), pairing, PciScope::Vgpus) {
+            Ok(Comparison { devices, orphans, .. }) => {
+                let replaced = orphans.iter().filter(|orphan| orphan.place.is_difference());
                 let verdicts = devices.iter().map(|checked| checked.verdict());
                 GuestState::Judged(verdicts.chain(replaced.map(|_| Verdict::Different)).collect())
             }
@@ -477,13 +491,13 @@ impl Guest {
     }
 }
 
-/// Reads a regular file, and waits for nothing.
+/// Reads a regular file; anything that may block is an error.
 fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let read = file::read(&Input::File(path.to_owned()), Purpose::Replacing);
     read.map(|original| original.contents).map_err(|error| Diagnostic::of(&error).message)
 }
 
-/// The names in a directory, in byte order.
+/// Returns the names in a directory, in byte order.
 fn names(directory: &Path) -> io::Result<Vec<OsString>> {
     let mut names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort_unstable_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
@@ -529,7 +543,7 @@ fn version_of(program: &Path, arguments: &[&str], limit: Duration) -> Version {
             Ok(Some(status)) => break status,
             Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(2)),
             Ok(None) => {
-                // It is not waited for: a process that the kernel holds does not end when it is killed.
+                // Do not wait for it: a process in uninterruptible sleep does not end when it is killed.
                 let _ = child.kill();
                 return Version::TimedOut(limit);
             }
@@ -541,7 +555,7 @@ fn version_of(program: &Path, arguments: &[&str], limit: Duration) -> Version {
     }
     let printed = child.stdout.map(|mut stdout| {
         let mut printed = vec![0; 256];
-        // A process that it left behind may hold the pipe open: read what is there, and do not wait.
+        // A child of it may hold the pipe open: read what is there, and do not wait.
         let read = fcntl_getfl(&stdout)
             .and_then(|flags| fcntl_setfl(&stdout, flags | OFlags::NONBLOCK))
             .map_err(io::Error::from)
@@ -593,7 +607,7 @@ mod tests {
         assert_eq!(version_of(sh, &["-c", "exec sleep 60"], limit), Version::TimedOut(limit));
         let limit = Duration::from_secs(10);
         assert_eq!(version_of(sh, &["-c", "echo virt-mdev 9"], limit), Version::Printed("virt-mdev 9".into()));
-        // A process that stays behind with the pipe is not waited for.
+        // A child that keeps the pipe open is not waited for.
         let begun = Instant::now();
         assert_eq!(version_of(sh, &["-c", "echo a; sleep 8 &"], limit), Version::Printed("a".into()));
         assert!(begun.elapsed() < Duration::from_secs(6));

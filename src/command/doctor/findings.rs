@@ -394,26 +394,33 @@ fn sysfs(devices: &Result<Devices, String>) -> Vec<Finding> {
         Ok(devices) => devices,
         Err(reason) => return vec![check.error(reason.clone(), "check that it is mounted and that you may read it")],
     };
-    let Devices { has_bus, parents, mdevs, unreadable } = devices;
-    if !has_bus {
+    let Devices { has_bus, parents, mdevs, vgpus, unreadable } = devices;
+    if !has_bus && *vgpus == 0 {
         let remedy = "load the driver of the GPU, or the module mdev, and run virt-mdev doctor again";
         return vec![check.warning("no driver for mediated devices is loaded: there is no bus/mdev", remedy)];
     }
-    if *parents == 0 {
-        let remedy = "load a driver that supports mediated devices; vGPUs that are PCI virtual functions are not mdevs";
+    if *parents == 0 && *vgpus == 0 {
+        let remedy =
+            "load a driver that supports mediated devices, or enable the virtual functions of a card with vGPUs";
         return vec![
             check.warning("no device of this host can have mediated devices: class/mdev_bus is empty", remedy),
         ];
     }
-    let counts = format!("{} of {}", count(*mdevs, "mdev"), count(*parents, "parent device"));
+    let of_mdevs = || format!("{} of {}", count(*mdevs, "mdev"), count(*parents, "parent device"));
+    let of_vgpus = || format!("{} for vGPUs", count(*vgpus, "virtual function"));
+    let counts = match (parents, vgpus) {
+        (_, 0) => of_mdevs(),
+        (0, _) => of_vgpus(),
+        _ => format!("{}, {}", of_mdevs(), of_vgpus()),
+    };
     match unreadable.first() {
         None => vec![check.ok(counts)],
-        Some((uuid, reason)) => {
+        Some((device, reason)) => {
             let found =
-                format!("{counts}, of which {} cannot be looked up; the first is {uuid}: {reason}", unreadable.len());
+                format!("{counts}, of which {} cannot be looked up; the first is {device}: {reason}", unreadable.len());
             vec![check.error(
                 found,
-                "a guest with such a device is refused; check the files of its parent, which the driver provides",
+                "a guest with such a device is refused; check the files of the device or its parent, which the driver provides",
             )]
         }
     }
@@ -466,6 +473,11 @@ fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
     findings.extend(with(Verdict::Missing).map(|guests| {
         let remedy = "see which: virsh dumpxml GUEST | virt-mdev check; mdevctl list shows what can be started";
         check.warning(format!("{guests}: this host does not have their devices now"), remedy)
+    }));
+    findings.extend(with(Verdict::Untyped).map(|guests| {
+        let remedy =
+            "see which: virsh dumpxml GUEST | virt-mdev check; unless it is set when a guest starts, set the type";
+        check.warning(format!("{guests}: a virtual function of theirs has no vGPU type now"), remedy)
     }));
     findings.extend(
         with(Verdict::Unrecorded).map(|guests| check.warning(format!("{guests}: devices are not recorded"), RECORD)),

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::super::json::Parts;
-use crate::domain::Document;
+use crate::device::DeviceAddress;
+use crate::domain::{Document, RecordKind};
 use crate::plan::{Decision, Place, Plan, Step};
 use crate::report::Origin;
 
@@ -12,8 +13,11 @@ use crate::report::Origin;
 pub(in super::super) struct Change {
     file: String,
     domain: Option<String>,
-    /// As the document spells it.
+    /// That of a mediated device, as the document spells it.
     uuid: Option<String>,
+    /// The source address of a PCI device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     line: usize,
     column: usize,
     steps: Vec<StepObject>,
@@ -42,13 +46,19 @@ pub(super) fn changes(document: &Document, plan: &Plan, origin: &Origin<'_>) -> 
         Change {
             file: origin.name().to_owned(),
             domain: document.domains.get(decision.domain).and_then(|domain| domain.name.clone()),
-            uuid: decision.uuid.clone(),
+            uuid: name_of(decision, RecordKind::Mdev),
+            source: name_of(decision, RecordKind::Pci),
             line: place.line,
             column: place.column,
             steps: decision.steps.iter().map(StepObject::of).collect(),
         }
     };
     plan.decisions.iter().map(change).collect()
+}
+
+/// Returns the name of a decision's device, if it is of this kind.
+fn name_of(decision: &Decision, kind: RecordKind) -> Option<String> {
+    decision.device.as_ref().filter(|device| device.kind == kind).map(|device| device.text.clone())
 }
 
 impl StepObject {
@@ -77,8 +87,13 @@ impl StepObject {
                 place: place.name(),
                 ..Self::default()
             },
-            Step::Record(identity) => Self { identity: Some(Parts::from(identity)), ..in_metadata("record") },
-            Step::Rename(uuid) => Self { part: Some("uuid"), to: Some(uuid.to_string()), ..in_metadata("set") },
+            Step::Record(device) => Self { identity: Some(Parts::from(device)), ..in_metadata("record") },
+            Step::Rename(DeviceAddress::Mdev(uuid)) => {
+                Self { part: Some("uuid"), to: Some(uuid.to_string()), ..in_metadata("set") }
+            }
+            Step::Rename(DeviceAddress::Pci(address)) => {
+                Self { part: Some("source"), to: Some(address.to_string()), ..in_metadata("set") }
+            }
             Step::Attribute(name, Some(value)) => {
                 Self { part: Some(name), to: Some(value.clone()), ..in_metadata("set") }
             }

@@ -88,7 +88,8 @@ fn steps(plan: &Plan, origin: &Origin<'_>) -> String {
     let mut text = String::new();
     for decision in &plan.decisions {
         let steps: Vec<_> = decision.steps.iter().map(|step| escape::message(&step.to_string())).collect();
-        let device = decision.uuid.as_ref().map(|uuid| format!("mdev {}: ", escape(uuid))).unwrap_or_default();
+        let device = decision.device.as_ref().map(|device| format!("{}: ", escape(&device.to_string())));
+        let device = device.unwrap_or_default();
         let _ = writeln!(text, "{}: {device}{}", origin.named_place(decision.span), steps.join(", "));
     }
     text

@@ -13,19 +13,21 @@ pub(super) enum Category {
     Complete,
     /// It stays unchanged because the policy says so, although a device is missing or an identity differs.
     Skipped,
-    /// It has no mdevs.
+    /// It has no mdevs and no recorded PCI devices.
     WithoutMdevs,
 }
 
 impl Category {
     /// Returns how a document with this plan is counted.
     pub fn of(document: &Document, plan: &Plan) -> Self {
-        let is_skipped = |kind: &RemarkKind| matches!(kind, RemarkKind::Skipped(_) | RemarkKind::Kept(..));
+        let has = |wanted: fn(&RemarkKind) -> bool| plan.remarks.iter().any(|remark| wanted(&remark.kind));
+        let is_skipped = has(|kind| matches!(kind, RemarkKind::Skipped(_) | RemarkKind::Kept(..)));
+        let has_mdevs = document.domains.iter().any(|domain| !domain.hostdevs.is_empty());
         if !plan.edits.is_empty() {
             Self::Changes
-        } else if document.domains.iter().all(|domain| domain.hostdevs.is_empty()) {
+        } else if !has_mdevs && !is_skipped && !has(|kind| matches!(kind, RemarkKind::Complete(_))) {
             Self::WithoutMdevs
-        } else if plan.remarks.iter().any(|remark| is_skipped(&remark.kind)) {
+        } else if is_skipped {
             Self::Skipped
         } else {
             Self::Complete

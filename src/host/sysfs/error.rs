@@ -1,4 +1,4 @@
-//! What can be wrong with a tree.
+//! The errors of reading a tree.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::device::{MdevTypeError, PciIdError};
+use crate::device::{MdevTypeError, PciClassError, PciIdError};
 
 /// Why sysfs gives no answer.
 ///
-/// Paths are as the user would type them: the directory that was given, and what is below it. Texts and paths hold
-/// whatever the tree holds, control characters included.
+/// Paths begin with the directory that was given, as the user would type them. Texts and paths contain whatever the tree
+/// contains, control characters included.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SysfsError {
     /// The directory that was given cannot be opened, or has no directory `bus`.
     #[error("{} is not a sysfs: cannot open the directory {}", dir.display(), path.display())]
     NotSysfs {
-        /// What was given.
+        /// The directory that was given.
         dir: PathBuf,
         /// What could not be opened: `dir`, or `bus` in it.
         path: PathBuf,
@@ -31,16 +31,16 @@ pub enum SysfsError {
     NotPermitted {
         /// What was to be read.
         path: PathBuf,
-        /// The kernel's word.
+        /// The kernel's error.
         source: io::Error,
     },
 
-    /// Something that the kernel always has is not there, or went away meanwhile.
+    /// Something that the kernel always has is missing, or was removed in the meantime.
     #[error("{} is missing, {wanted}", path.display())]
     Missing {
         /// Where it should be.
         path: PathBuf,
-        /// What it would have told.
+        /// What it would contain.
         wanted: &'static str,
     },
 
@@ -53,47 +53,47 @@ pub enum SysfsError {
         source: io::Error,
     },
 
-    /// A file where a directory belongs, a directory where a file belongs, or a link in place of either.
-    #[error("{} is not {wanted}, as the kernel would have it", path.display())]
+    /// A file instead of a directory, a directory instead of a file, or a link instead of either.
+    #[error("{} is not {wanted}, as it is in the kernel's sysfs", path.display())]
     WrongKind {
         /// What was opened.
         path: PathBuf,
-        /// What belongs there: `a directory`, `a file` or `a symbolic link`.
+        /// What was expected: `a directory`, `a file` or `a symbolic link`.
         wanted: &'static str,
     },
 
-    /// A link that names an absolute path, or climbs above the tree's root.
+    /// A link with an absolute path, or to a path above the tree's root.
     #[error("the link {} leads out of the tree: {}", path.display(), target.display())]
     OutsideTree {
         /// The link.
         path: PathBuf,
-        /// What it says.
+        /// Its text.
         target: PathBuf,
     },
 
-    /// A link that leads somewhere else than the kernel lets it lead.
+    /// A link with another target than the kernel's.
     #[error("the link {} leads to {}, not to {wanted}", path.display(), target.display())]
     WrongTarget {
         /// The link.
         path: PathBuf,
-        /// What it says.
+        /// Its text.
         target: PathBuf,
-        /// The form of what it should lead to.
+        /// The form of the expected target.
         wanted: &'static str,
     },
 
-    /// A type whose name no document can hold.
+    /// A type whose name cannot be written in XML.
     #[error("the link {} names the mdev type {name:?}, which XML cannot hold", path.display())]
     TypeName {
-        /// The link that names it.
+        /// The link to it.
         path: PathBuf,
-        /// The name, with what is not UTF-8 replaced.
+        /// The name, with U+FFFD for bytes that are not UTF-8.
         name: String,
         /// Why not.
         source: MdevTypeError,
     },
 
-    /// A `vendor` or `device` that holds no PCI id.
+    /// A `vendor` or `device` that does not hold a PCI id.
     #[error("{} holds {found:?}, which is not a PCI id", path.display())]
     NotAPciId {
         /// The file.
@@ -104,7 +104,27 @@ pub enum SysfsError {
         source: PciIdError,
     },
 
-    /// A `device_api` that holds no word.
+    /// A `class` that does not hold a PCI class.
+    #[error("{} holds {found:?}, which is not a PCI class", path.display())]
+    NotAPciClass {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, shortened.
+        found: String,
+        /// Why not.
+        source: PciClassError,
+    },
+
+    /// A `current_vgpu_type` that does not hold a number.
+    #[error("{} holds {found:?}, which is not the number of a vGPU type", path.display())]
+    NotAVgpuType {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, shortened.
+        found: String,
+    },
+
+    /// A `device_api` that does not hold one word.
     #[error("{} holds {found:?}, which is not a device API", path.display())]
     NotADeviceApi {
         /// The file.
@@ -115,16 +135,16 @@ pub enum SysfsError {
 }
 
 impl SysfsError {
-    /// What the kernel's refusal to open or read `path` means where `wanted` belongs.
+    /// Returns the error for a failure to open or read `path`, where `wanted` is expected.
     ///
-    /// `missing` says what it would have told.
+    /// `missing` says what it would contain.
     pub(super) fn reading(path: &Path, errno: Errno, wanted: &'static str, missing: &'static str) -> Self {
         let path = path.to_owned();
         match errno {
             Errno::NOENT => Self::Missing { path, wanted: missing },
             Errno::ACCESS | Errno::PERM => Self::NotPermitted { path, source: errno.into() },
-            // O_NOFOLLOW says ELOOP of a link, O_DIRECTORY ENOTDIR of a file or a link, read EISDIR of a directory, and
-            // readlink EINVAL of what is no link.
+            // A link is ELOOP with O_NOFOLLOW, a file or link ENOTDIR with O_DIRECTORY, a directory EISDIR for read, and anything
+            // else EINVAL for readlink.
             Errno::LOOP | Errno::NOTDIR | Errno::ISDIR => Self::WrongKind { path, wanted },
             Errno::INVAL if wanted == LINK => Self::WrongKind { path, wanted },
             _ => Self::Unreadable { path, source: errno.into() },

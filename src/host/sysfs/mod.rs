@@ -11,7 +11,18 @@
 //! devices/…/PARENT/UUID/mdev_type -> ../mdev_supported_types/TYPE
 //! ```
 //!
-//! Only facts are read here. What a wrong device API or a parent that is not a PCI device means is decided elsewhere.
+//! PCI devices are in `Documentation/ABI/testing/sysfs-bus-pci`. The directory `nvidia` of a virtual function comes from NVIDIA's
+//! driver, on kernels where its vGPUs are not mediated devices:
+//!
+//! ```text
+//! bus/pci/devices/ADDRESS -> ../../../devices/…/ADDRESS
+//! devices/…/ADDRESS/{vendor,device,class,subsystem_vendor,subsystem_device}
+//! devices/…/ADDRESS/physfn -> ../CARD                     (of a virtual function)
+//! devices/…/ADDRESS/nvidia/current_vgpu_type              (a number; 0 if no type is set)
+//! devices/…/ADDRESS/nvidia/creatable_vgpu_types           (numbers and names)
+//! ```
+//!
+//! This module only reads facts. What a wrong device API or a parent that is not a PCI device means is decided elsewhere.
 
 mod error;
 #[cfg(test)]
@@ -28,12 +39,21 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::io::Errno;
 
 use super::{Absence, DeviceApi, Lookup};
-use crate::device::{Identity, MdevType, PciId, Uuid};
+use crate::device::{Device, DeviceKind, Identity, MdevType, PciAddress, PciId, Subsystem, Uuid, VgpuType};
 pub use error::SysfsError;
 use tree::{Directory, Tree};
 
 /// Where the links to all mediated devices are.
 const MDEVS: &str = "bus/mdev/devices";
+
+/// Where the links to all PCI devices are.
+const PCI_DEVICES: &str = "bus/pci/devices";
+
+/// The directory of a virtual function in which NVIDIA's driver shows its vGPU type.
+const NVIDIA: &str = "nvidia";
+
+/// NVIDIA's vendor id.
+const NVIDIA_ID: u16 = 0x10de;
 
 /// Where the links to all parents of mediated devices are.
 const PARENTS: &str = "class/mdev_bus";
@@ -44,13 +64,13 @@ const TYPES: &str = "mdev_supported_types";
 /// The most parents that are kept open: enough for a host full of cards, and far below the usual limit of 1024 descriptors.
 const KEPT_OPEN: usize = 64;
 
-/// How many bytes of an unexpected content are shown.
+/// How many bytes of unexpected content are shown.
 const SHOWN: usize = 60;
 
 /// A host as its sysfs shows it during one run.
 ///
-/// Each answer is kept, errors included, and so is what was read about a parent or a type: every decision of a run rests on
-/// the same facts, however many documents and threads ask.
+/// Each answer is kept, errors included, and so is what was read about a parent or a type: all decisions of a run rest on the
+/// same facts, however many documents and threads ask.
 #[derive(Debug)]
 pub struct Sysfs {
     tree: Tree,
@@ -64,6 +84,11 @@ pub struct Sysfs {
 #[derive(Debug, Default)]
 struct Seen {
     answers: HashMap<Uuid, Answer<Lookup>>,
+    pci: HashMap<PciAddress, Answer<Lookup>>,
+    /// The cards of virtual functions that were looked up, relative to the root.
+    cards: HashMap<PciAddress, PathBuf>,
+    /// By card.
+    vgpu_names: HashMap<PathBuf, BTreeMap<VgpuType, String>>,
     /// By path relative to the root.
     parents: HashMap<PathBuf, SeenParent>,
 }
@@ -76,14 +101,14 @@ struct SeenParent {
     types: HashMap<OsString, Answer<DeviceApi>>,
 }
 
-/// The device that a mediated device is a slice of.
+/// The parent of a mediated device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Parent {
     /// A PCI device, virtual functions included.
     Pci {
-        /// Content of its `vendor` file.
+        /// The content of its `vendor` file.
         vendor: PciId,
-        /// Content of its `device` file.
+        /// The content of its `device` file.
         product: PciId,
     },
     /// Anything else: the `mtty` sample, an s390x subchannel, the AP matrix.
@@ -99,7 +124,7 @@ enum Parent {
 type Answer<T> = Result<T, Arc<SysfsError>>;
 
 impl Sysfs {
-    /// Opens the directory that stands for `/sys`.
+    /// Opens the directory to use as `/sys`.
     ///
     /// # Errors
     /// [`SysfsError::NotSysfs`] if it cannot be opened or has no directory `bus`; another if `bus/mdev/devices` is there and
@@ -131,14 +156,143 @@ impl Sysfs {
     pub fn lookup(&self, uuid: &Uuid) -> Result<Lookup, Arc<SysfsError>> {
         // Entries are added when they are complete, so they are valid even if another thread panicked.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Seen { answers, parents } = &mut *seen;
+        let Seen { answers, parents, .. } = &mut *seen;
         match answers.entry(*uuid) {
             Entry::Occupied(answer) => answer.get().clone(),
             Entry::Vacant(place) => place.insert(self.read_mdev(uuid, parents)).clone(),
         }
     }
 
-    /// Returns the devices that can be created: of each identity that has instances left the name of a parent.
+    /// Returns what the host has at this PCI address.
+    ///
+    /// # Errors
+    /// If something about the device cannot be read, or is not as the kernel writes it; the same error each time.
+    pub fn lookup_pci(&self, address: PciAddress) -> Result<Lookup, Arc<SysfsError>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Seen { pci, cards, .. } = &mut *seen;
+        match pci.entry(address) {
+            Entry::Occupied(answer) => answer.get().clone(),
+            Entry::Vacant(place) => place.insert(self.read_pci(address, cards).map_err(Arc::new)).clone(),
+        }
+    }
+
+    /// Returns the names of vGPU types that the cards of these virtual functions list, of those that were looked up.
+    ///
+    /// What cannot be read is left out: names are only for messages.
+    pub fn vgpu_names(&self, functions: &[PciAddress]) -> BTreeMap<VgpuType, String> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Seen { cards, vgpu_names, .. } = &mut *seen;
+        let mut names = BTreeMap::new();
+        for card in functions.iter().filter_map(|function| cards.get(function)) {
+            let of_card = vgpu_names.entry(card.clone()).or_insert_with(|| {
+                let mut of_card = BTreeMap::new();
+                self.add_vgpu_names(card, &mut of_card).unwrap_or_default();
+                of_card
+            });
+            names.extend(of_card.clone());
+        }
+        names
+    }
+
+    /// Reads the list of each virtual function of a card: it is empty once the function has its type, or the card is full.
+    fn add_vgpu_names(&self, card: &Path, names: &mut BTreeMap<VgpuType, String>) -> Result<(), SysfsError> {
+        let card = self.tree.directory(card, "the card")?;
+        for link in self.tree.names(&card)?.iter().filter(|name| name.starts_with("virtfn")) {
+            let Some(target) = self.tree.link(&card, link)? else { continue };
+            let function = self.tree.resolve(&card, link, &target)?;
+            let list = self
+                .tree
+                .directory(&function.join(NVIDIA), "")
+                .and_then(|directory| self.tree.attribute(&directory, "creatable_vgpu_types", ""));
+            if let Ok(list) = list {
+                names.extend(String::from_utf8_lossy(&list).lines().filter_map(number_and_name));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_pci(&self, address: PciAddress, cards: &mut HashMap<PciAddress, PathBuf>) -> Result<Lookup, SysfsError> {
+        let root = self.tree.name().display();
+        let name = address.to_string();
+        let absent =
+            || Ok(Lookup::Absent(Absence::NotFound { looked_for: format!("no {PCI_DEVICES}/{name} in {root}") }));
+        let devices = match self.tree.directory(Path::new(PCI_DEVICES), "the PCI devices") {
+            Ok(devices) => devices,
+            Err(SysfsError::Missing { .. }) => return absent(),
+            Err(error) => return Err(error),
+        };
+        let Some(target) = self.tree.link(&devices, &name)? else { return absent() };
+        let path = self.tree.resolve(&devices, &name, &target)?;
+        if !path.ends_with(&name) || !path.starts_with("devices") {
+            let link = self.tree.shown(&devices.path().join(&name));
+            return Err(SysfsError::WrongTarget { path: link, target, wanted: "devices/…/ADDRESS" });
+        }
+        let device = self.tree.directory(&path, "the PCI device's own directory")?;
+        let ids = || -> Result<(PciId, PciId), SysfsError> {
+            let vendor = self.pci_id(&device, "vendor", "the vendor id of a PCI device")?;
+            Ok((vendor, self.pci_id(&device, "device", "the device id of a PCI device")?))
+        };
+        let card = self.tree.link(&device, "physfn")?;
+        if let Some(card) = &card {
+            if let Some(vgpu_type) = self.vgpu_type(&device)? {
+                cards.insert(address, self.tree.resolve(&device, "physfn", card)?);
+                let Some(vgpu_type) = VgpuType::new(vgpu_type) else { return Ok(Lookup::Untyped) };
+                let (vendor, product) = ids()?;
+                return Ok(self.found(&device, vendor, product, DeviceKind::Vgpu(vgpu_type), true));
+            }
+        }
+        let (vendor, product) = ids()?;
+        if card.is_some() && vendor == PciId::from(NVIDIA_ID) {
+            let looked_for = format!("no directory {NVIDIA} in {}", self.tree.shown(device.path()).display());
+            return Ok(Lookup::NoVgpuType { looked_for });
+        }
+        let content = self.tree.attribute(&device, "class", "the class of a PCI device")?;
+        let class = String::from_utf8_lossy(&content).parse().map_err(|source| SysfsError::NotAPciClass {
+            path: self.tree.shown(&device.path().join("class")),
+            found: shortened(&content),
+            source,
+        })?;
+        Ok(self.found(&device, vendor, product, DeviceKind::Pci(class), card.is_some()))
+    }
+
+    fn found(
+        &self,
+        directory: &Directory,
+        vendor: PciId,
+        product: PciId,
+        kind: DeviceKind,
+        is_virtual_function: bool,
+    ) -> Lookup {
+        // They decide nothing, so a device without them is not an error.
+        let id = |name| self.pci_id(directory, name, "").ok();
+        let subsystem = id("subsystem_vendor").zip(id("subsystem_device"));
+        let subsystem = subsystem.map(|(vendor, device)| Subsystem { vendor, device });
+        Lookup::Found(Device { identity: Identity { vendor, product, kind }, subsystem, is_virtual_function })
+    }
+
+    /// Returns the number of the vGPU type of a virtual function, or `None` if NVIDIA's driver does not show one.
+    ///
+    /// Other attributes of the directory are not read: some fail until a type is set.
+    fn vgpu_type(&self, function: &Directory) -> Result<Option<u32>, SysfsError> {
+        const FILE: &str = "current_vgpu_type";
+        let directory = match self.tree.directory_in(function, Path::new(NVIDIA), "") {
+            Ok(directory) => directory,
+            Err(SysfsError::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let content = self.tree.attribute(&directory, FILE, "the vGPU type of a virtual function")?;
+        let digits = String::from_utf8_lossy(content.strip_suffix(b"\n").unwrap_or(&content)).into_owned();
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        match digits.parse() {
+            Ok(number) if is_number => Ok(Some(number)),
+            _ => Err(SysfsError::NotAVgpuType {
+                path: self.tree.shown(&directory.path().join(FILE)),
+                found: shortened(&content),
+            }),
+        }
+    }
+
+    /// Returns the devices that can be created: for each identity that has instances left, the name of a parent.
     ///
     /// What cannot be read is left out, since this is for advice, not for a verdict.
     pub fn creatable(&self) -> Arc<BTreeMap<Identity, String>> {
@@ -170,7 +324,8 @@ impl Sysfs {
             let left = self.tree.attribute(&directory, "available_instances", "how many can be created")?;
             let left = String::from_utf8_lossy(&left).trim_end().parse().unwrap_or(0_u32);
             if left > 0 && self.device_api(&parent, &type_name)?.is_vfio_pci() {
-                creatable.entry(Identity { vendor, product, mdev_type }).or_insert_with(|| name.to_owned());
+                let kind = DeviceKind::Mdev(mdev_type);
+                creatable.entry(Identity { vendor, product, kind }).or_insert_with(|| name.to_owned());
             }
         }
         Ok(())
@@ -207,7 +362,9 @@ impl Sysfs {
             return Ok(Lookup::OtherDeviceApi(device_api));
         }
         Ok(match seen.facts.get_or_insert_with(|| self.parent(&parent).map_err(Arc::new)).clone()? {
-            Parent::Pci { vendor, product } => Lookup::Found(Identity { vendor, product, mdev_type }),
+            Parent::Pci { vendor, product } => {
+                Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
+            }
             Parent::Other { name, subsystem } => Lookup::ParentNotPci { parent: name, subsystem },
         })
     }
@@ -297,7 +454,15 @@ fn last_name(path: &Path) -> Option<String> {
     path.file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
-/// Returns the beginning of an unexpected content, for a message.
+/// Parses a line of a list of vGPU types: `1148  : NVIDIA L40S-2Q`, or the name first, as some drivers print it.
+fn number_and_name(line: &str) -> Option<(VgpuType, String)> {
+    let pair =
+        |(number, name): (&str, &str)| Some((VgpuType::new(number.trim().parse().ok()?)?, name.trim().to_owned()));
+    let number_first = line.split_once(':').and_then(pair);
+    number_first.or_else(|| line.rsplit_once(':').and_then(|(name, number)| pair((number, name))))
+}
+
+/// Returns the beginning of unexpected content, for a message.
 fn shortened(content: &[u8]) -> String {
     let text = String::from_utf8_lossy(&content[..content.len().min(SHOWN)]);
     if content.len() > SHOWN { text.into_owned() + "…" } else { text.into_owned() }

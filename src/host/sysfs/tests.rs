@@ -20,7 +20,7 @@ const OTHER_UUID: &str = "4b20d080-1b54-4048-85b3-06a62d165c01";
 const GPU: &str = "devices/pci0000:00/0000:00:02.0";
 const TYPE: &str = "i915-GVTg_V5_4";
 
-/// A tree to be spoilt, below a directory that is not part of it.
+/// A tree to be damaged, below a directory that is not part of it.
 struct Scratch {
     around: TempDir,
 }
@@ -105,7 +105,7 @@ impl Scratch {
         self.lookup().unwrap_err()
     }
 
-    /// What is wrong, with the path of the tree taken out.
+    /// The error message, without the path of the tree.
     fn message(&self) -> String {
         without(&self.error().to_string(), &self.sys())
     }
@@ -120,7 +120,8 @@ fn uuid(text: &str) -> Uuid {
 }
 
 fn found(vendor: u16, product: u16, mdev_type: &str) -> Lookup {
-    Lookup::Found(Identity { vendor: vendor.into(), product: product.into(), mdev_type: mdev_type.parse().unwrap() })
+    let kind = DeviceKind::Mdev(mdev_type.parse().unwrap());
+    Lookup::Found(Identity { vendor: vendor.into(), product: product.into(), kind }.into())
 }
 
 fn parent_not_pci(parent: &str, subsystem: Option<&str>) -> Lookup {
@@ -147,7 +148,7 @@ fn a_parent_can_create_a_device_if_its_ids_fit_and_instances_are_left() {
     let identity = |product: u16, mdev_type: &str| Identity {
         vendor: 0x8086.into(),
         product: product.into(),
-        mdev_type: mdev_type.parse().unwrap(),
+        kind: DeviceKind::Mdev(mdev_type.parse().unwrap()),
     };
     let left = format!("{GPU}/{TYPES}/{TYPE}/available_instances");
     let parent_for = |scratch: &Scratch, identity: &Identity| scratch.open().creatable().get(identity).cloned();
@@ -216,7 +217,7 @@ fn the_directory_of_mdevs_is_not_followed_out_of_the_tree() {
         let error = Sysfs::open(&scratch.sys()).unwrap_err();
         assert_eq!(
             without(&error.to_string(), &scratch.sys()),
-            format!("/sys/{linked} is not a directory, as the kernel would have it")
+            format!("/sys/{linked} is not a directory, as it is in the kernel's sysfs")
         );
     }
 }
@@ -250,7 +251,10 @@ fn what_is_no_link_in_the_bus_is_an_error_and_not_an_absent_device() {
     let scratch = Scratch::gvt_g();
     // As a checkout without symbolic links leaves them.
     scratch.file(format!("{MDEVS}/{UUID}"), format!("../../../{GPU}/{UUID}"));
-    assert_eq!(scratch.message(), format!("/sys/{MDEVS}/{UUID} is not a symbolic link, as the kernel would have it"));
+    assert_eq!(
+        scratch.message(),
+        format!("/sys/{MDEVS}/{UUID} is not a symbolic link, as it is in the kernel's sysfs")
+    );
     scratch.remove(format!("{MDEVS}/{UUID}"));
     fs::create_dir(scratch.at(format!("{MDEVS}/{UUID}"))).unwrap();
     assert!(matches!(&*scratch.error(), SysfsError::WrongKind { .. }));
@@ -270,7 +274,7 @@ fn a_directory_that_is_a_link_is_not_walked_through() {
     ] {
         let scratch = Scratch::gvt_g();
         scratch.link(&linked, outside.at(&linked));
-        assert_eq!(scratch.message(), format!("/sys/{linked} is not a directory, as the kernel would have it"));
+        assert_eq!(scratch.message(), format!("/sys/{linked} is not a directory, as it is in the kernel's sysfs"));
     }
 }
 
@@ -278,7 +282,7 @@ fn a_directory_that_is_a_link_is_not_walked_through() {
 fn an_attribute_is_a_file_and_neither_a_link_nor_a_directory() {
     let outside = Scratch::gvt_g();
     for attribute in [format!("{GPU}/vendor"), format!("{GPU}/device"), format!("{GPU}/{TYPES}/{TYPE}/device_api")] {
-        let expected = format!("/sys/{attribute} is not a file, as the kernel would have it");
+        let expected = format!("/sys/{attribute} is not a file, as it is in the kernel's sysfs");
         let scratch = Scratch::gvt_g();
         scratch.link(&attribute, outside.at(&attribute));
         assert_eq!(scratch.message(), expected);
@@ -414,7 +418,7 @@ fn another_device_api_is_told_whatever_is_wrong_with_the_parent() {
 }
 
 #[test]
-fn the_parent_is_the_directory_just_above_whatever_stands_further_up() {
+fn the_parent_is_the_directory_just_above_whatever_is_further_up() {
     for parent in [
         "devices/LNXSYSTM:00/VMBUS:00/47505500-0001-0000-3130-444531450001/pci0001:00/0001:00:00.0".to_owned(),
         format!("devices/pci0000:00/{UUID}/0000:3b:00.0"),
@@ -550,4 +554,131 @@ fn the_kernels_refusals_are_told_apart() {
         assert!(matches!(told(errno), SysfsError::Unreadable { .. }), "{errno}");
     }
     assert!(matches!(told(Errno::NOENT), SysfsError::Missing { .. }));
+}
+
+const FUNCTION: &str = "devices/pci0000:25/0000:25:01.0/0000:26:00.4";
+const CARD: &str = "devices/pci0000:25/0000:25:01.0/0000:26:00.0";
+const LIST: &str = "ID    : vGPU Name\n1148  : NVIDIA L40S-2Q\n1150  : NVIDIA L40S: 3Q\n";
+
+/// A card with a virtual function of type 1148, whose driver has two files.
+fn vgpu() -> Scratch {
+    let scratch = Scratch::empty();
+    pci(&scratch, CARD);
+    pci(&scratch, FUNCTION);
+    scratch.link(format!("{FUNCTION}/physfn"), "../0000:26:00.0");
+    scratch.link(format!("{CARD}/virtfn0"), "../0000:26:00.4");
+    scratch.file(format!("{FUNCTION}/nvidia/current_vgpu_type"), "1148\n");
+    scratch.file(format!("{FUNCTION}/nvidia/creatable_vgpu_types"), "");
+    scratch
+}
+
+fn pci(scratch: &Scratch, path: &str) {
+    scratch.pci_parent(path, "0x10de\n", "0x26b9\n");
+    for (file, content) in [("class", "0x030200"), ("subsystem_vendor", "0x10de"), ("subsystem_device", "0x1851")] {
+        scratch.file(format!("{path}/{file}"), format!("{content}\n"));
+    }
+    let address = path.rsplit('/').next().unwrap();
+    scratch.link(format!("{PCI_DEVICES}/{address}"), format!("../../../{path}"));
+}
+
+fn function() -> PciAddress {
+    PciAddress::parse("0000:26:00.4").unwrap()
+}
+
+/// The host's answer about the function, in one line.
+fn answer(scratch: &Scratch) -> String {
+    match scratch.open().lookup_pci(function()) {
+        Ok(Lookup::Found(device)) => {
+            let subsystem = device.subsystem.map_or_else(|| "none".to_owned(), |subsystem| subsystem.to_string());
+            format!("{}, subsystem {subsystem}, virtual: {}", device.identity, device.is_virtual_function)
+        }
+        Ok(Lookup::NoVgpuType { looked_for }) => without(&looked_for, &scratch.sys()),
+        Ok(other) => format!("{other:?}"),
+        Err(error) => without(&error.to_string(), &scratch.sys()),
+    }
+}
+
+#[test]
+fn a_virtual_function_has_a_type_or_none() {
+    let scratch = vgpu();
+    assert_eq!(answer(&scratch), "0x10de 0x26b9 nvidia-1148, subsystem 0x10de 0x1851, virtual: true");
+    scratch.file(format!("{FUNCTION}/nvidia/current_vgpu_type"), "0\n");
+    assert_eq!(answer(&scratch), "Untyped");
+    for content in ["", "\n", "-1\n", "+1\n", "1148 \n", "4294967296\n", "nvidia-1148\n"] {
+        scratch.file(format!("{FUNCTION}/nvidia/current_vgpu_type"), content);
+        let expected = format!(
+            "/sys/{FUNCTION}/nvidia/current_vgpu_type holds {content:?}, which is not the number of a vGPU type"
+        );
+        assert_eq!(answer(&scratch), expected);
+    }
+    scratch.remove(format!("{FUNCTION}/nvidia/current_vgpu_type"));
+    assert_eq!(
+        answer(&scratch),
+        format!("/sys/{FUNCTION}/nvidia/current_vgpu_type is missing, the vGPU type of a virtual function")
+    );
+}
+
+#[test]
+fn a_function_without_the_directory_is_not_known_if_it_is_nvidias_and_plain_otherwise() {
+    let scratch = vgpu();
+    scratch.remove(format!("{FUNCTION}/nvidia"));
+    assert_eq!(answer(&scratch), format!("no directory nvidia in /sys/{FUNCTION}"));
+    scratch.file(format!("{FUNCTION}/vendor"), "0x8086\n");
+    assert_eq!(answer(&scratch), "0x8086 0x26b9 class 0x030200, subsystem 0x10de 0x1851, virtual: true");
+    scratch.file(format!("{FUNCTION}/vendor"), "0x10de\n");
+    scratch.remove(format!("{FUNCTION}/physfn"));
+    assert_eq!(answer(&scratch), "0x10de 0x26b9 class 0x030200, subsystem 0x10de 0x1851, virtual: false");
+    scratch.file(format!("{FUNCTION}/class"), "display\n");
+    assert_eq!(answer(&scratch), format!("/sys/{FUNCTION}/class holds \"display\\n\", which is not a PCI class"));
+}
+
+#[test]
+fn attributes_that_cannot_be_read_do_not_matter_unless_they_are_needed() {
+    let scratch = vgpu();
+    // A directory cannot be read as a file, like an attribute that fails with ENXIO.
+    for name in
+        ["nvidia/gpu_instance_id", "nvidia/placement_id", "nvidia/creatable_vgpu_types", "subsystem_device", "class"]
+    {
+        scratch.remove(format!("{FUNCTION}/{name}"));
+        scratch.file(format!("{FUNCTION}/{name}/x"), "");
+    }
+    assert_eq!(answer(&scratch), "0x10de 0x26b9 nvidia-1148, subsystem none, virtual: true");
+    scratch.remove(format!("{FUNCTION}/nvidia/current_vgpu_type"));
+    scratch.file(format!("{FUNCTION}/nvidia/current_vgpu_type/x"), "");
+    let expected = format!("/sys/{FUNCTION}/nvidia/current_vgpu_type is not a file, as it is in the kernel's sysfs");
+    assert_eq!(answer(&scratch), expected);
+}
+
+#[test]
+fn a_pci_device_is_absent_or_its_link_leads_to_it() {
+    let scratch = vgpu();
+    let link = format!("{PCI_DEVICES}/0000:26:00.4");
+    scratch.link(&link, "../../../devices/pci0000:25/0000:25:01.0/0000:26:00.5");
+    assert!(answer(&scratch).contains("not to devices/…/ADDRESS"), "{}", answer(&scratch));
+    scratch.link(&link, format!("../../../../{FUNCTION}"));
+    assert!(answer(&scratch).contains("leads out of the tree"), "{}", answer(&scratch));
+    scratch.remove(&link);
+    assert!(answer(&scratch).contains("no bus/pci/devices/0000:26:00.4 in"), "{}", answer(&scratch));
+    scratch.remove("bus/pci");
+    assert!(answer(&scratch).contains("no bus/pci/devices/0000:26:00.4 in"), "{}", answer(&scratch));
+}
+
+#[test]
+fn the_names_of_types_come_from_any_function_of_the_card_with_number_or_name_first() {
+    let scratch = vgpu();
+    let names = |scratch: &Scratch| {
+        let sysfs = scratch.open();
+        sysfs.lookup_pci(function()).unwrap();
+        let names = sysfs.vgpu_names(&[function()]).into_iter();
+        names.map(|(vgpu_type, name)| format!("{vgpu_type} {name}")).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(names(&scratch), "");
+    let sibling = "devices/pci0000:25/0000:25:01.0/0000:26:00.5";
+    scratch.file(format!("{sibling}/nvidia/creatable_vgpu_types"), LIST);
+    scratch.link(format!("{CARD}/virtfn1"), "../0000:26:00.5");
+    assert_eq!(names(&scratch), "nvidia-1148 NVIDIA L40S-2Q, nvidia-1150 NVIDIA L40S: 3Q");
+    scratch.file(format!("{sibling}/nvidia/creatable_vgpu_types"), "vGPU Name : ID\nNVIDIA L40S-2Q : 1148\n");
+    assert_eq!(names(&scratch), "nvidia-1148 NVIDIA L40S-2Q");
+    scratch.link(format!("{CARD}/virtfn1"), "../../../../../out");
+    assert_eq!(names(&scratch), "");
 }

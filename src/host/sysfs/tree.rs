@@ -1,7 +1,7 @@
-//! A tree under one directory, which no link leads out of.
+//! A tree under one directory, out of which no link leads.
 //!
-//! Every file is opened relative to an open directory, one name at a time and never through a link (`O_NOFOLLOW`);
-//! links are read and resolved by their text. `openat2` would do the same in one call, but not before Linux 5.6.
+//! Every file is opened relative to an open directory, one name at a time and never through a link (`O_NOFOLLOW`); links are
+//! read and resolved by their text. `openat2` would do the same in one call, but needs Linux 5.6.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,10 +14,10 @@ use rustix::io::{Errno, read, retry_on_intr};
 
 use super::error::{DIRECTORY, FILE, LINK, SysfsError};
 
-/// The most that the kernel puts into an attribute file, in bytes: a page.
+/// The largest attribute file of the kernel, in bytes: a page.
 const PAGE: usize = 4096;
 
-/// For a directory that is only passed through: it need not be readable, and nothing in it is looked at.
+/// How a directory is opened to open something in it: it need not be readable.
 const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The root of a tree.
@@ -44,7 +44,7 @@ impl Directory {
 }
 
 impl Tree {
-    /// Opens the root. It may be a link, since it is the user who names it.
+    /// Opens the root. It may be a link, since the user names it.
     pub(super) fn open(dir: &Path) -> Result<Self, Errno> {
         let fd = retry_on_intr(|| openat(CWD, dir, THROUGH, Mode::empty()))?;
         Ok(Self { name: dir.to_owned(), fd })
@@ -55,17 +55,17 @@ impl Tree {
         &self.name
     }
 
-    /// How messages name what stands at `path` in the tree.
+    /// Returns how messages name `path` in the tree.
     pub(super) fn shown(&self, path: &Path) -> PathBuf {
         self.name.join(path)
     }
 
-    /// Walks from the root down to a directory.
+    /// Opens a directory by its path from the root.
     pub(super) fn directory(&self, path: &Path, missing: &'static str) -> Result<Directory, SysfsError> {
         self.walk(self.fd.as_fd(), PathBuf::new(), path, missing)
     }
 
-    /// Walks from a directory down to one below it.
+    /// Opens a directory by its path from another directory.
     pub(super) fn directory_in(
         &self,
         base: &Directory,
@@ -96,7 +96,7 @@ impl Tree {
 
     /// Returns the names in a directory, except those that are not UTF-8.
     pub(super) fn names(&self, base: &Directory) -> Result<BTreeSet<String>, SysfsError> {
-        // A directory is open only to be walked through (O_PATH); listing it takes another descriptor.
+        // Directories are opened with O_PATH; listing one takes another descriptor.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let entries: Result<Vec<_>, Errno> = retry_on_intr(|| openat(&base.fd, ".", flags, Mode::empty()))
             .and_then(Dir::new)
@@ -106,7 +106,7 @@ impl Tree {
         Ok(names.filter(|name| !matches!(*name, "." | "..")).map(str::to_owned).collect())
     }
 
-    /// The text of a link; `None` where there is nothing of that name.
+    /// Returns the text of a link, or `None` if there is nothing of that name.
     pub(super) fn link(&self, base: &Directory, name: &str) -> Result<Option<PathBuf>, SysfsError> {
         match retry_on_intr(|| readlinkat(&base.fd, name, Vec::new())) {
             Ok(target) => Ok(Some(PathBuf::from(OsString::from_vec(target.into_bytes())))),
@@ -115,7 +115,7 @@ impl Tree {
         }
     }
 
-    /// What the text of a link in `base` leads to, relative to the root.
+    /// Returns the target of a link in `base`, relative to the root.
     pub(super) fn resolve(&self, base: &Directory, name: &str, target: &Path) -> Result<PathBuf, SysfsError> {
         resolve(&base.path, target).ok_or_else(|| SysfsError::OutsideTree {
             path: self.shown(&base.path.join(name)),
@@ -123,10 +123,9 @@ impl Tree {
         })
     }
 
-    /// The bytes of an attribute file: what one read gives, as the kernel makes up its content anew for each first
-    /// read.
+    /// Returns the bytes of an attribute file, from one read: the kernel generates its content at the first read.
     ///
-    /// It waits for as long as the kernel does, on purpose: a content that comes late is no other content.
+    /// There is no time limit: a slow attribute is not an error.
     pub(super) fn attribute(&self, base: &Directory, name: &str, missing: &'static str) -> Result<Vec<u8>, SysfsError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
         let mut page = vec![0; PAGE];
@@ -138,7 +137,7 @@ impl Tree {
     }
 }
 
-/// Follows `target` from the directory `base` by its text alone; `None` where it leaves the tree.
+/// Follows `target` from the directory `base` by its text alone. Returns `None` if it leaves the tree.
 fn resolve(base: &Path, target: &Path) -> Option<PathBuf> {
     let mut resolved = base.to_owned();
     for component in target.components() {

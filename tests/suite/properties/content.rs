@@ -1,9 +1,10 @@
 //! Generates the content of a document, without its layout, and the host of its devices.
 
-use virt_mdev::device::{DeviceAddress, Identity, MdevType, Part, PciId, Uuid};
+use virt_mdev::device::{DeviceAddress, DeviceKind, Identity, MdevType, Part, PciAddress, PciId, Uuid};
 use virt_mdev::domain::NAMESPACE;
 use virt_mdev::host::{Absence, DeviceApi, Host, Lookup};
 
+use super::super::invariants;
 use super::tape::Tape;
 
 /// A node of a document, before it is laid out.
@@ -55,6 +56,24 @@ const UUIDS: [&str; 6] = [
     "c0ffee05-0000-4000-8000-000000000005",
 ];
 
+/// How many PCI devices documents ask for.
+const PCI_DEVICES: u8 = 4;
+
+fn pci_address(function: u8) -> PciAddress {
+    PciAddress { domain: 0, bus: 0x26, slot: 0, function }
+}
+
+fn pci_answer(tape: &mut Tape<'_>) -> Lookup {
+    match tape.below(10) {
+        9 => Lookup::Absent(Absence::NotFound { looked_for: "no bus/pci/devices in /sys".to_owned() }),
+        8 => Lookup::Untyped,
+        7 => Lookup::NoVgpuType { looked_for: "no directory nvidia".to_owned() },
+        5 | 6 => invariants::pci_device(),
+        4 => invariants::vgpu(1150),
+        _ => invariants::vgpu(1148),
+    }
+}
+
 /// Names of types, common ones and ones that need escaping.
 const TYPES: [&str; 10] = [
     "i915-GVTg_V5_4",
@@ -75,6 +94,9 @@ pub fn host(tape: &mut Tape<'_>) -> Host {
     for uuid in UUIDS {
         host.insert(DeviceAddress::Mdev(parsed(uuid)), Ok(answer(tape)));
     }
+    for function in 0..PCI_DEVICES {
+        host.insert(DeviceAddress::Pci(pci_address(function)), Ok(pci_answer(tape)));
+    }
     host
 }
 
@@ -87,7 +109,7 @@ fn answer(tape: &mut Tape<'_>) -> Lookup {
         15 => Lookup::Absent(Absence::NotFound { looked_for: "no bus/mdev/devices in /sys".to_owned() }),
         14 => Lookup::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned())),
         13 => Lookup::ParentNotPci { parent: "mtty".to_owned(), subsystem: Some("vgpu".to_owned()) },
-        _ => Lookup::Found(Identity { vendor, product, mdev_type }),
+        _ => Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into()),
     }
 }
 
@@ -98,7 +120,7 @@ pub fn parsed(uuid: &str) -> Uuid {
 /// Returns the identity that a host has for a device.
 pub fn identity(host: &Host, uuid: &Uuid) -> Option<Identity> {
     match host.lookup(DeviceAddress::Mdev(*uuid)) {
-        Ok(Lookup::Found(identity)) => Some(identity.clone()),
+        Ok(Lookup::Found(device)) => Some(device.identity.clone()),
         _ => None,
     }
 }
@@ -221,7 +243,8 @@ impl Author<'_, '_> {
         let declared = prefix.strip_suffix(':').map_or("xmlns".to_owned(), |prefix| format!("xmlns:{prefix}"));
         let mut identities = Element::new(format!("{prefix}identities")).with(&declared, NAMESPACE);
         for _ in 0..self.tape.below(4) {
-            identities = identities.holding([self.record(prefix)]);
+            let record = if self.tape.once_in(3) { self.pci_record(prefix) } else { self.record(prefix) };
+            identities = identities.holding([record]);
         }
         if self.tape.once_in(8) {
             identities = identities.holding([Element::new(format!("{prefix}unknown")).with("to", "us")]);
@@ -247,9 +270,9 @@ impl Author<'_, '_> {
     }
 
     fn device(&mut self) -> Element {
-        match self.tape.below(10) {
-            8 => self.pci(),
-            9 => Element::new("disk").with("type", "file").holding([Element::new("source").with("file", "/a>b.img")]),
+        match self.tape.below(12) {
+            8..11 => self.pci(),
+            11 => Element::new("disk").with("type", "file").holding([Element::new("source").with("file", "/a>b.img")]),
             _ => self.mdev(),
         }
     }
@@ -296,9 +319,52 @@ impl Author<'_, '_> {
     }
 
     fn pci(&mut self) -> Element {
-        let address = Element::new("address").with("bus", "0x26").with("function", "0x4");
+        let function = self.pci_function();
+        let mut address = Element::new("address").with("bus", self.tape.pick(&["0x26", "38", "046"]));
+        if self.tape.once_in(2) {
+            address = address.with("type", "pci").with("domain", "0x0000").with("slot", "0");
+        }
+        address =
+            address.with("function", if self.tape.once_in(2) { function.to_string() } else { format!("0x{function}") });
         let hostdev = Element::new("hostdev").with("mode", "subsystem").with("type", "pci").with("managed", "no");
         self.guest_side(hostdev.holding([Element::new("source").holding([address])]))
+    }
+
+    fn pci_function(&mut self) -> u8 {
+        u8::try_from(self.tape.below(PCI_DEVICES.into())).unwrap()
+    }
+
+    /// Generates a record of a PCI device: complete or not, of this host or of another.
+    fn pci_record(&mut self, prefix: &str) -> Element {
+        let address = pci_address(self.pci_function());
+        let mut record = Element::new(format!("{prefix}pci"));
+        if !self.tape.once_in(8) {
+            let source = address.to_string();
+            record = record.with("source", self.tape.pick(&[source.as_str(), "0000:82:00.4"]));
+        }
+        if self.tape.once_in(2) {
+            record = record.with("guest", self.tape.pick(&["0000:00:07.0", "0000:00:08.0", "0000:00:09.0"]));
+        }
+        if self.tape.once_in(4) {
+            record = record.with("alias", self.tape.pick(&["ua-one", "ua-two"]));
+        }
+        let answer = self.host.lookup(DeviceAddress::Pci(address));
+        let parts: Vec<_> = match answer {
+            Ok(Lookup::Found(device)) if !self.tape.once_in(6) => device.recorded_parts().collect(),
+            _ => [(Part::Vendor, "0x10de"), (Part::Product, "0x26b9"), (Part::VgpuType, "nvidia-1150")]
+                .map(|(part, value)| (part, value.to_owned()))
+                .into(),
+        };
+        for (part, value) in parts {
+            let element = Element::new(format!("{prefix}{}", part.element()));
+            match self.tape.below(12) {
+                9 => {}
+                10 => record = record.holding([element.saying("0x4321 0x1")]),
+                11 => record = record.holding([element.saying(format!(" {value} "))]),
+                _ => record = record.holding([element.saying(value)]),
+            }
+        }
+        record
     }
 
     /// Picks a UUID and a spelling of it.
@@ -315,8 +381,9 @@ impl Author<'_, '_> {
 
     /// Generates some of the three parts, in any order, mostly with the values of the host.
     fn parts(&mut self, prefix: &str, uuid: &Uuid) -> Vec<Element> {
+        const ALL: [Part; 3] = Part::OF_MDEV;
         let identity = identity(self.host, uuid);
-        let kept = self.tape.pick(&[&[][..], &Part::ALL[..], &Part::ALL[..1], &Part::ALL[1..], &Part::ALL[2..]]);
+        let kept = self.tape.pick(&[&[][..], &ALL[..], &ALL[..1], &ALL[1..], &ALL[2..]]);
         let mut parts: Vec<_> = kept.iter().map(|part| self.part(prefix, *part, identity.as_ref())).collect();
         if self.tape.once_in(6) {
             parts.reverse();
@@ -326,7 +393,7 @@ impl Author<'_, '_> {
 
     fn part(&mut self, prefix: &str, part: Part, identity: Option<&Identity>) -> Element {
         let element = Element::new(format!("{prefix}{}", part.element()));
-        let right = identity.map_or_else(|| "0x1234".to_owned(), |identity| identity.value(part));
+        let right = identity.and_then(|identity| identity.value(part)).unwrap_or_else(|| "0x1234".to_owned());
         match self.tape.below(16) {
             8 => element.saying(format!("  {right} ")),
             9 | 10 if part != Part::MdevType => {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use virt_mdev::device::{Identity, Uuid};
+use virt_mdev::device::{DeviceKind, Identity, Uuid};
 use virt_mdev::domain::NAMESPACE;
 use xmltree::{ParserConfig, XMLNode};
 
@@ -21,8 +21,10 @@ pub struct Seen {
 pub struct SeenDomain {
     /// Those of hostdevs of model vfio-pci, in document order.
     pub hostdevs: Vec<(Uuid, Parts)>,
-    /// Those in the metadata, in document order.
+    /// Those of mediated devices in the metadata, in document order.
     pub records: Vec<(Option<Uuid>, Parts)>,
+    /// Those of PCI devices in the metadata, in document order.
+    pub pci_records: Vec<Parts>,
 }
 
 /// The three elements of a source or a record, by name.
@@ -78,7 +80,7 @@ pub fn agree(parts: &Parts, identity: &Identity) -> bool {
         |name, id: String| value(parts, name).and_then(number).is_some_and(|number| format!("0x{number:04x}") == id);
     is_id("vendorid", identity.vendor.to_string())
         && is_id("productid", identity.product.to_string())
-        && value(parts, "mdevtype") == Some(identity.mdev_type.as_str())
+        && matches!(&identity.kind, DeviceKind::Mdev(name) if value(parts, "mdevtype") == Some(name.as_str()))
 }
 
 fn take_identities(domain: &mut Tree) -> SeenDomain {
@@ -86,12 +88,16 @@ fn take_identities(domain: &mut Tree) -> SeenDomain {
     let hostdevs = devices.flat_map(|devices| &mut devices.children).filter(|child| child.is("hostdev"));
     let hostdevs = hostdevs.filter_map(take_hostdev).collect();
     let mut records = Vec::new();
+    let mut pci_records = Vec::new();
     if let Some(at) = domain.children.iter().position(|child| child.is("metadata")) {
         let metadata = &mut domain.children[at];
         if let Some(ours) = metadata.children.iter().position(Tree::is_ours) {
             let identities = &mut metadata.children[ours];
             for mut record in std::mem::take(&mut identities.children) {
-                if record.is_ours() && record.name == "hostdev" {
+                if record.is_ours() && record.name == "pci" {
+                    pci_records.push(record.take_parts(Tree::is_ours));
+                    assert!(record.children.is_empty(), "more in a record: {record:?}");
+                } else if record.is_ours() && record.name == "hostdev" {
                     let uuid = record.attributes.get("uuid").and_then(|uuid| uuid.parse().ok());
                     records.push((uuid, record.take_parts(Tree::is_ours)));
                     assert!(record.children.is_empty(), "unexpected elements in a record: {record:?}");
@@ -107,7 +113,7 @@ fn take_identities(domain: &mut Tree) -> SeenDomain {
             domain.children.remove(at);
         }
     }
-    SeenDomain { hostdevs, records }
+    SeenDomain { hostdevs, records, pci_records }
 }
 
 fn take_hostdev(hostdev: &mut Tree) -> Option<(Uuid, Parts)> {
@@ -133,7 +139,7 @@ impl Tree {
     }
 
     fn take_parts(&mut self, is_part: impl Fn(&Tree) -> bool) -> Parts {
-        let names = ["vendorid", "productid", "mdevtype"];
+        let names = ["vendorid", "productid", "mdevtype", "vgputype", "class", "subsystem"];
         let mut parts = Parts::new();
         for child in std::mem::take(&mut self.children) {
             if is_part(&child) && names.contains(&child.name.as_str()) {

@@ -18,7 +18,9 @@
 //!     A supported type of the last parent. Without name= or description= there is no such file.
 //! mdev UUID PARENT TYPE [driver=vfio_mdev]
 //!     A mediated device; PARENT is its address or name.
-//! dir PATH | file PATH TEXT | link PATH TARGET
+//! tree HOST
+//!     A copy of a tree of testdata/hosts, which nothing else is added to unless later lines say so; the first statement.
+//! dir PATH | file PATH TEXT | link PATH TARGET | remove PATH
 //!     Anything else: PATH relative to the tree, TARGET as it is in the link.
 //! ```
 
@@ -35,7 +37,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Panics with the line number if the description is wrong.
 pub fn build(description: &str, top: &Path) {
     let mut tree = Tree::new(top);
-    for dir in ["bus/mdev/devices", "bus/pci/devices", "class/mdev_bus", "devices"] {
+    let has_copy = description.lines().any(|line| line.starts_with("tree "));
+    for dir in ["bus/mdev/devices", "bus/pci/devices", "class/mdev_bus", "devices"].into_iter().filter(|_| !has_copy) {
         tree.dir(dir).unwrap_or_else(|error| panic!("{dir}: {error}"));
     }
     for (number, line) in (1..).zip(description.lines()) {
@@ -114,6 +117,14 @@ impl<'a> Tree<'a> {
             }
             ["type", name] => self.mdev_type(name, &words),
             ["mdev", uuid, parent, mdev_type] => self.mdev(uuid, parent, mdev_type, words.or("driver", "vfio_mdev")),
+            ["tree", host] => {
+                let hosts = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/hosts");
+                copy(&hosts.join(host).join("sys"), self.top)
+            }
+            ["remove", path] => {
+                let path = self.top.join(path);
+                Ok(if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }?)
+            }
             ["dir", path] => self.dir(path),
             ["file", path, text] => self.file(path, &text.replace("\\n", "\n")),
             ["link", path, target] => self.link_as(path, target),
@@ -256,6 +267,21 @@ impl<'a> Tree<'a> {
 /// Whether a bridge is the root of a further PCI hierarchy: `pci10000:e0`.
 fn is_root_bus(name: &str) -> bool {
     name.starts_with("pci")
+}
+
+/// Copies a tree with its links.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type()? {
+            kind if kind.is_symlink() => symlink(fs::read_link(from)?, to)?,
+            kind if kind.is_dir() => copy(&from, &to)?,
+            _ => fs::write(to, fs::read(from)?)?,
+        }
+    }
+    Ok(())
 }
 
 fn directory_of(path: &str) -> &str {
