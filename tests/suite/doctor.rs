@@ -185,6 +185,10 @@ fn a_script_that_libvirt_does_not_run_is_an_error() {
     host.finds("error", "script", &["qemu.d can be changed by users other than root"]);
 
     let host = Host::healthy();
+    host.mode("etc/libvirt", 0o777);
+    host.finds("error", "script", &["qemu.d can be replaced by users other than root, who can change /etc/libvirt"]);
+
+    let host = Host::healthy();
     host.remove(SCRIPT);
     fs::create_dir(host.scratch.path(SCRIPT)).unwrap();
     host.finds("error", "script", &["zz-virt-mdev is not a regular file"]);

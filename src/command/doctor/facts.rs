@@ -61,7 +61,7 @@ pub(super) struct Facts {
 }
 
 /// A user and a group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) uid: u32,
     pub(super) gid: u32,
@@ -79,6 +79,16 @@ pub(super) struct FileFacts {
     pub(super) owner: Owner,
     /// Its ctime, since 1970.
     pub(super) changed: Duration,
+    /// The directories above it and above the file that it links to, from the root down.
+    pub(super) directories: Vec<Directory>,
+}
+
+/// A directory: who can change it can replace what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Directory {
+    pub(super) path: PathBuf,
+    pub(super) mode: u32,
+    pub(super) owner: Owner,
 }
 
 /// Why something could not be read.
@@ -300,9 +310,11 @@ impl Roots<'_> {
         let target = real.canonicalize().map_err(lacking)?;
         // Seen from the root directory, unless a link leads out of it.
         let inside = self.root.canonicalize().ok().and_then(|root| target.strip_prefix(root).map(Path::to_owned).ok());
+        let target = inside.map_or(target, |inside| Path::new("/").join(inside));
         Ok(FileFacts {
+            directories: self.directories([path, &target]),
             path: path.to_owned(),
-            target: inside.map_or(target, |inside| Path::new("/").join(inside)),
+            target,
             is_regular: found.is_file(),
             mode: found.mode(),
             owner: Owner { uid: found.uid(), gid: found.gid() },
@@ -311,6 +323,19 @@ impl Roots<'_> {
                 u32::try_from(found.ctime_nsec()).unwrap_or_default(),
             ),
         })
+    }
+
+    /// Returns the directories above these paths, as far as they can be read, each once.
+    fn directories(&self, paths: [&Path; 2]) -> Vec<Directory> {
+        let mut above: Vec<_> = paths.iter().flat_map(|path| path.ancestors().skip(1)).collect();
+        above.sort_unstable();
+        above.dedup();
+        let directory = |path: &Path| {
+            let found = fs::metadata(self.real(path)).ok()?;
+            let owner = Owner { uid: found.uid(), gid: found.gid() };
+            Some(Directory { path: path.to_owned(), mode: found.mode(), owner })
+        };
+        above.into_iter().filter_map(directory).collect()
     }
 
     fn hooks(&self) -> Hooks {
@@ -567,19 +592,37 @@ fn version_of(program: &Path, arguments: &[&str], limit: Duration) -> Version {
 }
 
 impl FileFacts {
-    /// Whether only root and the owner of the root directory may change it.
+    /// Whether only root and the owner of the root directory may change or replace it.
     pub(super) fn is_trusted(&self, owner: Owner) -> bool {
-        self.has_trusted_owner(owner) && !self.is_writable_by_others(owner)
+        self.has_trusted_owner(owner) && !self.is_writable_by_others(owner) && self.weak_directory(owner).is_none()
     }
 
     pub(super) fn has_trusted_owner(&self, owner: Owner) -> bool {
-        self.owner.uid == 0 || self.owner.uid == owner.uid
+        self.owner.is_trusted(owner)
     }
 
     pub(super) fn is_writable_by_others(&self, owner: Owner) -> bool {
-        let is_trusted_group = self.owner.gid == 0 || self.owner.gid == owner.gid;
-        self.mode & 0o002 != 0 || (self.mode & 0o020 != 0 && !is_trusted_group)
+        is_writable_by_others(self.mode, self.owner, owner)
     }
+
+    /// Returns a directory above it that others can change.
+    pub(super) fn weak_directory(&self, owner: Owner) -> Option<&Directory> {
+        let is_weak = |directory: &&Directory| {
+            !directory.owner.is_trusted(owner) || is_writable_by_others(directory.mode, directory.owner, owner)
+        };
+        self.directories.iter().find(is_weak)
+    }
+}
+
+impl Owner {
+    fn is_trusted(self, owner: Self) -> bool {
+        self.uid == 0 || self.uid == owner.uid
+    }
+}
+
+fn is_writable_by_others(mode: u32, of_file: Owner, owner: Owner) -> bool {
+    let is_trusted_group = of_file.gid == 0 || of_file.gid == owner.gid;
+    mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_trusted_group)
 }
 
 #[cfg(test)]

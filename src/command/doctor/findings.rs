@@ -137,8 +137,7 @@ fn script(hooks: &Hooks, owner: Owner) -> Vec<Finding> {
     };
     let path = shown(&file.path);
     let mut findings: Vec<_> = [
-        unsafe_file(check, directory, owner),
-        unsafe_file(check, file, owner),
+        unsafe_file(check, directory, owner).or_else(|| unsafe_file(check, file, owner)),
         (!file.is_regular)
             .then(|| check.error(format!("{path} is not a regular file: libvirt does not run it"), INSTALL)),
         (file.is_regular && !file.is_executable()).then(|| {
@@ -185,7 +184,22 @@ fn unsafe_file(check: Check, file: &FileFacts, owner: Owner) -> Option<Finding> 
         Some(check.error(found, format!("chown root: {target}")))
     } else if file.is_writable_by_others(owner) {
         let found = format!("{path} can be changed by users other than root (mode {:04o})", file.mode & 0o7777);
-        Some(check.error(found, format!("chmod go-w {target}")))
+        let remedy = if file.is_regular || file.path == file.target {
+            format!("chmod go-w {target}")
+        } else {
+            "replace it by a regular file that only root can change".to_owned()
+        };
+        Some(check.error(found, remedy))
+    } else if let Some(directory) = file.weak_directory(owner) {
+        let above = shown(&directory.path);
+        let found = format!("{path} can be replaced by users other than root, who can change {above}");
+        Some(check.error(
+            found,
+            format!(
+                "put it where only root can change the directories, or: chown root: {0} && chmod go-w {0}",
+                quoted(&directory.path)
+            ),
+        ))
     } else {
         None
     }
@@ -548,7 +562,15 @@ mod tests {
 
     fn file(path: &str, changed: u64) -> FileFacts {
         let changed = Duration::from_secs(changed);
-        FileFacts { path: path.into(), target: path.into(), is_regular: true, mode: 0o755, owner: ROOT, changed }
+        FileFacts {
+            path: path.into(),
+            target: path.into(),
+            is_regular: true,
+            mode: 0o755,
+            owner: ROOT,
+            changed,
+            directories: Vec::new(),
+        }
     }
 
     /// Returns a host with a working hook, without daemons and guests.
