@@ -159,13 +159,13 @@ fn reason(checked: &Checked<'_>) -> Option<String> {
             _ => format!("{missing}: {}", missing.label()),
         });
     }
+    if let Some(rival) = checked.made_for_another() {
+        return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
+    }
     if checked.conflicts().is_empty() {
         if let Some(rival) = checked.contradiction() {
             return Some(format!("the record of {}, made for {}, differs", rival.key, made_for(rival.record)));
         }
-    }
-    if let Some(rival) = checked.made_for_another() {
-        return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
     }
     if let Some(record) = checked.record.filter(|_| checked.recorded_uuid().is_some()) {
         return Some(format!("recorded for {}", made_for(record)));
@@ -179,6 +179,15 @@ fn reason(checked: &Checked<'_>) -> Option<String> {
             let found = checked.found.as_ref().ok()?.subsystem?;
             Some(format!("a warning: the board was {}, and is {found} here", recorded.text))
         }
+    }
+}
+
+/// Returns the beginning of a reason: a document may give it a megabyte.
+fn shortened(reason: &str) -> String {
+    const SHOWN: usize = 512;
+    match reason.char_indices().nth(SHOWN) {
+        Some((end, _)) => reason[..end].to_owned() + "…",
+        None => reason.to_owned(),
     }
 }
 
@@ -207,7 +216,7 @@ fn table(entries: &[Entry<Row>], has_files: bool) -> String {
     let heading = ["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", "ON THIS HOST", "REASON"].map(str::to_owned);
     let cells = rows.iter().map(|row| {
         let domain = row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short);
-        let reason = row.reason.as_deref().map(escape::escape).unwrap_or_default();
+        let reason = row.reason.as_deref().map(|reason| shortened(&escape::escape(reason))).unwrap_or_default();
         [
             row.file.clone(),
             domain,
@@ -225,7 +234,11 @@ fn table(entries: &[Entry<Row>], has_files: bool) -> String {
     let width = |column: &usize| lines.iter().map(|line| line[*column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = columns.iter().map(width).collect();
     let line = |cells: &[String; 7]| {
-        let padded = columns.iter().zip(&widths).map(|(column, width)| format!("{:width$}", cells[*column]));
+        let padded = columns.iter().zip(&widths).map(|(column, width)| {
+            let cell = &cells[*column];
+            // Not by the width of a format, which has 16 bits: a path may be longer.
+            cell.clone() + &" ".repeat(width - cell.chars().count())
+        });
         let padded: Vec<_> = padded.collect();
         format!("{}\n", padded.join("  ").trim_end())
     };

@@ -21,12 +21,13 @@ use memchr::memmem;
 use crate::device::{DeviceAddress, Identity, Part};
 use crate::domain::{Document, MAX_BYTES, Metadata, Model, Record, RecordKind, RecordedIdentity, Search, Suspicion};
 use crate::file;
-use crate::host::{HostSource, Sysfs};
+use crate::host::{Absence, HostSource, Sysfs};
 use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, PciScope, Verdict, check};
 use crate::plan::{DeviceName, Missing};
 use crate::report::escape::{escape, short, virsh_domain};
 use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, Origin, help};
+use crate::text::floor_char_boundary;
 
 /// libvirt sets a hook no time limit, and one that hangs occupies one of its 20 workers.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ struct Judgement {
 
 impl Judgement {
     fn refused(reason: impl Into<String>) -> Self {
-        Self { refusals: vec![reason.into()], ..Self::default() }
+        Self { refusals: vec![reason.into()], compared: Some("not compared".to_owned()), ..Self::default() }
     }
 
     fn cannot_judge(error: &Diagnostic) -> Self {
@@ -75,12 +76,8 @@ pub(super) fn run(settings: &HookSettings, streams: &mut Streams<'_>) -> Result<
     }
     let judgement = judge_in_time(settings);
     let log = Log::new(settings);
-    for warning in &judgement.warnings {
-        log.tell(warning, Priority::Warning, streams);
-    }
-    for refusal in &judgement.refusals {
-        log.tell(refusal, Priority::Error, streams);
-    }
+    log.tell_all(&judgement.warnings, Priority::Warning, streams);
+    log.tell_all(&judgement.refusals, Priority::Error, streams);
     let is_refused = !judgement.refusals.is_empty();
     if let Some(compared) = &judgement.compared {
         let verdict = if is_refused { "refused" } else { "passes" };
@@ -117,8 +114,14 @@ fn judge(settings: &HookSettings) -> Judgement {
         Ok(domain) => domain,
         Err(error) => return Judgement::cannot_judge(&Diagnostic::error(format!("cannot read the domain: {error}"))),
     };
-    if domain.total == 0 && settings.require && file::stdin_was_closed() {
-        return Judgement::refused("cannot judge it: standard input is closed, and the domain is expected there");
+    if domain.total == 0 && file::stdin_was_closed() {
+        let told =
+            format!("cannot judge it on {}: standard input is closed, and the domain is expected there", host_name());
+        return if settings.require {
+            Judgement::refused(told)
+        } else {
+            Judgement { warnings: vec![told], compared: Some("not compared".to_owned()), ..Judgement::default() }
+        };
     }
     // Without the letters there is neither a mediated device nor a record; with --require, a PCI device may be a vGPU.
     let is_of_interest = domain.mentions_mdev || settings.require && domain.suspicion.pci;
@@ -198,7 +201,7 @@ fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
         return Judgement::default();
     }
     if let Some(misuse) = &settings.misuse {
-        return Judgement::refused(format!("cannot judge it: {misuse}"));
+        return Judgement::refused(format!("cannot judge it on {}: options of the hook: {misuse}", host_name()));
     }
     if !is_recorded && devices > 0 {
         return judge_unrecorded(settings, devices);
@@ -213,7 +216,7 @@ fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
         Err(errors) => {
             let origin = Origin::new("domain", document.text());
             let refusals = errors.iter().map(|error| in_one_line(&origin.error(error))).collect();
-            Judgement { refusals, ..Judgement::default() }
+            Judgement { refusals, ..Judgement::refused("") }
         }
     }
 }
@@ -243,10 +246,10 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>) -> Jud
         let lines = if is_refused { &mut judgement.refusals } else { &mut judgement.warnings };
         lines.push(told);
     }
-    let devices = comparison.devices.len();
-    if devices == 0 && comparison.orphans.is_empty() {
+    if comparison.devices.is_empty() && comparison.orphans.is_empty() {
         return judgement;
     }
+    let devices = comparison.devices.len() - absent;
     let deferred = if absent > 0 { format!(", {absent} deferred to prepare begin") } else { String::new() };
     let are_mdevs = comparison.devices.iter().all(|checked| matches!(checked.device, DeviceAddress::Mdev(_)));
     let kind = if are_mdevs { "mediated device" } else { "device" };
@@ -284,9 +287,11 @@ fn carries_record(document: &Document) -> bool {
 }
 
 fn judge_unrecorded(settings: &HookSettings, devices: usize) -> Judgement {
-    let are =
-        if devices == 1 { "its mediated device is".to_owned() } else { format!("its {devices} mediated devices are") };
-    let remedy = "record them on the host that the guest comes from: virt-mdev fill --into metadata";
+    let (are, them) = match devices {
+        1 => ("its mediated device is".to_owned(), "it"),
+        _ => (format!("its {devices} mediated devices are"), "them"),
+    };
+    let remedy = format!("record {them} on the host that the guest comes from: {}", record_command(settings));
     let compared = Some("nothing is recorded".to_owned());
     if settings.require {
         let refusal = format!("{are} not recorded, which {} requires; {remedy}", host_name());
@@ -322,7 +327,16 @@ fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<String> {
         }
         // The reader is on another host.
         Err(missing @ Missing::NotOnHost { .. }) => {
-            return Some(format!("{device} {was_recorded} and is not on {host}; on {host}, {}", help::start(missing)));
+            let why = match missing {
+                Missing::NotOnHost { absence: Absence::NoDriver { .. }, .. } => {
+                    ", where no driver for mediated devices is loaded"
+                }
+                _ => "",
+            };
+            return Some(format!(
+                "{device} {was_recorded} and is not on {host}{why}; on {host}, {}",
+                help::start(missing)
+            ));
         }
         Err(missing @ (Missing::Untyped { .. } | Missing::NoVgpuType { .. })) => {
             let found = missing.label();
@@ -347,18 +361,18 @@ fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<String> {
             },
         )),
         Verdict::Different => {
-            let rival = checked.contradiction()?;
-            Some(format!(
-                "{device} is {found} on {host}, but the guest had {} at {} ({}); assign the hostdev there a device of the \
-                 recorded type",
-                described(&rival.record.written),
-                rival.key,
-                made_for(rival.record),
-            ))
+            let had = checked.contradiction().map_or_else(String::new, |rival| {
+                format!(
+                    ", but the guest had {} at {} ({})",
+                    described(&rival.record.written),
+                    rival.key,
+                    made_for(rival.record)
+                )
+            });
+            Some(format!("{device} is {found} on {host}{had}; assign the hostdev there a device of the recorded type"))
         }
         Verdict::Unrecorded | Verdict::Missing | Verdict::Untyped => {
-            let guest = virsh_domain(&settings.guest);
-            let record = format!("EDITOR='virt-mdev fill -i --into metadata' virsh edit {guest}");
+            let record = record_command(settings);
             Some(match checked.made_for_another() {
                 Some(rival) => format!(
                     "{device} is not recorded: the record of {} was {}; if the device was replaced on purpose, record it on the \
@@ -398,13 +412,13 @@ fn about_orphan(orphan: &Orphan<'_>) -> String {
                 .as_ref()
                 .map_or_else(|| "under its alias".to_owned(), |address| format!("at guest address {address}"));
             format!(
-                "{record} has lost its device: {place} the guest has a hostdev of type pci instead, and {OTHER_KIND}; give it the \
-                 mediated device back, or remove the record"
+                "{record} has no device: a hostdev of type pci is {place}, and {OTHER_KIND}; assign the mediated device there, or \
+                 remove the record"
             )
         }
         OrphanPlace::Mdev(hostdev) => format!(
-            "{record} has lost its device: the guest has {} in its place, and {OTHER_KIND}; give it the PCI device back, or \
-             remove the record",
+            "{record} has no device: the guest has {} in its place, and {OTHER_KIND}; assign the PCI device there, or remove the \
+             record",
             hostdev.uuid().map_or_else(|| "a mediated device".to_owned(), |uuid| format!("mdev {uuid}")),
         ),
         OrphanPlace::UnrecordedPci(hostdev) => format!(
@@ -426,6 +440,17 @@ fn made_for(record: &Record) -> String {
         Some(device) => format!("made for {}", short(&device.to_string())),
         None if record.kind == RecordKind::Mdev => "made for no UUID".to_owned(),
         None => "made for no source address".to_owned(),
+    }
+}
+
+/// Returns how to record the guest's devices where the hook finds them: in a definition, a running guest or a saved one.
+fn record_command(settings: &HookSettings) -> String {
+    let guest = virsh_domain(&settings.guest);
+    let editor = "EDITOR='virt-mdev fill -i --into metadata'";
+    match settings.operation.0.as_str() {
+        "restore" => format!("{editor} virsh save-image-edit FILE, the file that it is restored from"),
+        "prepare" => format!("{editor} virsh edit {guest} (managedsave-edit if it has a managed-save image)"),
+        _ => format!("{editor} virsh edit {guest} (a running guest: virsh metadata --live, virt-mdev-hook(8))"),
     }
 }
 
@@ -454,11 +479,12 @@ fn with_name(vgpu_type: String, name: Option<&str>) -> String {
     name.map_or_else(|| vgpu_type.clone(), |name| format!("{vgpu_type}, {}", short(name)))
 }
 
-/// Returns an error without its excerpt: the reader does not have the text.
+/// Returns an error without its excerpt, which the reader does not have, and with what to do about it.
 fn in_one_line(error: &Diagnostic) -> String {
     let place =
         error.excerpt.as_ref().map(|excerpt| format!(" ({}:{})", excerpt.origin, excerpt.place)).unwrap_or_default();
-    format!("cannot judge it on {}: {}{place}", host_name(), error.message)
+    let help = error.help.first().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("cannot judge it on {}: {}{place}{help}", host_name(), error.message)
 }
 
 fn host_name() -> String {
@@ -481,27 +507,49 @@ struct Log<'a> {
 
 impl<'a> Log<'a> {
     fn new(settings: &'a HookSettings) -> Self {
-        Self { guest: escape(&settings.guest), syslog: &settings.syslog }
+        Self { guest: short(&settings.guest), syslog: &settings.syslog }
     }
 
     /// Writes a line to standard error, which reaches the person who asked if the guest is refused, and to syslog, which keeps
     /// it in any case.
     fn tell(&self, line: &str, priority: Priority, streams: &mut Streams<'_>) {
-        let _ = writeln!(streams.stderr, "virt-mdev: guest {}: {}", self.guest, escape(line));
-        self.send(line, priority);
+        let line = self.line(line);
+        let _ = writeln!(streams.stderr, "virt-mdev: {line}");
+        self.send(&line, priority);
+    }
+
+    /// Writes the first lines, and how many more there are: a guest may have thousands of devices.
+    fn tell_all(&self, lines: &[String], priority: Priority, streams: &mut Streams<'_>) {
+        const SHOWN: usize = 10;
+        lines.iter().take(SHOWN).for_each(|line| self.tell(line, priority, streams));
+        if lines.len() > SHOWN {
+            self.tell(&format!("{} more like these", lines.len() - SHOWN), priority, streams);
+        }
     }
 
     /// Writes a line to syslog alone.
     fn record(&self, line: &str) {
-        self.send(line, Priority::Info);
+        self.send(&self.line(line), Priority::Info);
+    }
+
+    /// Returns a line as it is written, cut where syslog or libvirt's client would not take it.
+    fn line(&self, line: &str) -> String {
+        const LONGEST: usize = 4096;
+        let mut line = format!("guest {}: {}", self.guest, escape(line));
+        if line.len() > LONGEST {
+            line.truncate(floor_char_boundary(&line, LONGEST));
+            line.push('…');
+        }
+        line
     }
 
     /// Sends a line to syslog. A host may have no logger, and one that is stuck must not hold libvirt up.
     fn send(&self, line: &str, priority: Priority) {
         const DAEMON: u8 = 3;
+        const PATIENCE: Duration = Duration::from_millis(100);
         let Ok(socket) = UnixDatagram::unbound() else { return };
         let (priority, process) = (DAEMON << 3 | priority as u8, std::process::id());
-        let message = format!("<{priority}>virt-mdev[{process}]: guest {}: {}", self.guest, escape(line));
-        let _ = socket.set_nonblocking(true).and_then(|()| socket.send_to(message.as_bytes(), self.syslog));
+        let message = format!("<{priority}>virt-mdev[{process}]: {line}");
+        let _ = socket.set_write_timeout(Some(PATIENCE)).and_then(|()| socket.send_to(message.as_bytes(), self.syslog));
     }
 }

@@ -7,10 +7,10 @@
 //! of one host and changes with a migration, so it counts only if the record or the hostdev has neither.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::hash::Hash;
 
 use super::error::{PlanError, PlanErrorKind};
+use super::key::Key;
 use crate::device::{GuestAddress, PciAddress, UserAlias, Uuid};
 use crate::domain::{
     Domain, GuestSide, Hostdev, Metadata, PciHostdev, Record, RecordKind, RecordedIdentity, RecordedPart, Source,
@@ -27,31 +27,6 @@ pub enum Pairing {
     /// for a record whose address and alias are those of no hostdev. The only record of a domain with one hostdev belongs to
     /// that hostdev, unless it names a guest address.
     GuestAddress,
-}
-
-/// What a record claims a hostdev by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Key {
-    /// The UUID.
-    Uuid(Uuid),
-    /// The source address of a PCI device.
-    Source(PciAddress),
-    /// The guest address.
-    Address(GuestAddress),
-    /// The user alias.
-    Alias(UserAlias),
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uuid(uuid) => write!(f, "UUID {uuid}"),
-            Self::Source(address) => write!(f, "source address {address}"),
-            Self::Address(address) => write!(f, "guest address {address}"),
-            Self::Alias(alias) => write!(f, "alias {alias}"),
-        }
-    }
 }
 
 /// The records of a domain by what they claim hostdevs by.

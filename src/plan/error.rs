@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::claims::Key;
+use super::key::Key;
 use super::{Missing, Place};
 use crate::device::{DeviceAddress, Identity, Part, UuidError};
 use crate::domain::{Domain, HostdevError, Metadata, MetadataError};

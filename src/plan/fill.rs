@@ -558,7 +558,8 @@ impl<'a> Filling<'a> {
                 }
             }
         }
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<_> =
+            fillable.iter().filter(|found| found.record.is_some()).map(|found| found.address).collect();
         let unrecorded = fillable.iter_mut().filter(|found| found.record.is_none() && seen.insert(found.address));
         let unrecorded: Vec<_> = unrecorded.collect();
         if !unrecorded.is_empty() {

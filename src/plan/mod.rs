@@ -8,6 +8,7 @@ mod claims;
 pub mod compare;
 mod error;
 pub mod fill;
+mod key;
 mod lookup;
 pub mod strip;
 mod write;
@@ -16,8 +17,9 @@ use crate::device::{Device, DeviceAddress, Part};
 use crate::domain::{Hostdev, Model, Record, RecordKind};
 use crate::edit::Edits;
 use crate::text::Span;
-pub use claims::{Key, Pairing, Rival};
+pub use claims::{Pairing, Rival};
 pub use error::{PciAdvice, PlanError, PlanErrorKind, Remark, RemarkKind};
+pub use key::Key;
 pub use lookup::Missing;
 
 /// Where identities are.

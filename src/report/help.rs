@@ -3,6 +3,7 @@
 use super::escape::shell_word;
 use crate::device::{DeviceAddress, DeviceKind, VgpuType};
 use crate::domain::{HostdevError, Kind, MetadataError, NAMESPACE, ReadErrorKind};
+use crate::host::Absence;
 use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 
 /// Returns what to do about an error of a plan.
@@ -101,6 +102,9 @@ pub const OTHER_KIND: &str =
 /// Returns how to make a device what a hostdev needs: the command, complete as far as the type and a parent are known.
 pub fn start(missing: &Missing) -> String {
     let (uuid, recorded, parent) = match missing {
+        Missing::NotOnHost { absence: Absence::NoDriver { .. }, device: DeviceAddress::Mdev(_), .. } => {
+            return "load the driver of the card that has mediated devices".to_owned();
+        }
         Missing::NotOnHost { device: DeviceAddress::Mdev(uuid), recorded, parent, .. } => (uuid, recorded, parent),
         Missing::NotOnHost { device: DeviceAddress::Pci(_), .. } => {
             return "assign the guest a device of this host (lspci -D lists them); the virtual functions of a card exist once \
@@ -124,8 +128,8 @@ pub fn start(missing: &Missing) -> String {
             format!("start it: mdevctl start -u {uuid} -p {} -t {mdev_type}", shell_word(parent))
         }
         (Some(mdev_type), None) => format!(
-            "start it: mdevctl start -u {uuid} -p PARENT -t {mdev_type}, once a PARENT with its ids has an instance left \
-             (mdevctl types)"
+            "start it: mdevctl start -u {uuid} -p PARENT -t {mdev_type}; PARENT needs the recorded ids and a free instance: mdevctl \
+             types"
         ),
         (None, _) => format!("start it: mdevctl start -u {uuid} -p PARENT -t TYPE (mdevctl types lists both)"),
     }

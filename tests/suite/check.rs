@@ -189,3 +189,16 @@ fn control_characters_are_escaped_in_table_and_json() {
     check(&scratch, NONE).stdin(&evil).status(1).stdout_has("v\\u{85}m\\nx").stdout_has("a\\u{9b}31mb").check();
     check(&scratch, ["--json"]).stdin(evil).status(1).stdout_has("v\\u0085m\\nx").stdout_has("a\\u009b31mb").check();
 }
+
+#[test]
+fn a_cell_longer_than_a_format_can_pad_is_cut() {
+    let long = "x".repeat(70_000);
+    let document = recorded(&record(&long, identity(1)), &hostdev(&uuid(1), &NONE));
+    let aliased = document.replace("uuid='xxx", "alias='ua-a' uuid='xxx");
+    let aliased = aliased.replace("</source>\n    </hostdev>", "</source>\n      <alias name='ua-a'/>\n    </hostdev>");
+    let scratch = Scratch::with("long.xml", &aliased);
+    scratch.file("same.xml", filled(1));
+    let run = check(&scratch, ["long.xml", "same.xml"]).status(1).stderr_any();
+    let table = String::from_utf8(run.stdout_has("unrecorded").stdout_has("same").check().stdout).unwrap();
+    assert!(table.lines().all(|line| line.chars().count() < 1000), "{} bytes", table.len());
+}
