@@ -61,7 +61,7 @@ pub struct PciHostdev {
 pub struct PciSource {
     /// The address.
     pub address: PciAddress,
-    /// The start tag of the `<address>`.
+    /// The `<address>`.
     pub span: Span,
 }
 
@@ -152,7 +152,7 @@ pub enum HostdevError {
     /// The source address of a pci hostdev is not one for libvirt either.
     #[error("the source address of this pci hostdev is not a PCI address")]
     NotAPciAddress {
-        /// The address's start tag.
+        /// The address.
         span: Span,
     },
     /// A part appears twice, so which one counts is unknown.
@@ -327,7 +327,7 @@ impl PciSource {
         let source = hostdev.children_named("source").next();
         let address = source.and_then(|source| source.children_named("address").next());
         let address = address.ok_or(HostdevError::NoPciAddress { span: start_tag })?;
-        let span = address.element().start_tag;
+        let span = address.span();
         let read = PciAddress::from_attributes(|name| address.values_of(name).next());
         read.map(|address| Self { address, span }).ok_or(HostdevError::NotAPciAddress { span })
     }
