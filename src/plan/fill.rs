@@ -335,6 +335,8 @@ impl<'a> Filling<'a> {
             self.remark(target.span(), RemarkKind::Kept(address, device.identity));
             left.extend(record.map(|record| Left { guest: target.guest(), start: target.start(), record }));
         }
+        // A device that appears twice has one record, which belongs to the first: where it was made, if it names a guest address.
+        fillable.sort_by_key(Fillable::distance_to_record);
         let stale = records.stale();
         let fate = if self.removes_stale() { RemarkKind::StaleRemoved } else { RemarkKind::Stale };
         stale.iter().for_each(|record| self.remark(record.element.start_tag, fate.clone()));
@@ -542,7 +544,6 @@ impl<'a> Filling<'a> {
         if let Metadata::Ours(identities) = metadata {
             let mut seen = HashSet::new();
             for found in &mut *fillable {
-                // A device that appears twice has one record.
                 if let Some(record) = found.record.filter(|_| seen.insert(found.address)) {
                     self.fill_record(identities, record, found, &places);
                 }
@@ -662,6 +663,15 @@ impl<'a> Filling<'a> {
 impl Fillable<'_> {
     fn record_element(&self, prefix: &str) -> NewElement {
         record_element(prefix, self.address, self.target.guest(), &self.device)
+    }
+
+    /// Returns how far the hostdev is from its record: at the guest address that the record names, elsewhere, or without one.
+    fn distance_to_record(&self) -> u8 {
+        match self.record.map(|record| record.guest_address()) {
+            Some(Some(address)) if Some(address) == self.target.guest().address.as_ref() => 0,
+            Some(_) => 1,
+            None => 2,
+        }
     }
 
     /// Returns the parts that differ from the host, in the source and in the metadata, whichever of them is filled.
