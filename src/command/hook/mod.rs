@@ -1,0 +1,253 @@
+//! `hook`: libvirt's question whether a guest may come to this host.
+//!
+//! libvirt calls it with the domain XML on standard input; see <https://libvirt.org/hooks.html>. Exit status 0 allows it and 1
+//! refuses it. The person who asked for it, on another host, then sees only standard error. Standard output stays empty: what
+//! a hook prints there replaces the domain.
+//!
+//! A guest is refused only if it has a mediated device of model vfio-pci, if it has a record and a hostdev of type pci, with
+//! `--require` if it has a vGPU that is a virtual function, or if none of these can be ruled out.
+
+mod input;
+mod log;
+mod message;
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::settings::HookSettings;
+use super::{Failure, Outcome, Streams};
+use crate::device::DeviceAddress;
+use crate::domain::{Document, MAX_BYTES, Metadata, Model, Suspicion};
+use crate::file;
+use crate::host::{HostSource, Sysfs};
+use crate::plan::Missing;
+use crate::plan::check::{Comparison, OrphanPlace, PciScope, check};
+use crate::report::{Diagnostic, Origin};
+use input::read_domain;
+use log::{Log, Priority};
+use message::{about_orphan, host_name, in_one_line, other_board, reason, record_command};
+
+/// libvirt sets a hook no time limit, and one that hangs occupies one of its 20 workers.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// The verdict on a guest.
+#[derive(Clone, Debug, Default)]
+struct Judgement {
+    /// Why it is refused, a line each; empty if it passes.
+    refusals: Vec<String>,
+    /// What an administrator should know all the same.
+    warnings: Vec<String>,
+    /// What was compared, if anything was.
+    compared: Option<String>,
+}
+
+impl Judgement {
+    fn refused(reason: impl Into<String>) -> Self {
+        Self { refusals: vec![reason.into()], compared: Some("not compared".to_owned()), ..Self::default() }
+    }
+
+    fn cannot_judge(error: &Diagnostic) -> Self {
+        Self::refused(in_one_line(error))
+    }
+}
+
+impl HookSettings {
+    /// Whether this operation is judged; every other passes.
+    pub fn is_judged(&self) -> bool {
+        match (self.operation.0.as_str(), self.operation.1.as_str()) {
+            ("migrate" | "restore", "begin") => true,
+            ("prepare", "begin") => self.check_start || self.defer_absent,
+            _ => false,
+        }
+    }
+
+    /// Whether a device that is absent now may still be created before the guest starts.
+    fn defers_absent(&self) -> bool {
+        self.defer_absent && self.operation.0 != "prepare"
+    }
+}
+
+pub(super) fn run(settings: &HookSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    // Every other operation passes whatever happens: a failure at `reconnect begin` would kill the running guest.
+    if !settings.is_judged() {
+        return Ok(Outcome::Done);
+    }
+    let judgement = judge_in_time(settings);
+    let log = Log::new(settings);
+    log.tell_all(&judgement.warnings, Priority::Warning, streams);
+    log.tell_all(&judgement.refusals, Priority::Error, streams);
+    let is_refused = !judgement.refusals.is_empty();
+    if let Some(compared) = &judgement.compared {
+        let verdict = if is_refused { "refused" } else { "passes" };
+        log.record(&format!("{} {}: {verdict}, {compared}", settings.operation.0, settings.operation.1));
+    }
+    Ok(if is_refused { Outcome::Differs } else { Outcome::Done })
+}
+
+/// Judges on another thread, which ends with the process, as far as the kernel can end it.
+fn judge_in_time(settings: &HookSettings) -> Judgement {
+    let (sender, receiver) = mpsc::channel();
+    let on_thread = settings.clone();
+    let thread = thread::Builder::new().spawn(move || {
+        // Nobody receives it once the time is up.
+        let _ = sender.send(judge(&on_thread));
+    });
+    if thread.is_err() {
+        // Without a thread there is no time limit, which is better than no verdict.
+        return judge(settings);
+    }
+    receiver.recv_timeout(TIME_LIMIT).unwrap_or_else(|error| {
+        let seconds = TIME_LIMIT.as_secs();
+        Judgement::refused(match error {
+            RecvTimeoutError::Timeout => {
+                format!("not judged within {seconds} s, time is up; find out what blocks on {}", host_name())
+            }
+            RecvTimeoutError::Disconnected => "cannot judge it: internal error".to_owned(),
+        })
+    })
+}
+
+fn judge(settings: &HookSettings) -> Judgement {
+    let domain = match read_domain() {
+        Ok(domain) => domain,
+        Err(error) => return Judgement::cannot_judge(&Diagnostic::error(format!("cannot read the domain: {error}"))),
+    };
+    if domain.total == 0 && file::stdin_was_closed() {
+        let told =
+            format!("cannot judge it on {}: standard input is closed, and the domain is expected there", host_name());
+        return if settings.require {
+            Judgement::refused(told)
+        } else {
+            Judgement { warnings: vec![told], compared: Some("not compared".to_owned()), ..Judgement::default() }
+        };
+    }
+    // Without the letters there is neither a mediated device nor a record; with --require, a PCI device may be a vGPU.
+    let is_of_interest = domain.mentions_mdev || settings.require && domain.suspicion.pci;
+    if !is_of_interest {
+        return Judgement::default();
+    }
+    let error = match domain.bytes.map(Document::read_leniently) {
+        Some(Ok(document)) => return judge_document(settings, &document),
+        Some(Err(error)) => Diagnostic::of_document("domain", &error),
+        None => {
+            Diagnostic::error(format!("the domain has {} bytes, and at most {MAX_BYTES} can be read", domain.total))
+        }
+    };
+    // What cannot be read is refused only if it may hold something that has to be judged.
+    let Suspicion { mdev, record_and_pci, pci } = domain.suspicion;
+    if mdev || record_and_pci || settings.require && pci {
+        Judgement::cannot_judge(&error)
+    } else {
+        Judgement::default()
+    }
+}
+
+fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
+    let devices = vfio_pci_devices(document);
+    let has_pci = document.domains.iter().any(|domain| !domain.pci_hostdevs.is_empty());
+    let is_recorded = carries_record(document);
+    if devices == 0 && !(has_pci && (settings.require || has_metadata_record(document))) {
+        return Judgement::default();
+    }
+    if let Some(misuse) = &settings.misuse {
+        return Judgement::refused(format!("cannot judge it on {}: options of the hook: {misuse}", host_name()));
+    }
+    if !is_recorded && devices > 0 {
+        return judge_unrecorded(settings, devices);
+    }
+    let host = match Sysfs::open(&settings.sysfs) {
+        Ok(sysfs) => HostSource::Sysfs(sysfs),
+        Err(error) => return Judgement::cannot_judge(&Diagnostic::of(&error)),
+    };
+    let scope = if settings.require { PciScope::Vgpus } else { PciScope::Recorded };
+    match check(document, &host.ask(document.devices()), settings.pairing, scope) {
+        Ok(comparison) => judge_comparison(settings, &comparison),
+        Err(errors) => {
+            let origin = Origin::new("domain", document.text());
+            let refusals = errors.iter().map(|error| in_one_line(&origin.error(error))).collect();
+            Judgement { refusals, ..Judgement::refused("") }
+        }
+    }
+}
+
+fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>) -> Judgement {
+    let mut judgement = Judgement::default();
+    let mut absent = 0;
+    for checked in &comparison.devices {
+        let is_absent = matches!(checked.found, Err(Missing::NotOnHost { .. } | Missing::Untyped { .. }));
+        if is_absent && checked.recorded.is_some() && settings.defers_absent() {
+            absent += 1;
+            continue;
+        }
+        judgement.refusals.extend(reason(settings, checked));
+        judgement.warnings.extend(other_board(checked));
+        if checked.is_only_pair {
+            let made_for = checked.recorded_uuid().map_or_else(String::new, |uuid| format!(" for mdev {uuid}"));
+            judgement.warnings.push(format!(
+                "{} is judged by the guest's only record, which was made{made_for} and names no guest address",
+                checked.device
+            ));
+        }
+    }
+    for orphan in &comparison.orphans {
+        let told = about_orphan(orphan);
+        let is_refused = orphan.place.is_difference() || orphan.place == OrphanPlace::Unknown && settings.require;
+        let lines = if is_refused { &mut judgement.refusals } else { &mut judgement.warnings };
+        lines.push(told);
+    }
+    if comparison.devices.is_empty() && comparison.orphans.is_empty() {
+        return judgement;
+    }
+    let devices = comparison.devices.len() - absent;
+    let deferred = if absent > 0 { format!(", {absent} deferred to prepare begin") } else { String::new() };
+    let are_mdevs = comparison.devices.iter().all(|checked| matches!(checked.device, DeviceAddress::Mdev(_)));
+    let kind = if are_mdevs { "mediated device" } else { "device" };
+    judgement.compared = Some(format!("{devices} {kind}{} compared{deferred}", plural(devices)));
+    judgement
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn vfio_pci_devices(document: &Document) -> usize {
+    let hostdevs = document.domains.iter().flat_map(|domain| &domain.hostdevs);
+    hostdevs.filter(|hostdev| matches!(hostdev.model, Model::VfioPci(_))).count()
+}
+
+/// Whether anything is recorded in the document's metadata.
+fn has_metadata_record(document: &Document) -> bool {
+    document.domains.iter().any(|domain| match &domain.metadata {
+        Some(Metadata::Ours(ours)) => !ours.records.is_empty(),
+        Some(Metadata::Unreadable(_)) => true,
+        Some(Metadata::Missing { .. } | Metadata::WithoutOurs { .. }) | None => false,
+    })
+}
+
+/// Whether anything is recorded of the document's devices.
+fn carries_record(document: &Document) -> bool {
+    let mut hostdevs = document.domains.iter().flat_map(|domain| &domain.hostdevs);
+    has_metadata_record(document)
+        || hostdevs.any(|hostdev| match &hostdev.model {
+            Model::VfioPci(Ok(source)) => !source.written.is_empty(),
+            Model::VfioPci(Err(error)) => error.may_hide_record(),
+            Model::Other(_) => false,
+        })
+}
+
+fn judge_unrecorded(settings: &HookSettings, devices: usize) -> Judgement {
+    let (are, them) = match devices {
+        1 => ("its mediated device is".to_owned(), "it"),
+        _ => (format!("its {devices} mediated devices are"), "them"),
+    };
+    let remedy = format!("record {them} on the host that the guest comes from: {}", record_command(settings));
+    let compared = Some("nothing is recorded".to_owned());
+    if settings.require {
+        let refusal = format!("{are} not recorded, which {} requires; {remedy}", host_name());
+        Judgement { refusals: vec![refusal], compared, ..Judgement::default() }
+    } else {
+        let warning = format!("{are} not recorded, so nothing was compared; {remedy}");
+        Judgement { warnings: vec![warning], compared, ..Judgement::default() }
+    }
+}
