@@ -110,7 +110,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// Notes the records that the domain has afterwards, for [`identities`].
+    /// Notes the records that the domain has afterwards, for [`identities`](super::identities).
     pub(super) fn keep_records(
         &mut self,
         domain: &Domain,
