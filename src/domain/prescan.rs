@@ -14,7 +14,7 @@ pub(super) struct Prescan {
     pub less_than: usize,
     /// How many `=` there are: each attribute has one.
     pub equals: usize,
-    /// How many `xmlns` there are: each namespace declaration has one.
+    /// How many `xmlns` there are where a name may begin: each namespace declaration has one.
     pub xmlns: usize,
     /// Whether `<!DOCTYPE` occurs.
     pub has_doctype: bool,
@@ -40,12 +40,14 @@ impl Prescan {
             ..Self::default()
         };
         let mut last = None;
-        for at in memmem::find_iter(bytes, "xmlns") {
+        // A declaration begins after whitespace, and `c:xmlns` is odd. Others are in values: many namespace URIs contain one.
+        let is_in_name = |at: &usize| *at > 0 && (bytes[at - 1] == b':' || is_xml_space(bytes[at - 1].into()));
+        for at in memmem::find_iter(bytes, "xmlns").filter(is_in_name) {
             prescan.xmlns += 1;
             prescan.has_odd_names = prescan.has_odd_names
                 || prescan.xmlns > MAX_CHECKED
                 || is_empty_value(&bytes[at..])
-                || at > 0 && bytes[at - 1] == b':'
+                || bytes[at - 1] == b':'
                 || last.is_some_and(|last| is_in_one_tag(&bytes[last..at]));
             last = Some(at);
         }
@@ -103,9 +105,14 @@ mod tests {
         ] {
             assert!(is_odd(text), "{text:?}");
         }
-        for text in
-            ["a:b", "<a:b c:d='e:f'>", "<a xmlns:b='u'><c xmlns:b='u'>", "<a xmlns:b='u' c=''>", "<a b=''>xmlns"]
-        {
+        for text in [
+            "a:b",
+            "<a:b c:d='e:f'>",
+            "<a xmlns:b='u'><c xmlns:b='u'>",
+            "<a xmlns:b='u' c=''>",
+            "<a b=''>xmlns",
+            "<a xmlns:b='http://libosinfo.org/xmlns/libvirt/domain/1.0'>",
+        ] {
             assert!(!is_odd(text), "{text:?}");
         }
         assert!(!is_odd(&"<a xmlns:b='u'/>".repeat(MAX_CHECKED)));
