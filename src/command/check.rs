@@ -200,7 +200,7 @@ fn cell(parts: &Parts) -> String {
     parts.map(|part| part.map_or_else(|| "-".to_owned(), escape::short)).join(" ")
 }
 
-/// Returns a table for people, or an empty string if there is no device. The columns FILE and REASON appear only if they are
+/// Returns a table for people, or an empty string without devices. The columns FILE and REASON appear only if they are
 /// needed.
 fn table(entries: &[Entry<Row>], has_files: bool) -> String {
     let rows: Vec<_> = entries

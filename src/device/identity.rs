@@ -264,7 +264,7 @@ pub struct Device {
 }
 
 impl From<Identity> for Device {
-    /// A device of which nothing but the identity is known.
+    /// A device with this identity. Nothing else is known of it.
     fn from(identity: Identity) -> Self {
         Self { identity, subsystem: None, is_virtual_function: false }
     }

@@ -114,7 +114,7 @@ pub struct Overlap {
 }
 
 impl Edits {
-    /// Whether there are no edits.
+    /// Whether it contains no edits.
     pub fn is_empty(&self) -> bool {
         self.placed.is_empty()
     }

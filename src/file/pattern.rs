@@ -229,7 +229,7 @@ fn named(directory: &Path) -> &Path {
     if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
-/// Whether the error means that there is no match: something does not exist or is not a directory.
+/// Whether the error means that nothing matches: something does not exist or is not a directory.
 fn is_no_match(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

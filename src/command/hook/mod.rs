@@ -94,7 +94,7 @@ fn judge_in_time(settings: &HookSettings) -> Judgement {
         let _ = sender.send(judge(&on_thread));
     });
     if thread.is_err() {
-        // Without a thread there is no time limit, which is better than no verdict.
+        // A verdict without a time limit is better than none.
         return judge(settings);
     }
     receiver.recv_timeout(TIME_LIMIT).unwrap_or_else(|error| {

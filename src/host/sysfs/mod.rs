@@ -369,7 +369,7 @@ impl Sysfs {
         })
     }
 
-    /// Returns the path of the device's parent relative to the root, or `None` if there is no such device.
+    /// Returns the path of the device's parent relative to the root, or `None` if the device does not exist.
     fn parent_path(&self, mdevs: &Directory, uuid: &Uuid) -> Result<Option<PathBuf>, SysfsError> {
         let name = uuid.to_string();
         let Some(target) = self.tree.link(mdevs, &name)? else { return Ok(None) };

@@ -125,7 +125,7 @@ impl Tree {
 
     /// Returns the bytes of an attribute file, from one read: the kernel generates its content at the first read.
     ///
-    /// There is no time limit: a slow attribute is not an error.
+    /// It waits without a time limit: a slow attribute is not an error.
     pub(super) fn attribute(&self, base: &Directory, name: &str, missing: &'static str) -> Result<Vec<u8>, SysfsError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
         let mut page = vec![0; PAGE];

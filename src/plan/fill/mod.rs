@@ -102,7 +102,7 @@ pub fn fill(document: &Document, host: &Host, policy: &Policy) -> Result<Plan, V
 /// It replaces the element that is there, so it also contains the records of devices that the policy leaves unchanged.
 ///
 /// # Errors
-/// As [`fill`], and if there is no domain.
+/// As [`fill`], and if the document has no domain.
 pub fn identities(
     document: &Document,
     host: &Host,

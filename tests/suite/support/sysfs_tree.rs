@@ -15,7 +15,7 @@
 //! parent other NAME path=devices/.. subsystem=bus/NAME|class/NAME [driver=NAME]
 //!     A parent that is not a PCI device: mtty, the AP matrix, an s390x subchannel.
 //! type TYPE api=vfio-pci [available=N] [name=".."] [description=".."]
-//!     A supported type of the last parent. Without name= or description= there is no such file.
+//!     A supported type of the last parent. Without name= or description= the file does not exist.
 //! mdev UUID PARENT TYPE [driver=vfio_mdev]
 //!     A mediated device; PARENT is its address or name.
 //! tree HOST
