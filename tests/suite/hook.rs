@@ -13,29 +13,10 @@ use crate::support::guests::{
     ABSENT, AP, NO_PCI, at, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
     recorded, uuid,
 };
-use crate::support::{Run, Scratch, testdata};
+use crate::support::operations::{JUDGED, OTHERS};
+use crate::support::{BINARY, Run, Scratch, testdata};
 
 const NONE: [&str; 0] = [];
-
-/// Operations that are not judged: those that libvirt documents for qemu, and some that it does not.
-const OTHERS: [[&str; 2]; 12] = [
-    ["prepare", "begin"],
-    ["start", "begin"],
-    ["started", "begin"],
-    ["stopped", "end"],
-    ["release", "end"],
-    ["reconnect", "begin"],
-    ["attach", "begin"],
-    ["migrate", "end"],
-    ["restore", "end"],
-    ["unheard-of", "begin"],
-    ["", ""],
-    ["MIGRATE", "BEGIN"],
-];
-
-const JUDGED: [&str; 2] = ["migrate", "restore"];
-
-const BINARY: &str = env!("CARGO_BIN_EXE_virt-mdev");
 
 /// Returns a run of `virt-mdev hook` with its own syslog.
 fn virt_mdev(scratch: &Scratch) -> Run<'_> {

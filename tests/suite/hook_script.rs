@@ -11,27 +11,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::guests::{bare, domain, filled, guest_recorded, host_a, identity, uuid};
 use crate::support::here::skipped;
+use crate::support::operations::{JUDGED, OTHERS};
 use crate::support::{BINARY, Run, Scratch, testdata};
 
 const SHIPPED: &str = include_str!("../../hooks/qemu.d/zz-virt-mdev");
-
-const JUDGED: [&str; 2] = ["migrate", "restore"];
-
-/// Operations that are not judged: those that libvirt documents for qemu, and some that it does not.
-const OTHERS: [[&str; 2]; 12] = [
-    ["prepare", "begin"],
-    ["start", "begin"],
-    ["started", "begin"],
-    ["stopped", "end"],
-    ["release", "end"],
-    ["reconnect", "begin"],
-    ["attach", "begin"],
-    ["migrate", "end"],
-    ["restore", "end"],
-    ["unheard-of", "begin"],
-    ["", ""],
-    ["MIGRATE", "BEGIN"],
-];
 
 /// An installed script, with a `logger` that writes to a file instead of syslog.
 struct Installed {

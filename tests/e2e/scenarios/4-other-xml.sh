@@ -76,15 +76,20 @@ exchanged_pair_is_refused() { # [OPTION]…
     arrived live pair
 }
 
+# replace_device GUEST FROM TO: detaches one device from a guest on host a, and attaches another
+replace_device() {
+    local uuid
+    uuid=$(uuid_of "$1")
+    hostdev_of "$2" > "$work/detached.xml"
+    hostdev_of "$3" > "$work/attached.xml"
+    virsh_on a detach-device --domain "$uuid" --file "$work/detached.xml" --config
+    virsh_on a attach-device --domain "$uuid" --file "$work/attached.xml" --config
+}
+
 # The record of a device that was detached says nothing about the one that replaced it.
 replaced_device_is_refused() {
     define_recorded replaced "$same"
-    hostdev_of "$same" > "$work/detached.xml"
-    hostdev_of "$other_type" > "$work/attached.xml"
-    local uuid
-    uuid=$(uuid_of replaced)
-    virsh_on a detach-device --domain "$uuid" --file "$work/detached.xml" --config
-    virsh_on a attach-device --domain "$uuid" --file "$work/attached.xml" --config
+    replace_device replaced "$same" "$other_type"
     start replaced
     refused migrate live replaced
     client_sees replaced "$other_type" host-b
@@ -112,12 +117,7 @@ two_records_are_refused() { # GUEST first|last
 refilled_after_replacement_arrives() {
     define_recorded refilled "$other_type"
     record_addresses refilled
-    hostdev_of "$other_type" > "$work/detached.xml"
-    hostdev_of "$same" > "$work/attached.xml"
-    local uuid
-    uuid=$(uuid_of refilled)
-    virsh_on a detach-device --domain "$uuid" --file "$work/detached.xml" --config
-    virsh_on a attach-device --domain "$uuid" --file "$work/attached.xml" --config
+    replace_device refilled "$other_type" "$same"
     record_addresses refilled
     start refilled
     migrate live refilled

@@ -6,6 +6,7 @@ mod compare;
 mod files;
 pub mod guests;
 pub mod here;
+pub mod operations;
 mod process;
 pub mod sysfs_tree;
 
