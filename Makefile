@@ -19,20 +19,17 @@ target = $(or $(CARGO_TARGET_DIR),target)
 builds = $(target)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)
 release = $(builds)release
 binary = $(release)/virt-mdev
-completions = $(patsubst %,$(release)/completions/virt-mdev.%,bash zsh fish)
+# These are shipped: the program of a cross build does not run here.
+completions = src/cli/completions/virt-mdev
 
 .PHONY: build demo test lint bench e2e e2e-versions install install-hook uninstall clean
 .DELETE_ON_ERROR:
 
-build: $(binary) $(completions)
+build: $(binary)
 
 $(binary): Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 	$(CARGO) build --release --locked
 	@touch $@
-
-$(completions): $(binary)
-	@mkdir -p $(@D)
-	$(binary) completions $(subst .,,$(suffix $@)) > $@
 
 # What fill writes, and what the person who runs virsh migrate sees if the device differs on the other host.
 demo:
@@ -71,14 +68,13 @@ e2e-versions: $(binary)
 
 # Installs what `make` has built; builds nothing. The quotes allow a DESTDIR with spaces.
 install:
-	@for file in $(binary) $(completions); do \
-	    test -f $$file || { echo "make install: $$file does not exist: run make first" >&2; exit 1; }; done
+	@test -f $(binary) || { echo 'make install: $(binary) does not exist: run make first' >&2; exit 1; }
 	$(INSTALL) -D -m 755 $(binary) '$(DESTDIR)$(BINDIR)/virt-mdev'
 	for page in man/*.1; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man1/$${page##*/}" || exit 1; done
 	for page in man/*.8; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man8/$${page##*/}" || exit 1; done
-	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.bash '$(DESTDIR)$(BASHDIR)/virt-mdev'
-	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.zsh '$(DESTDIR)$(ZSHDIR)/_virt-mdev'
-	$(INSTALL) -D -m 644 $(release)/completions/virt-mdev.fish '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
+	$(INSTALL) -D -m 644 $(completions).bash '$(DESTDIR)$(BASHDIR)/virt-mdev'
+	$(INSTALL) -D -m 644 $(completions).zsh '$(DESTDIR)$(ZSHDIR)/_virt-mdev'
+	$(INSTALL) -D -m 644 $(completions).fish '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 
 # For each host that guests migrate to. The hook runs the program that `make install` put into BINDIR. Options that are
 # turned on in an installed hook stay on. Version 0.1.0 called it 90-virt-mdev. On NixOS: SYSCONFDIR=/var/lib.

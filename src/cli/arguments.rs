@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
+use super::completions::Shell;
 use super::{Environment, usage_error};
 use crate::command::settings::{
     CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, DryRun, FillSettings, Format, HookSettings, Inputs,
@@ -384,7 +385,7 @@ impl DoctorArgs {
 pub(super) struct CompletionArgs {
     /// The shell
     #[arg(value_name = "SHELL", action = ArgAction::Set)]
-    pub(super) shell: clap_complete::Shell,
+    pub(super) shell: Shell,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

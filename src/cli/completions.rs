@@ -1,16 +1,28 @@
 //! Completion scripts for shells.
+//!
+//! They are shipped, not generated when they are printed: `make` and packages install them after a cross build, whose program
+//! does not run on the machine that built it. `tests/suite/completions.rs` generates them and checks that they are current.
 
-use clap_complete::Shell;
+use clap::ValueEnum;
 
-/// Returns the script that completes this program's command line in `shell`.
-pub(super) fn script(shell: Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut super::whole(), "virt-mdev", &mut script);
-    let script = String::from_utf8_lossy(&script).into_owned();
-    match shell {
-        // If the program's name has a dash, clap_complete 4.6 gives a subcommand two different names, and bash completes none
-        // of its options: https://github.com/clap-rs/clap/issues/6421.
-        Shell::Bash => script.replace("virt__subcmd__mdev", "virt__mdev"),
-        _ => script,
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl Shell {
+    /// Returns the script that completes this program's command line.
+    pub(super) fn script(self) -> &'static str {
+        match self {
+            Self::Bash => include_str!("completions/virt-mdev.bash"),
+            Self::Elvish => include_str!("completions/virt-mdev.elvish"),
+            Self::Fish => include_str!("completions/virt-mdev.fish"),
+            Self::Powershell => include_str!("completions/virt-mdev.powershell"),
+            Self::Zsh => include_str!("completions/virt-mdev.zsh"),
+        }
     }
 }

@@ -94,10 +94,7 @@ const SUBCOMMANDS: [Subcommand; 7] = [
     Subcommand {
         name: "completions",
         command: || CompletionArgs::augment_args(Command::new("completions")).about(ABOUT_COMPLETIONS),
-        settings: |matches, _| {
-            let CompletionArgs { shell } = CompletionArgs::from_arg_matches(matches)?;
-            Ok(Settings::Completions(completions::script(shell)))
-        },
+        settings: |matches, _| Ok(Settings::Completions(CompletionArgs::from_arg_matches(matches)?.shell.script())),
     },
 ];
 
@@ -213,7 +210,7 @@ fn root() -> Command {
         .max_term_width(80)
 }
 
-/// Builds the command line with all its subcommands, for help, completions and the test of the man pages.
+/// Builds the command line with all its subcommands, for help, and for the tests of the completions and man pages.
 pub fn whole() -> Command {
     SUBCOMMANDS.iter().fold(root(), |command, subcommand| command.subcommand((subcommand.command)()))
 }

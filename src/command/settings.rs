@@ -24,7 +24,7 @@ pub enum Settings {
     /// `doctor`.
     Doctor(DoctorSettings),
     /// `completions`: the script to print.
-    Completions(String),
+    Completions(&'static str),
 }
 
 /// The documents to read: paths, patterns, or `-` for standard input; at least one.

@@ -4,10 +4,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
 use crate::support::guests::{ABSENT, bare, domain, elements, filled, guest, host_a, hostdev, uuid};
-use crate::support::here::{have, have_terminals};
+use crate::support::here::have_terminals;
 use crate::support::{Scratch, testdata_matching};
 
 const NONE: [&str; 0] = [];
@@ -315,38 +314,6 @@ fn help_says_that_libvirt_drops_the_elements() {
     assert!(text.contains("libvirt") && text.contains("drops"), "{text}");
     Scratch::new().virt_mdev(["--help"]).stdout_has("fill").stdout_has("completions").check();
     Scratch::new().virt_mdev(["--version"]).stdout(concat!("virt-mdev ", env!("CARGO_PKG_VERSION"), "\n")).check();
-}
-
-#[test]
-fn completions_are_printed_for_each_shell() {
-    for shell in ["bash", "zsh", "fish"] {
-        Scratch::new().virt_mdev(["completions", shell]).stdout_has("virt-mdev").stdout_has("on-missing").check();
-    }
-    Scratch::new().virt_mdev(["completions", "no-such-shell"]).status(2).stderr_has("no-such-shell").check();
-}
-
-#[test]
-fn bash_completes_options_and_values_after_a_subcommand() {
-    if !have("bash") {
-        return;
-    }
-    let completed = |words: &[&str]| {
-        let [.., previous, current] = words else { panic!("{words:?}") };
-        let script = format!(
-            "source <('{}' completions bash)\n\
-             COMP_WORDS=({} '{current}') COMP_CWORD={}\n\
-             _virt__mdev virt-mdev '{current}' '{previous}' && echo \"${{COMPREPLY[*]}}\"",
-            env!("CARGO_BIN_EXE_virt-mdev"),
-            words[..words.len() - 1].join(" "),
-            words.len() - 1,
-        );
-        let printed = Command::new("bash").args(["-c", &script]).output().unwrap();
-        String::from_utf8(printed.stdout).unwrap().trim_end().to_owned()
-    };
-    assert_eq!(completed(&["virt-mdev", "fil"]), "fill");
-    assert_eq!(completed(&["virt-mdev", "fill", "--on-m"]), "--on-missing");
-    assert_eq!(completed(&["virt-mdev", "fill", "--into", ""]), "source metadata both");
-    assert_eq!(completed(&["virt-mdev", "completions", "z"]), "zsh");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod cases;
 mod check;
 mod command_line;
 mod compare;
+mod completions;
 mod doctor;
 mod documents;
 mod files;

@@ -46,3 +46,30 @@ fn the_guest_of_the_demo_carries_the_record_of_host_a() {
     let paths = [host, testdata("demo/recorded.xml")];
     assert!(Command::new(BINARY).args(["check", "--quiet", "--sysfs"]).args(paths).status().unwrap().success());
 }
+
+#[test]
+fn make_and_make_install_do_not_run_the_program() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path().join("root");
+    let cargo = "mkdir -p $CARGO_TARGET_DIR/foreign/release && echo ELF > $CARGO_TARGET_DIR/foreign/release/virt-mdev";
+    let script = scratch.path().join("cargo");
+    fs::write(&script, cargo).unwrap();
+    for target in ["build", "install"] {
+        let made = Command::new("make")
+            .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target, "PREFIX=/usr"])
+            .arg(format!("CARGO=sh {}", script.display()))
+            .arg(format!("DESTDIR={}", root.display()))
+            .envs([("CARGO_TARGET_DIR", scratch.path().as_os_str()), ("CARGO_BUILD_TARGET", "foreign".as_ref())])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    for (shell, installed) in [
+        ("bash", "bash-completion/completions/virt-mdev"),
+        ("fish", "fish/vendor_completions.d/virt-mdev.fish"),
+        ("zsh", "zsh/site-functions/_virt-mdev"),
+    ] {
+        let shipped = format!("{}/src/cli/completions/virt-mdev.{shell}", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(fs::read(root.join("usr/share").join(installed)).unwrap(), fs::read(shipped).unwrap());
+    }
+}
