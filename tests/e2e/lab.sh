@@ -14,8 +14,8 @@
 # are those directories as the machine sees them. Nothing has a name in the machine's own namespaces (no `ip netns`, no
 # bridge), so all of it is gone when the tree ends. It ends by itself after LAB_TTL seconds (900).
 #
-# libvirt itself sees the mediated devices of the trees: `virsh nodedev-list --cap mdev` lists them, and a domain that
-# has one starts, saves and migrates live, given an <emulator> that leaves vfio-pci out (qemu-novfio) and, where the
+# libvirt itself sees the devices of the trees: `virsh nodedev-list --cap mdev` lists the mediated ones, and a domain that
+# has one, or since libvirt 9.7 a vGPU that is a virtual function, starts, saves and migrates live, given an <emulator> that leaves vfio-pci out (qemu-novfio) and, where the
 # memory lock limit cannot be raised, a <hard_limit> below it.
 set -eu
 
@@ -79,12 +79,17 @@ own_sys() {
         mkdir -p "$sys/$part"
         mount --rbind "$real/$part" "$sys/$part"
     done
-    # libvirt needs an IOMMU group for each mdev and the config space of each PCI device; the trees have neither.
-    for device in "$sys"/bus/mdev/devices/*; do
+    # libvirt needs an IOMMU group for each mdev and PCI device, the `vfio-dev` that tells it of a driver with VFIO for
+    # each virtual function that is a vGPU, and the config space of each PCI device; the trees have none of them.
+    for device in "$sys"/bus/{mdev,pci}/devices/*; do
+        [ -e "$device" ] || continue
         group=$((group + 1))
         device=$(realpath "$device")
-        mkdir -p "$sys/kernel/iommu_groups/$group"
+        mkdir -p "$sys/kernel/iommu_groups/$group/devices"
         ln -s "$(realpath --relative-to="$device" "$sys/kernel/iommu_groups/$group")" "$device/iommu_group"
+        ln -s "$(realpath --relative-to="$sys/kernel/iommu_groups/$group/devices" "$device")" \
+            "$sys/kernel/iommu_groups/$group/devices/"
+        [ ! -d "$device/nvidia" ] || mkdir -p "$device/vfio-dev/vfio$group"
     done
     for device in "$sys"/devices/pci*/*/ "$sys"/devices/pci*/*/*:*/; do
         [ -e "$device/vendor" ] || continue

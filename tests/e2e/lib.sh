@@ -21,8 +21,10 @@ virsh_on() { local host=$1; shift; on "$host" virsh -q "$@"; }   # HOST ARGUMENT
 
 virt_mdev_on() { local host=$1; shift; on "$host" virt-mdev "$@"; }
 
-prepare_hosts() {
+start_hosts() { # TREES: starts both hosts with these devices and our hook, after it has ended those that are up
     local host
+    [ ! -d "$hosts" ] || "$lab" down "$hosts"
+    "$lab" up "$hosts" "$1" || fatal 'the two hosts do not start'
     for host in a b; do
         install -m 755 "$e2e/qemu-novfio" "$hosts/$host/bin/qemu-novfio"
         with_binary "$host"
