@@ -11,10 +11,11 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use super::completions::Shell;
 use super::{Environment, usage_error};
 use crate::command::settings::{
-    CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, DryRun, FillSettings, Format, HookSettings, Inputs,
-    Output, RewriteSettings, Settings, StripSettings, Target, Verbosity,
+    CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, DryRun, FillSettings, Format, HookSettings,
+    HostSettings, Inputs, Output, RewriteSettings, Settings, StripSettings, Target, Verbosity,
 };
 use crate::file::Suffix;
+use crate::host::Mdevctl;
 use crate::plan::fill::{Devices, OnConflict, OnMissing, Policy};
 use crate::plan::{Pairing, Place, Places};
 
@@ -149,14 +150,47 @@ impl RewriteArgs {
     }
 }
 
+/// The options of commands that look up devices.
+#[derive(Debug, Args)]
+struct HostArgs {
+    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    sysfs: Option<PathBuf>,
+
+    /// Read devices from FILE, which virt-mdev list --json wrote; - is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["sysfs", "defined"])]
+    host: Option<OsString>,
+
+    /// Also take devices that mdevctl has defined and that are not started
+    #[arg(long)]
+    defined: bool,
+
+    /// The directory of mdevctl's definitions
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    mdevctl_dir: Option<PathBuf>,
+}
+
+impl HostArgs {
+    /// `environment` is the directory to use as `/sys` if no option names one.
+    fn settings(self, environment: Option<PathBuf>) -> HostSettings {
+        if let Some(file) = self.host {
+            return HostSettings::File(file);
+        }
+        let sysfs = self.sysfs.or(environment);
+        // The definitions of this host say nothing about another one's sysfs.
+        let default = || (self.defined || sysfs.is_none()).then(|| "/etc/mdevctl.d".into());
+        let mdevctl = self.mdevctl_dir.or_else(default).map(|dir| Mdevctl { dir, counts: self.defined });
+        HostSettings::Sysfs(sysfs.unwrap_or_else(|| "/sys".into()), mdevctl)
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct FillArgs {
     #[command(flatten)]
     rewrite: RewriteArgs,
 
-    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    sysfs: Option<PathBuf>,
+    #[command(flatten)]
+    host: HostArgs,
 
     /// Where to write identities
     #[arg(long, value_name = "PLACE", default_value = "source")]
@@ -189,7 +223,7 @@ impl FillArgs {
         let policy = Policy { into: into.into(), devices, on_missing, on_conflict };
         Ok(Settings::Fill(FillSettings {
             rewrite: self.rewrite.settings()?,
-            sysfs: sysfs_dir(self.sysfs, sysfs),
+            host: self.host.settings(sysfs),
             policy,
             metadata_only: self.metadata_only,
         }))
@@ -244,9 +278,8 @@ pub(super) struct CheckArgs {
     #[arg(value_name = "DOMAIN", value_hint = ValueHint::FilePath)]
     files: Vec<OsString>,
 
-    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    sysfs: Option<PathBuf>,
+    #[command(flatten)]
+    host: HostArgs,
 
     /// Use the record of a device's guest address, for managers that change UUIDs
     #[arg(long)]
@@ -269,7 +302,7 @@ impl CheckArgs {
     pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Settings {
         Settings::Check(CheckSettings {
             inputs: Inputs::new(self.files),
-            sysfs: sysfs_dir(self.sysfs, sysfs),
+            host: self.host.settings(sysfs),
             pairing: pairing(self.follow_guest_address),
             keep_going: self.keep_going,
             format: format(self.json, self.quiet),
@@ -289,16 +322,10 @@ fn pairing(follow_guest_address: bool) -> Pairing {
     if follow_guest_address { Pairing::GuestAddress } else { Pairing::Uuid }
 }
 
-/// Returns the directory to use as `/sys`: the option's, or else the environment's.
-fn sysfs_dir(option: Option<PathBuf>, environment: Option<PathBuf>) -> PathBuf {
-    option.or(environment).unwrap_or_else(|| "/sys".into())
-}
-
 #[derive(Debug, Args)]
 pub(super) struct HookArgs {
-    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    sysfs: Option<PathBuf>,
+    #[command(flatten)]
+    host: HostArgs,
 
     /// Refuse a guest that has mediated devices or vGPUs but no record of them
     #[arg(long)]
@@ -338,7 +365,7 @@ impl HookArgs {
         let text = |word: OsString| word.to_string_lossy().into_owned();
         Settings::Hook(HookSettings {
             syslog: environment.syslog(),
-            sysfs: sysfs_dir(self.sysfs, environment.sysfs),
+            host: self.host.settings(environment.sysfs),
             require: self.require,
             check_start: self.check_start,
             defer_absent: self.defer_absent,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, Command, FromArgMatches};
 
-use crate::command::settings::{HookSettings, Settings};
+use crate::command::settings::{HookSettings, HostSettings, Settings};
 use crate::plan::Pairing;
 use crate::report::escape;
 use arguments::{
@@ -155,7 +155,7 @@ fn misused_hook(error: &clap::Error, arguments: &[OsString], environment: &Envir
     let words: Vec<_> = arguments.iter().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
     let misuse = check_hook_options(options_of_hook(&words)).err().unwrap_or_else(|| in_one_line(error));
     let called = |guest: &str, operation: &str, suboperation: &str| HookSettings {
-        sysfs: PathBuf::new(),
+        host: HostSettings::Sysfs(PathBuf::new(), None),
         require: false,
         check_start: words.iter().any(|word| word == "--check-start"),
         defer_absent: words.iter().any(|word| word == "--defer-absent"),

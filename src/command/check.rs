@@ -42,7 +42,7 @@ struct Row {
 }
 
 pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let host = open_host(&settings.sysfs)?;
+    let host = open_host(&settings.host).map_err(Failure::of)?;
     let (inputs, mut errors) = match settings.keep_going {
         true => expand_each(&settings.inputs),
         false => (expand(&settings.inputs)?, Vec::new()),

@@ -9,7 +9,7 @@ use crate::plan::fill::{fill, identities};
 use crate::plan::{Place, Places};
 
 pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let host = open_host(&settings.sysfs)?;
+    let host = open_host(&settings.host).map_err(Failure::of)?;
     if settings.metadata_only {
         return print_metadata(settings, &host, streams);
     }

@@ -14,14 +14,14 @@ mod rewrite;
 pub mod settings;
 mod strip;
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::path::Path;
 
 use crate::domain::Document;
 use crate::file::{self, Input, Original, Purpose, Signal};
-use crate::host::{HostSource, Sysfs};
+use crate::host::{self, HostSource, RecordedHost, Sysfs};
 use crate::report::{Diagnostic, abridge, escape};
-use settings::{Inputs, Settings, Verbosity};
+use settings::{HostSettings, Inputs, Settings, Verbosity};
 
 /// How a command succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,12 +129,30 @@ impl Streams<'_> {
     }
 }
 
-/// Opens the host whose sysfs is `dir`.
-fn open_host(dir: &Path) -> Result<HostSource, Failure> {
-    Sysfs::open(dir).map(HostSource::Sysfs).map_err(|error| {
-        let error = Diagnostic::of(&error);
-        Failure::of(error.help("--sysfs names a directory like /sys, with bus and devices in it"))
-    })
+/// Opens the host that the settings name.
+fn open_host(settings: &HostSettings) -> Result<HostSource, Diagnostic> {
+    match settings {
+        HostSettings::Sysfs(dir, mdevctl) => {
+            let sysfs = Sysfs::open(dir).map_err(|error| {
+                Diagnostic::of(&error).help("--sysfs names a directory like /sys, with bus and devices in it")
+            })?;
+            Ok(match mdevctl {
+                Some(mdevctl) => HostSource::Mdevctl(sysfs, mdevctl.clone()),
+                None => HostSource::Sysfs(sysfs),
+            })
+        }
+        HostSettings::File(file) => read_host(file).map(|host| HostSource::Recorded(Box::new(host))),
+    }
+}
+
+/// Reads a file that describes a host.
+fn read_host(file: &OsStr) -> Result<RecordedHost, Diagnostic> {
+    let input = if file == "-" { Input::Stdin } else { Input::File(file.into()) };
+    let original = file::read_up_to(host::MAX_BYTES, &input, Purpose::Reading);
+    let name = name_of(&input);
+    let help = "a host is described by what virt-mdev list --json prints there";
+    let Original { contents, .. } = original.map_err(|error| Diagnostic::of(&error).help(help))?;
+    host::read(&name, &contents).map_err(|error| Diagnostic::error(format!("{name}: {error}")).help(help))
 }
 
 /// Reads and parses one document.

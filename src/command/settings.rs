@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::file::Suffix;
+use crate::host::Mdevctl;
 use crate::plan::fill::Policy;
 use crate::plan::{Pairing, Places};
 
@@ -105,13 +106,22 @@ pub enum DryRun {
     Json,
 }
 
+/// Where the devices of a host are read from.
+#[derive(Clone, Debug)]
+pub enum HostSettings {
+    /// The directory to use as `/sys`, and the definitions of mdevctl.
+    Sysfs(PathBuf, Option<Mdevctl>),
+    /// A file that describes a host; `-` is standard input.
+    File(OsString),
+}
+
 /// The settings of `fill`.
 #[derive(Clone, Debug)]
 pub struct FillSettings {
     /// The documents, and where they go.
     pub rewrite: RewriteSettings,
-    /// The directory to use as `/sys`.
-    pub sysfs: PathBuf,
+    /// Where the devices of the host are read from.
+    pub host: HostSettings,
     /// Where to write, and what to do if a device is missing or an identity differs.
     pub policy: Policy,
     /// Whether to print only the metadata element.
@@ -143,8 +153,8 @@ pub struct CompareSettings {
 pub struct CheckSettings {
     /// The documents.
     pub inputs: Inputs,
-    /// The directory to use as `/sys`.
-    pub sysfs: PathBuf,
+    /// Where the devices of the host are read from.
+    pub host: HostSettings,
     /// Which record counts for a hostdev.
     pub pairing: Pairing,
     /// Whether files that cannot be found are skipped.
@@ -167,8 +177,8 @@ pub enum Format {
 /// The settings of `hook`.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
-    /// The directory to use as `/sys`.
-    pub sysfs: PathBuf,
+    /// Where the devices of the host are read from.
+    pub host: HostSettings,
     /// Whether to refuse a guest that has no record.
     pub require: bool,
     /// Whether to judge starts too.

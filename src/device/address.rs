@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+use thiserror::Error;
+
 use super::Uuid;
 use super::identity::digits_and_radix;
 
@@ -70,17 +72,29 @@ impl PciAddress {
     pub fn is_unassigned(self) -> bool {
         self.domain == 0 && self.bus == 0 && self.slot == 0
     }
+}
+
+/// Text that is not a PCI address as the kernel writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("it is not a PCI address like 0000:26:00.4")]
+pub struct PciAddressError;
+
+impl FromStr for PciAddress {
+    type Err = PciAddressError;
 
     /// Parses the notation of the kernel, `DDDD:BB:SS.F` in hexadecimal digits.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (domain, rest) = text.split_once(':')?;
-        let (bus, rest) = rest.split_once(':')?;
-        let (slot, function) = rest.split_once('.')?;
-        let number = |digits: &str, lengths: std::ops::RangeInclusive<usize>| {
-            let is_hexadecimal = lengths.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
-            is_hexadecimal.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+    fn from_str(text: &str) -> Result<Self, PciAddressError> {
+        let numbers = || {
+            let (domain, rest) = text.split_once(':')?;
+            let (bus, rest) = rest.split_once(':')?;
+            let (slot, function) = rest.split_once('.')?;
+            let number = |digits: &str, lengths: std::ops::RangeInclusive<usize>| {
+                let is_hexadecimal = lengths.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+                is_hexadecimal.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+            };
+            Self::new(number(domain, 4..=8)?, number(bus, 2..=2)?, number(slot, 2..=2)?, number(function, 1..=1)?)
         };
-        Self::new(number(domain, 4..=8)?, number(bus, 2..=2)?, number(slot, 2..=2)?, number(function, 1..=1)?)
+        numbers().ok_or(PciAddressError)
     }
 }
 
@@ -108,7 +122,7 @@ impl FromStr for GuestAddress {
 
     /// Reads what a record holds. Text in no known notation is the address of no hostdev.
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(PciAddress::parse(text).map_or_else(|| Self::Other(text.to_owned()), Self::Pci))
+        Ok(text.parse().map_or_else(|_| Self::Other(text.to_owned()), Self::Pci))
     }
 }
 

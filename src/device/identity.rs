@@ -261,12 +261,14 @@ pub struct Device {
     pub subsystem: Option<Subsystem>,
     /// Whether it is a PCI virtual function.
     pub is_virtual_function: bool,
+    /// Whether mdevctl has defined it and it is not started.
+    pub is_defined_only: bool,
 }
 
 impl From<Identity> for Device {
     /// A device with this identity. Nothing else is known of it.
     fn from(identity: Identity) -> Self {
-        Self { identity, subsystem: None, is_virtual_function: false }
+        Self { identity, subsystem: None, is_virtual_function: false, is_defined_only: false }
     }
 }
 

@@ -2,9 +2,10 @@
 
 mod address;
 mod identity;
+mod serialize;
 mod uuid;
 
-pub use address::{DeviceAddress, GuestAddress, PciAddress, UserAlias};
+pub use address::{DeviceAddress, GuestAddress, PciAddress, PciAddressError, UserAlias};
 pub use identity::{
     Device, DeviceKind, Identity, MdevType, MdevTypeError, Part, PciClass, PciClassError, PciId, PciIdError, Subsystem,
     VgpuType, VgpuTypeError,

@@ -265,7 +265,7 @@ impl Record {
         let attribute = |name, of| node.attribute(name).filter(|_| kind == of);
         let uuid = attribute("uuid", RecordKind::Mdev).map(UuidAttribute::from);
         let source = attribute("source", RecordKind::Pci);
-        let source = source.map(|source| RecordAttribute::read(&source, PciAddress::parse(source.value)));
+        let source = source.map(|source| RecordAttribute::read(&source, source.value.parse().ok()));
         Ok(Self { kind, uuid, source, guest, alias, element, written })
     }
 

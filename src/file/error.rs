@@ -8,8 +8,6 @@ use std::path::PathBuf;
 use rustix::fs::FileType;
 use thiserror::Error;
 
-use crate::domain::MAX_BYTES;
-
 /// Why a file was not found, read or replaced.
 ///
 /// Paths are as the user wrote them, unless a variant says otherwise. The file that an error names is unchanged, except
@@ -59,11 +57,13 @@ pub enum FileError {
         /// The path, or `<stdin>`.
         path: PathBuf,
     },
-    /// More than [`MAX_BYTES`].
-    #[error("{name} is larger than {} MiB", MAX_BYTES >> 20)]
+    /// More bytes than are read.
+    #[error("{name} is larger than {} MiB", limit >> 20)]
     TooLarge {
         /// The file, or `<stdin>`.
         name: String,
+        /// How many bytes are read at most.
+        limit: usize,
     },
     /// The file has other hard links, which would keep the old contents.
     #[error("{} has {links} hard links; replacing it would break them", path.display())]

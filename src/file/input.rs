@@ -72,24 +72,32 @@ pub(super) struct Found {
     pub through_link: bool,
 }
 
-/// Reads all of `input`.
+/// Reads all of `input`, a document of at most [`MAX_BYTES`].
 ///
 /// # Errors
 /// [`FileError::NotFound`], [`FileError::DanglingLink`], [`FileError::NotRegular`], [`FileError::TooLarge`] or
 /// [`FileError::Io`].
 pub fn read(input: &Input, purpose: Purpose) -> Result<Original, FileError> {
+    read_up_to(MAX_BYTES, input, purpose)
+}
+
+/// Reads all of `input`, of at most `limit` bytes.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_up_to(limit: usize, input: &Input, purpose: Purpose) -> Result<Original, FileError> {
     let (contents, found) = match input {
         Input::Stdin if stdin_was_closed() => {
             return Err(unread(input)(io::Error::other("it is closed")));
         }
-        Input::Stdin => (read_all(io::stdin().lock(), 0, input)?, None),
+        Input::Stdin => (read_all(io::stdin().lock(), 0, limit, input)?, None),
         Input::File(path) => {
             let (file, state, through_link) = open(path)?;
             if state.file_type() == FileType::RegularFile {
-                (read_all(&file, state.size, input)?, Some(Found { state, through_link }))
+                (read_all(&file, state.size, limit, input)?, Some(Found { state, through_link }))
             } else {
                 prepare(&file, path, state.file_type(), purpose)?;
-                (read_all(&file, 0, input)?, None)
+                (read_all(&file, 0, limit, input)?, None)
             }
         }
     };
@@ -166,13 +174,13 @@ fn unread(input: &Input) -> impl FnOnce(io::Error) -> FileError {
 }
 
 /// Reads to the end, at most one byte more than the limit. `size` is the expected size.
-fn read_all(from: impl Read, size: u64, input: &Input) -> Result<Vec<u8>, FileError> {
+fn read_all(from: impl Read, size: u64, limit: usize, input: &Input) -> Result<Vec<u8>, FileError> {
     // Room for one byte more than expected, so that the end is found without growing.
-    let room = usize::try_from(size).map_or(MAX_BYTES, |size| size.min(MAX_BYTES)) + 1;
+    let room = usize::try_from(size).map_or(limit, |size| size.min(limit)) + 1;
     let mut contents = Vec::with_capacity(room);
-    from.take(MAX_BYTES as u64 + 1).read_to_end(&mut contents).map_err(unread(input))?;
-    if contents.len() > MAX_BYTES {
-        return Err(FileError::TooLarge { name: input.to_string() });
+    from.take(limit as u64 + 1).read_to_end(&mut contents).map_err(unread(input))?;
+    if contents.len() > limit {
+        return Err(FileError::TooLarge { name: input.to_string(), limit });
     }
     Ok(contents)
 }

@@ -42,7 +42,7 @@ mod temporary;
 pub use backup::{BadSuffix, Suffix};
 pub use commit::CommitError;
 pub use error::{Action, FileError, FileKind, Obstacle, Protection};
-pub use input::{Input, Original, Purpose, read};
+pub use input::{Input, Original, Purpose, read, read_up_to};
 pub use interrupt::{Interrupt, Signal};
 pub use pattern::{expand, expand_each};
 pub use replace::{Batch, Replaced, Staged, Warning, preflight};

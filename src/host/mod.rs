@@ -2,20 +2,34 @@
 //!
 //! [`Sysfs`] reads them from the kernel's tree. This module knows nothing of documents, and does not decide what an answer means.
 
+mod file;
+mod mdevctl;
+pub mod record;
+mod recorded;
 pub mod sysfs;
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::device::{Device, DeviceAddress, DeviceKind, Identity, VgpuType};
+pub use file::{HostFileError, MAX_BYTES, read};
+pub use mdevctl::{Mdevctl, MdevctlError};
+pub use record::HostRecord;
+pub use recorded::{Duplicate, RecordedHost};
 pub use sysfs::{Sysfs, SysfsError};
+
+/// NVIDIA's vendor id.
+const NVIDIA_ID: u16 = 0x10de;
 
 /// The device API of an mdev type, as in its `device_api` file in sysfs: `vfio-pci`, `vfio-ccw`, `vfio-ap`, …
 ///
 /// libvirt's `model` attribute of a hostdev has the same values.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DeviceApi(pub String);
 
 impl DeviceApi {
@@ -56,6 +70,11 @@ pub enum Lookup {
         /// The bus or class that the parent is on, if any.
         subsystem: Option<String>,
     },
+    /// The device is there, and the source cannot tell what it is.
+    Unknown {
+        /// Why, in the words of the source.
+        reason: String,
+    },
     /// The host has no such device.
     Absent(Absence),
 }
@@ -80,6 +99,13 @@ pub enum Absence {
         /// What was looked for and where, in the words of the source: `no bus/mdev/devices/UUID in /sys`.
         looked_for: String,
     },
+    /// It is not started: mdevctl has a definition of it.
+    NotStarted {
+        /// What was looked for and where, in the words of the source.
+        looked_for: String,
+        /// The definition.
+        definition: PathBuf,
+    },
     /// It has no mediated devices at all: the kernel's mdev module is not loaded.
     NoDriver {
         /// What was looked for and where, in the words of the source: `no bus/mdev/devices in /sys`.
@@ -91,7 +117,9 @@ impl Absence {
     /// Returns what was looked for and where.
     pub fn looked_for(&self) -> &str {
         match self {
-            Self::NotFound { looked_for } | Self::NoDriver { looked_for } => looked_for,
+            Self::NotFound { looked_for } | Self::NotStarted { looked_for, .. } | Self::NoDriver { looked_for } => {
+                looked_for
+            }
         }
     }
 }
@@ -180,33 +208,65 @@ impl Host {
 pub enum HostSource {
     /// The sysfs of a running host, or a directory laid out like it.
     Sysfs(Sysfs),
+    /// The same, and the definitions of mdevctl.
+    Mdevctl(Sysfs, Mdevctl),
+    /// What was recorded of a host.
+    Recorded(Box<RecordedHost>),
 }
 
 impl HostSource {
+    /// Returns what messages call it: the directory, or the file.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Sysfs(sysfs) | Self::Mdevctl(sysfs, _) => sysfs.dir().display().to_string(),
+            Self::Recorded(host) => host.name().to_owned(),
+        }
+    }
+
     /// Asks for these devices; if a mediated device is absent, also for those that can be created, and if one is a vGPU that is a
     /// virtual function, for the names of types.
     pub fn ask(&self, devices: impl IntoIterator<Item = DeviceAddress>) -> Host {
-        let Self::Sysfs(sysfs) = self;
         let mut host = Host::default();
         let mut is_absent = false;
         let mut vgpus = Vec::new();
         for device in devices {
-            let answer = match device {
-                DeviceAddress::Mdev(uuid) => sysfs.lookup(&uuid),
-                DeviceAddress::Pci(address) => sysfs.lookup_pci(address),
-            };
+            let answer = self.lookup(device);
             is_absent |= matches!((device, &answer), (DeviceAddress::Mdev(_), Ok(Lookup::Absent(_))));
             if let (DeviceAddress::Pci(address), Ok(found)) = (device, &answer) {
                 vgpus.extend(found.is_vgpu().then_some(address));
             }
-            host.insert(device, answer.map_err(|error| HostError(error)));
+            host.insert(device, answer);
         }
         if is_absent {
-            host.can_create(sysfs.creatable());
+            host.can_create(match self {
+                Self::Sysfs(sysfs) | Self::Mdevctl(sysfs, _) => sysfs.creatable(),
+                Self::Recorded(recorded) => Arc::new(recorded.creatable()),
+            });
         }
         if !vgpus.is_empty() {
-            host.knows_vgpu_names(sysfs.vgpu_names(&vgpus));
+            host.knows_vgpu_names(match self {
+                Self::Sysfs(sysfs) | Self::Mdevctl(sysfs, _) => sysfs.vgpu_names(&vgpus),
+                Self::Recorded(recorded) => recorded.vgpu_names(),
+            });
         }
         host
+    }
+
+    /// Returns the answer about one device.
+    ///
+    /// # Errors
+    /// If something about the device cannot be read, or is not as its source writes it.
+    pub fn lookup(&self, device: DeviceAddress) -> Result<Lookup, HostError> {
+        match (self, device) {
+            (Self::Sysfs(sysfs), device) => sysfs.lookup_any(device).map_err(|error| HostError(error)),
+            (Self::Mdevctl(sysfs, mdevctl), device) => {
+                let found = sysfs.lookup_any(device).map_err(|error| HostError(error))?;
+                match (device, found) {
+                    (DeviceAddress::Mdev(uuid), Lookup::Absent(absence)) => mdevctl.lookup(uuid, absence, sysfs),
+                    (_, found) => Ok(found),
+                }
+            }
+            (Self::Recorded(host), device) => host.lookup(device),
+        }
     }
 }

@@ -124,6 +124,8 @@ pub enum Verdict {
     Untyped,
     /// Nothing was recorded, or not all of it.
     Unrecorded,
+    /// The source cannot tell what the host's device is.
+    Unknown,
 }
 
 impl Verdict {
@@ -135,6 +137,7 @@ impl Verdict {
             Self::Missing => "missing",
             Self::Untyped => "untyped",
             Self::Unrecorded => "unrecorded",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -152,6 +155,7 @@ impl<'a> Checked<'a> {
         let is_whole = self.recorded.is_some_and(|written| written.identity().is_some());
         match &self.found {
             Err(Missing::Untyped { .. }) => Verdict::Untyped,
+            Err(Missing::Unknown { .. }) => Verdict::Unknown,
             Err(_) => Verdict::Missing,
             Ok(_) if self.recorded.is_none() => Verdict::Unrecorded,
             Ok(_) if !self.conflicts().is_empty() || self.contradiction().is_some() => Verdict::Different,

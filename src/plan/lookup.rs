@@ -14,6 +14,7 @@ pub enum Missing {
     /// The host has no such device.
     #[error("{device} is not on this host{}", match absence {
         Absence::NotFound { .. } => "",
+        Absence::NotStarted { .. } => ": it is defined, and not started",
         Absence::NoDriver { .. } => ": no driver for mediated devices is loaded",
     })]
     NotOnHost {
@@ -46,6 +47,14 @@ pub enum Missing {
         /// What was looked for and where.
         looked_for: String,
     },
+    /// The device is there, and the source cannot tell what it is.
+    #[error("what {device} is cannot be told")]
+    Unknown {
+        /// The device.
+        device: DeviceAddress,
+        /// Why.
+        reason: String,
+    },
     /// The mediated device is there, and its parent has no PCI ids.
     #[error("the parent of {device} is not a PCI device")]
     ParentNotPci {
@@ -65,6 +74,7 @@ impl Missing {
             Self::NotOnHost { absence, .. } => absence.looked_for().to_owned(),
             Self::Untyped { .. } => "its current_vgpu_type is 0".to_owned(),
             Self::NoVgpuType { looked_for, .. } => looked_for.clone(),
+            Self::Unknown { reason, .. } => reason.clone(),
             Self::ParentNotPci { parent, subsystem: Some(subsystem), .. } => {
                 format!("{parent} is a {subsystem} device")
             }
@@ -114,6 +124,7 @@ pub(super) fn find_device(
             Err(Missing::Untyped { device, recorded, example })
         }
         Lookup::NoVgpuType { looked_for } => Err(Missing::NoVgpuType { device, looked_for: looked_for.clone() }),
+        Lookup::Unknown { reason } => Err(Missing::Unknown { device, reason: reason.clone() }),
         Lookup::Absent(absence) => Err(Missing::NotOnHost {
             device,
             absence: absence.clone(),

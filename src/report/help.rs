@@ -28,8 +28,14 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
         PlanErrorKind::NotAUuid { .. } => {
             "enter the UUID of a mediated device; mdevctl list shows those of this host".to_owned()
         }
+        PlanErrorKind::Missing(missing @ Missing::NotOnHost { absence: Absence::NotStarted { .. }, .. }) => {
+            format!("{}, use its definition with --defined, or skip it with --on-missing skip", start(missing))
+        }
         PlanErrorKind::Missing(
-            missing @ (Missing::NotOnHost { .. } | Missing::Untyped { .. } | Missing::NoVgpuType { .. }),
+            missing @ (Missing::NotOnHost { .. }
+            | Missing::Untyped { .. }
+            | Missing::NoVgpuType { .. }
+            | Missing::Unknown { .. }),
         ) => {
             format!("{}, or skip it with --on-missing skip", start(missing))
         }
@@ -105,6 +111,9 @@ pub fn start(missing: &Missing) -> String {
         Missing::NotOnHost { absence: Absence::NoDriver { .. }, device: DeviceAddress::Mdev(_), .. } => {
             return "load the driver of the card that has mediated devices".to_owned();
         }
+        Missing::NotOnHost { absence: Absence::NotStarted { .. }, device: DeviceAddress::Mdev(uuid), .. } => {
+            return format!("start it: mdevctl start -u {uuid}");
+        }
         Missing::NotOnHost { device: DeviceAddress::Mdev(uuid), recorded, parent, .. } => (uuid, recorded, parent),
         Missing::NotOnHost { device: DeviceAddress::Pci(_), .. } => {
             return "assign the guest a device of this host (lspci -D lists them); the virtual functions of a card exist once \
@@ -116,6 +125,9 @@ pub fn start(missing: &Missing) -> String {
             return "load NVIDIA's vGPU driver and bind the virtual function to it; if it is bound, its interface is not known \
                     to this version"
                 .to_owned();
+        }
+        Missing::Unknown { .. } => {
+            return "look on the host itself, or use a record made there: virt-mdev list --json".to_owned();
         }
         Missing::ParentNotPci { .. } => return "assign the guest a slice of a PCI device".to_owned(),
     };

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::OnceLock;
 
 use super::{Diagnostic, Excerpt, Kind, escape, help};
-use crate::domain::{ReadError, ReadErrorKind};
+use crate::domain::{MAX_BYTES, ReadError, ReadErrorKind};
 use crate::edit::ProofError;
 use crate::file::{self, FileError, FileKind};
 use crate::plan::{PlanError, Remark};
@@ -135,7 +135,7 @@ fn file_help(error: &FileError) -> Option<String> {
         FileError::NotRegular { .. } | FileError::Descriptor { .. } => {
             "only a regular file is rewritten in place; without -i the result goes to standard output"
         }
-        FileError::TooLarge { .. } => "libvirt's RPC carries no larger document",
+        FileError::TooLarge { limit: MAX_BYTES, .. } => "libvirt's RPC carries no larger document",
         FileError::HardLinks { .. } => {
             "write the result elsewhere with --output, or replace the link with a copy first"
         }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use virt_mdev::device::PciAddress;
 use virt_mdev::host::{Lookup, Sysfs};
 
 /// Returns what a host answers about a device, in one line.
@@ -58,7 +57,7 @@ fn described_trees_have_the_devices_of_their_descriptions() {
 /// Returns what a host answers about a PCI device, in one line.
 fn pci_answer(host: &str, address: &str) -> String {
     let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
-    match Sysfs::open(&sys).unwrap().lookup_pci(PciAddress::parse(address).unwrap()).unwrap() {
+    match Sysfs::open(&sys).unwrap().lookup_pci(address.parse().unwrap()).unwrap() {
         Lookup::Absent(_) => "absent".to_owned(),
         Lookup::Untyped => "untyped".to_owned(),
         Lookup::Found(device) => {

@@ -76,7 +76,7 @@ pub fn vgpu(number: u32) -> Lookup {
     let kind = DeviceKind::Vgpu(VgpuType::new(number).unwrap_or_else(|| panic!("{number} is not a type")));
     let [vendor, product, board] = [0x10de, 0x26b9, 0x1851].map(PciId::from);
     let subsystem = Some(Subsystem { vendor, device: board });
-    Lookup::Found(Device { identity: Identity { vendor, product, kind }, subsystem, is_virtual_function: true })
+    Lookup::Found(Device { subsystem, is_virtual_function: true, ..Identity { vendor, product, kind }.into() })
 }
 
 /// A PCI device that is not a vGPU, of which the subsystem is not known.

@@ -438,7 +438,7 @@ impl Roots<'_> {
         let mdevs = listed("bus/mdev/devices")?;
         let uuids = mdevs.iter().filter_map(|name| name.to_str()?.parse::<Uuid>().ok());
         let functions = listed("bus/pci/devices")?;
-        let functions = functions.iter().filter_map(|name| PciAddress::parse(name.to_str()?));
+        let functions = functions.iter().filter_map(|name| name.to_str()?.parse::<PciAddress>().ok());
         let is_vgpu = |address: &PciAddress| {
             let function = self.sysfs.join("bus/pci/devices").join(address.to_string());
             function.join("physfn").exists() && function.join("nvidia").is_dir()

@@ -46,7 +46,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<S
                 help::start(missing)
             ));
         }
-        Err(missing @ (Missing::Untyped { .. } | Missing::NoVgpuType { .. })) => {
+        Err(missing @ (Missing::Untyped { .. } | Missing::NoVgpuType { .. } | Missing::Unknown { .. })) => {
             let found = missing.label();
             let is = missing.to_string().replacen(&checked.device.to_string(), "it", 1);
             return Some(format!("{device} {was_recorded}, but on {host} {is}: {found}; {}", help::start(missing)));
@@ -79,7 +79,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<S
             });
             Some(format!("{device} is {found} on {host}{had}; assign the hostdev there a device of the recorded type"))
         }
-        Verdict::Unrecorded | Verdict::Missing | Verdict::Untyped => {
+        Verdict::Unrecorded | Verdict::Missing | Verdict::Untyped | Verdict::Unknown => {
             let record = record_command(settings);
             Some(match checked.made_for_another() {
                 Some(rival) => format!(

@@ -16,11 +16,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::settings::HookSettings;
-use super::{Failure, Outcome, Streams};
+use super::{Failure, Outcome, Streams, open_host};
 use crate::device::DeviceAddress;
 use crate::domain::{Document, MAX_BYTES, Metadata, Model, Suspicion};
 use crate::file;
-use crate::host::{HostSource, Sysfs};
 use crate::plan::Missing;
 use crate::plan::check::{Comparison, OrphanPlace, PciScope, check};
 use crate::report::{Diagnostic, Origin};
@@ -156,9 +155,9 @@ fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
     if !is_recorded && devices > 0 {
         return judge_unrecorded(settings, devices);
     }
-    let host = match Sysfs::open(&settings.sysfs) {
-        Ok(sysfs) => HostSource::Sysfs(sysfs),
-        Err(error) => return Judgement::cannot_judge(&Diagnostic::of(&error)),
+    let host = match open_host(&settings.host) {
+        Ok(host) => host,
+        Err(error) => return Judgement::cannot_judge(&error),
     };
     let scope = if settings.require { PciScope::Vgpus } else { PciScope::Recorded };
     match check(document, &host.ask(document.devices()), settings.pairing, scope) {

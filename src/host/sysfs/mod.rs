@@ -38,8 +38,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::io::Errno;
 
-use super::{Absence, DeviceApi, Lookup};
-use crate::device::{Device, DeviceKind, Identity, MdevType, PciAddress, PciId, Subsystem, Uuid, VgpuType};
+use super::{Absence, DeviceApi, Lookup, NVIDIA_ID};
+use crate::device::{
+    Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciId, Subsystem, Uuid, VgpuType,
+};
 pub use error::SysfsError;
 use tree::{Directory, Tree};
 
@@ -51,9 +53,6 @@ const PCI_DEVICES: &str = "bus/pci/devices";
 
 /// The directory of a virtual function in which NVIDIA's driver shows its vGPU type.
 const NVIDIA: &str = "nvidia";
-
-/// NVIDIA's vendor id.
-const NVIDIA_ID: u16 = 0x10de;
 
 /// Where the links to all parents of mediated devices are.
 const PARENTS: &str = "class/mdev_bus";
@@ -147,6 +146,40 @@ impl Sysfs {
             Err(error) => return Err(error),
         };
         Ok(Self { tree, mdevs, seen: Mutex::default(), creatable: OnceLock::new() })
+    }
+
+    /// Returns the directory, as it was given.
+    pub fn dir(&self) -> &Path {
+        self.tree.name()
+    }
+
+    /// Returns what the host has under this UUID or at this address.
+    ///
+    /// # Errors
+    /// Those of [`Sysfs::lookup`] and [`Sysfs::lookup_pci`].
+    pub(super) fn lookup_any(&self, device: DeviceAddress) -> Answer<Lookup> {
+        match device {
+            DeviceAddress::Mdev(uuid) => self.lookup(&uuid),
+            DeviceAddress::Pci(address) => self.lookup_pci(address),
+        }
+    }
+
+    /// Returns what a device of this type would be, made from this parent, or `None` if the host has no such parent.
+    ///
+    /// # Errors
+    /// If something about the parent or the type cannot be read, or is not as the kernel writes it.
+    pub(super) fn would_be(&self, parent: &str, mdev_type: &MdevType) -> Result<Option<Lookup>, SysfsError> {
+        let parents = match self.tree.directory(Path::new(PARENTS), "") {
+            Err(SysfsError::Missing { .. }) => return Ok(None),
+            parents => parents?,
+        };
+        let Some(target) = self.tree.link(&parents, parent)? else { return Ok(None) };
+        let parent = self.tree.directory(&self.tree.resolve(&parents, parent, &target)?, "the parent")?;
+        let device_api = self.device_api(&parent, mdev_type.as_str())?;
+        if !device_api.is_vfio_pci() {
+            return Ok(Some(Lookup::OtherDeviceApi(device_api)));
+        }
+        Ok(Some(lookup_of(self.parent(&parent)?, mdev_type.clone())))
     }
 
     /// Returns what the host has under this UUID.
@@ -267,7 +300,12 @@ impl Sysfs {
         let id = |name| self.pci_id(directory, name, "").ok();
         let subsystem = id("subsystem_vendor").zip(id("subsystem_device"));
         let subsystem = subsystem.map(|(vendor, device)| Subsystem { vendor, device });
-        Lookup::Found(Device { identity: Identity { vendor, product, kind }, subsystem, is_virtual_function })
+        Lookup::Found(Device {
+            identity: Identity { vendor, product, kind },
+            subsystem,
+            is_virtual_function,
+            is_defined_only: false,
+        })
     }
 
     /// Returns the number of the vGPU type of a virtual function, or `None` if NVIDIA's driver does not show one.
@@ -361,12 +399,8 @@ impl Sysfs {
         if !device_api.is_vfio_pci() {
             return Ok(Lookup::OtherDeviceApi(device_api));
         }
-        Ok(match seen.facts.get_or_insert_with(|| self.parent(&parent).map_err(Arc::new)).clone()? {
-            Parent::Pci { vendor, product } => {
-                Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
-            }
-            Parent::Other { name, subsystem } => Lookup::ParentNotPci { parent: name, subsystem },
-        })
+        let facts = seen.facts.get_or_insert_with(|| self.parent(&parent).map_err(Arc::new)).clone()?;
+        Ok(lookup_of(facts, mdev_type))
     }
 
     /// Returns the path of the device's parent relative to the root, or `None` if the device does not exist.
@@ -446,6 +480,16 @@ impl Sysfs {
             found: shortened(&content),
             source,
         })
+    }
+}
+
+/// Returns the answer about a mediated device of device API `vfio-pci`.
+fn lookup_of(parent: Parent, mdev_type: MdevType) -> Lookup {
+    match parent {
+        Parent::Pci { vendor, product } => {
+            Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
+        }
+        Parent::Other { name, subsystem } => Lookup::ParentNotPci { parent: name, subsystem },
     }
 }
 

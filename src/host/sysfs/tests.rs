@@ -582,7 +582,7 @@ fn pci(scratch: &Scratch, path: &str) {
 }
 
 fn function() -> PciAddress {
-    PciAddress::parse("0000:26:00.4").unwrap()
+    "0000:26:00.4".parse().unwrap()
 }
 
 /// The host's answer about the function, in one line.

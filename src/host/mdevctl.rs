@@ -1,0 +1,171 @@
+//! The mediated devices that mdevctl has defined, started or not.
+//!
+//! mdevctl(8) keeps a definition in `/etc/mdevctl.d/PARENT/UUID`: a JSON object, of which only `mdev_type` is read. PARENT is the
+//! name of the parent in `/sys/class/mdev_bus`.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{Absence, HostError, Lookup, Sysfs, SysfsError};
+use crate::device::{MdevType, Uuid};
+
+/// The most that is read of a definition, in bytes.
+const MAX_DEFINITION: u64 = 1 << 20;
+
+/// The directory of mdevctl, and what its definitions are used for.
+#[derive(Clone, Debug)]
+pub struct Mdevctl {
+    /// Usually `/etc/mdevctl.d`.
+    pub dir: PathBuf,
+    /// Whether a device that is only defined counts as a device of the host. Otherwise its definition is only mentioned.
+    pub counts: bool,
+}
+
+/// A definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The UUID of the device.
+    pub uuid: Uuid,
+    /// The name of its parent.
+    pub parent: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// What is read of a definition.
+#[derive(Deserialize)]
+struct Content {
+    mdev_type: MdevType,
+}
+
+/// Why the definitions of mdevctl give no answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MdevctlError {
+    /// The directory or a file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// What was to be read.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Two parents have a definition of one UUID.
+    #[error("mdev {uuid} is defined twice: {} and {}", first.display(), second.display())]
+    TwoParents {
+        /// The UUID.
+        uuid: Uuid,
+        /// One definition.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A definition that is not JSON, or does not name a type.
+    #[error("{} is not a definition of mdevctl: {reason}", path.display())]
+    NotADefinition {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The parent of a defined device cannot be read.
+    #[error(transparent)]
+    Sysfs(#[from] SysfsError),
+}
+
+impl Mdevctl {
+    /// Returns what the device with this UUID will be once it is started, if it is defined and that counts. `absence` is why
+    /// the running host does not have it.
+    pub(super) fn lookup(&self, uuid: Uuid, absence: Absence, sysfs: &Sysfs) -> Result<Lookup, HostError> {
+        let looked_for = absence.looked_for().to_owned();
+        let definition = match self.definition(uuid) {
+            Ok(Some(definition)) => definition,
+            Err(error) if self.counts => return Err(HostError::new(error)),
+            Ok(None) | Err(_) if self.counts => {
+                let looked_for = format!("{looked_for}, nor a definition in {}", self.dir.display());
+                return Ok(Lookup::Absent(Absence::NotFound { looked_for }));
+            }
+            Ok(None) | Err(_) => return Ok(Lookup::Absent(absence)),
+        };
+        if !self.counts {
+            return Ok(Lookup::Absent(Absence::NotStarted { looked_for, definition: definition.path }));
+        }
+        let found = definition.read().and_then(|mdev_type| Ok(sysfs.would_be(&definition.parent, &mdev_type)?));
+        Ok(match found.map_err(HostError::new)? {
+            Some(Lookup::Found(device)) => Lookup::Found(crate::device::Device { is_defined_only: true, ..device }),
+            Some(other) => other,
+            None => {
+                let path = definition.path.display();
+                let looked_for =
+                    format!("{looked_for}; {path} defines it, and this host has no parent {}", definition.parent);
+                Lookup::Absent(Absence::NotFound { looked_for })
+            }
+        })
+    }
+
+    /// Finds the definition of a device.
+    fn definition(&self, uuid: Uuid) -> Result<Option<Definition>, MdevctlError> {
+        let mut found: Option<Definition> = None;
+        for definition in self.definitions()?.into_iter().filter(|definition| definition.uuid == uuid) {
+            if let Some(first) = found {
+                return Err(MdevctlError::TwoParents { uuid, first: first.path, second: definition.path });
+            }
+            found = Some(definition);
+        }
+        Ok(found)
+    }
+
+    /// Lists the definitions, by parent and UUID. A directory that does not exist has none.
+    ///
+    /// # Errors
+    /// If a directory cannot be read.
+    pub fn definitions(&self) -> Result<Vec<Definition>, MdevctlError> {
+        let mut definitions = Vec::new();
+        for parent in names(&self.dir)? {
+            let dir = self.dir.join(&parent);
+            if !dir.is_dir() {
+                continue;
+            }
+            for name in names(&dir)? {
+                // scripts.d, and whatever else has no UUID for a name, defines no device.
+                let Ok(uuid) = name.parse() else { continue };
+                definitions.push(Definition { uuid, parent: parent.clone(), path: dir.join(&name) });
+            }
+        }
+        Ok(definitions)
+    }
+}
+
+/// Returns the names in a directory in byte order, except those that are not UTF-8.
+fn names(dir: &Path) -> Result<Vec<String>, MdevctlError> {
+    let unreadable = |source| MdevctlError::Unreadable { path: dir.to_owned(), source };
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable)?,
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string()));
+    let mut names: Vec<_> = names.collect::<Result<Vec<_>, _>>().map_err(unreadable)?.into_iter().flatten().collect();
+    names.sort();
+    Ok(names)
+}
+
+impl Definition {
+    /// Reads the type of the device.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not a definition.
+    pub fn read(&self) -> Result<MdevType, MdevctlError> {
+        let mut content = Vec::new();
+        let path = || self.path.clone();
+        File::open(&self.path)
+            .and_then(|file| file.take(MAX_DEFINITION).read_to_end(&mut content))
+            .map_err(|source| MdevctlError::Unreadable { path: path(), source })?;
+        serde_json::from_slice(&content)
+            .map(|Content { mdev_type }| mdev_type)
+            .map_err(|error| MdevctlError::NotADefinition { path: path(), reason: error.to_string() })
+    }
+}

@@ -1,0 +1,164 @@
+//! A host that was recorded: answers about its devices from a [`HostRecord`], wherever that was read from.
+
+use std::collections::{BTreeMap, HashMap};
+
+use thiserror::Error;
+
+use super::record::{HostRecord, Mdev, MdevParent, PciDevice, VgpuState};
+use super::{Absence, HostError, Lookup, NVIDIA_ID};
+use crate::device::{Device, DeviceAddress, DeviceKind, Identity, PciAddress, PciId, Uuid, VgpuType};
+
+/// A recorded host, and where its devices are in the record.
+#[derive(Clone, Debug)]
+pub struct RecordedHost {
+    name: String,
+    record: HostRecord,
+    /// The index of the parent, and that of the device in it.
+    mdevs: HashMap<Uuid, (usize, usize)>,
+    pci_devices: HashMap<PciAddress, usize>,
+    unreadable: HashMap<DeviceAddress, usize>,
+}
+
+/// A record that names a device twice.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0} is recorded twice")]
+pub struct Duplicate(pub DeviceAddress);
+
+/// A device that could not be read when the host was recorded.
+#[derive(Debug, Error)]
+#[error("{device} could not be read when {name} was recorded: {error}")]
+struct WasUnreadable {
+    device: DeviceAddress,
+    name: String,
+    error: String,
+}
+
+impl RecordedHost {
+    /// Takes a record. `name` is what messages call its source, such as the path of its file.
+    ///
+    /// # Errors
+    /// If the record names a device twice.
+    pub fn new(name: &str, record: HostRecord) -> Result<Self, Duplicate> {
+        let mut host = Self {
+            name: name.to_owned(),
+            record: HostRecord::default(),
+            mdevs: HashMap::new(),
+            pci_devices: HashMap::new(),
+            unreadable: HashMap::new(),
+        };
+        for (index, device) in record.pci_devices.iter().enumerate() {
+            if host.pci_devices.insert(device.address, index).is_some() {
+                return Err(Duplicate(DeviceAddress::Pci(device.address)));
+            }
+        }
+        for (parent, MdevParent { mdevs, .. }) in record.mdev_parents.iter().enumerate() {
+            for (index, mdev) in mdevs.iter().enumerate() {
+                if host.mdevs.insert(mdev.uuid, (parent, index)).is_some() {
+                    return Err(Duplicate(DeviceAddress::Mdev(mdev.uuid)));
+                }
+            }
+        }
+        let unreadable = record.unreadable.iter().enumerate();
+        host.unreadable = unreadable.filter_map(|(index, entry)| Some((entry.device()?, index))).collect();
+        host.record = record;
+        Ok(host)
+    }
+
+    /// Returns what messages call its source.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the record.
+    pub fn record(&self) -> &HostRecord {
+        &self.record
+    }
+
+    /// Returns what the host had at this address.
+    ///
+    /// # Errors
+    /// If the device could not be read when the host was recorded.
+    pub fn lookup(&self, device: DeviceAddress) -> Result<Lookup, HostError> {
+        if let Some(index) = self.unreadable.get(&device) {
+            let error = self.record.unreadable[*index].error.clone();
+            return Err(HostError::new(WasUnreadable { device, name: self.name.clone(), error }));
+        }
+        let found = match device {
+            DeviceAddress::Mdev(uuid) => self.mdev(uuid).map(|(parent, mdev)| self.lookup_mdev(parent, mdev)),
+            DeviceAddress::Pci(address) => self.pci_device(address).map(|found| self.lookup_pci(found)),
+        };
+        let looked_for = || format!("no {device} in {}", self.name);
+        Ok(found.unwrap_or_else(|| Lookup::Absent(Absence::NotFound { looked_for: looked_for() })))
+    }
+
+    /// Returns the PCI device at this address.
+    pub fn pci_device(&self, address: PciAddress) -> Option<&PciDevice> {
+        self.pci_devices.get(&address).map(|index| &self.record.pci_devices[*index])
+    }
+
+    /// Returns the mediated device with this UUID, and its parent.
+    pub fn mdev(&self, uuid: Uuid) -> Option<(&MdevParent, &Mdev)> {
+        let (parent, index) = self.mdevs.get(&uuid)?;
+        let parent = &self.record.mdev_parents[*parent];
+        Some((parent, &parent.mdevs[*index]))
+    }
+
+    fn lookup_mdev(&self, parent: &MdevParent, mdev: &Mdev) -> Lookup {
+        let MdevParent { name, bus, types, .. } = parent;
+        let of_type = types.iter().find(|supported| supported.mdev_type == mdev.mdev_type);
+        let Some(device_api) = of_type.and_then(|supported| supported.device_api.clone()) else {
+            let reason = format!("{} does not say the device API of {}, a type of {name}", self.name, mdev.mdev_type);
+            return Lookup::Unknown { reason };
+        };
+        if !device_api.is_vfio_pci() {
+            return Lookup::OtherDeviceApi(device_api);
+        }
+        let Some(address) = parent.address() else {
+            return Lookup::ParentNotPci { parent: name.clone(), subsystem: bus.clone() };
+        };
+        let Some(&PciDevice { vendor, product, .. }) = self.pci_device(address) else {
+            return Lookup::Unknown {
+                reason: format!("{name}, the parent of mdev {}, is not in {}", mdev.uuid, self.name),
+            };
+        };
+        let identity = Identity { vendor, product, kind: DeviceKind::Mdev(mdev.mdev_type.clone()) };
+        Lookup::Found(Device { is_defined_only: mdev.is_defined_only, ..identity.into() })
+    }
+
+    fn lookup_pci(&self, found: &PciDevice) -> Lookup {
+        let &PciDevice { address, vendor, product, class, subsystem, physfn, vgpu_type, .. } = found;
+        let kind = match vgpu_type {
+            Some(VgpuState::Type(vgpu_type)) => DeviceKind::Vgpu(vgpu_type),
+            Some(VgpuState::Untyped) => return Lookup::Untyped,
+            Some(VgpuState::Unknown) => {
+                return Lookup::Unknown { reason: format!("{} cannot tell the vGPU type of {address}", self.name) };
+            }
+            None if physfn.is_some() && vendor == PciId::from(NVIDIA_ID) => {
+                return Lookup::NoVgpuType { looked_for: format!("no vGPU type of {address} in {}", self.name) };
+            }
+            None => DeviceKind::Pci(class),
+        };
+        let identity = Identity { vendor, product, kind };
+        Lookup::Found(Device { subsystem, is_virtual_function: physfn.is_some(), ..identity.into() })
+    }
+
+    /// Returns the devices that the host could create: for each identity that has instances left, the name of a parent.
+    pub fn creatable(&self) -> BTreeMap<Identity, String> {
+        let mut creatable = BTreeMap::new();
+        for parent in &self.record.mdev_parents {
+            let device = parent.address().and_then(|address| self.pci_device(address));
+            let Some(&PciDevice { vendor, product, .. }) = device else { continue };
+            for supported in parent.types.iter().filter(|supported| supported.is_creatable()) {
+                let kind = DeviceKind::Mdev(supported.mdev_type.clone());
+                creatable.entry(Identity { vendor, product, kind }).or_insert_with(|| parent.name.clone());
+            }
+        }
+        creatable
+    }
+
+    /// Returns the names of vGPU types.
+    pub fn vgpu_names(&self) -> BTreeMap<VgpuType, String> {
+        let listed = self.record.pci_devices.iter().flat_map(|device| &device.creatable_vgpu_types);
+        listed.map(|creatable| (creatable.vgpu_type, creatable.name.clone())).collect()
+    }
+}
