@@ -3,6 +3,8 @@
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
+# For the hook's script. Debian's AppArmor profile lets libvirtd run what is in /usr/sbin and /usr/bin.
+SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
 BASHDIR ?= $(DATADIR)/bash-completion/completions
@@ -76,25 +78,33 @@ install:
 	$(INSTALL) -D -m 644 $(completions).zsh '$(DESTDIR)$(ZSHDIR)/_virt-mdev'
 	$(INSTALL) -D -m 644 $(completions).fish '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 
-# For each host that guests migrate to. The hook runs the program that `make install` put into BINDIR. Options that are
-# turned on in an installed hook stay on. Version 0.1.0 called it 90-virt-mdev. On NixOS: SYSCONFDIR=/var/lib.
-script = hooks/qemu.d/zz-virt-mdev
+# For each host that guests migrate to. Settings that are there stay as they are; those of an older script, which had them in
+# itself, are taken over. Version 0.1.0 called it 90-virt-mdev. On NixOS: SYSCONFDIR=/var/lib.
 hooks = $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d
 hook = $(hooks)/zz-virt-mdev
 older = $(hooks)/90-virt-mdev
+script = $(SBINDIR)/virt-mdev-hook
+confdir = $(DESTDIR)$(SYSCONFDIR)/virt-mdev
+conf = $(confdir)/hook.conf
 install-hook:
-	$(INSTALL) -d '$(hooks)'
-	set --; for old in '$(older)' '$(hook)'; do if test -f "$$old"; then set -- "$$@" "$$old"; fi; done; \
-	    awk -v binary='$(BINDIR)/virt-mdev' -f hooks/keep-options.awk "$$@" $(script) > '$(hook).new'
-	chmod 755 '$(hook).new'
-	mv '$(hook).new' '$(hook)'
+	$(INSTALL) -d '$(hooks)' '$(confdir)' '$(DESTDIR)$(SBINDIR)'
+	test -e '$(conf)' || \
+	    { sed 's|^binary=.*|binary=$(BINDIR)/virt-mdev|' hooks/hook.conf > '$(conf)' && chmod 644 '$(conf)'; }
+	hooks/keep-options '$(conf)' '$(older)' '$(hook)'
+	$(INSTALL) -m 755 hooks/virt-mdev-hook '$(DESTDIR)$(script).new'
+	mv '$(DESTDIR)$(script).new' '$(DESTDIR)$(script)'
+	ln -sfn '$(script)' '$(hook)'
 	rm -f '$(older)'
+	@grep -qxF 'binary=$(BINDIR)/virt-mdev' '$(conf)' || echo '$(conf) stays as it is, and names another program than $(BINDIR)/virt-mdev'
 	@echo 'libvirtd finds hooks when it starts or is reloaded: systemctl reload libvirtd'
+	@case '$(SBINDIR)' in /usr/sbin | /usr/bin | /sbin | /bin) ;; \
+	    *) echo 'Where AppArmor confines libvirtd, add to /etc/apparmor.d/local/usr.sbin.libvirtd: $(script) PUx,' ;; esac
 
 # Removes what `make install` and `make install-hook` installed, if it is given the same variables.
 uninstall:
-	rm -f '$(hook)' '$(older)' '$(DESTDIR)$(BINDIR)/virt-mdev' '$(DESTDIR)$(BASHDIR)/virt-mdev' \
-	    '$(DESTDIR)$(ZSHDIR)/_virt-mdev' '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
+	rm -f '$(hook)' '$(older)' '$(DESTDIR)$(script)' '$(conf)' '$(DESTDIR)$(BINDIR)/virt-mdev' \
+	    '$(DESTDIR)$(BASHDIR)/virt-mdev' '$(DESTDIR)$(ZSHDIR)/_virt-mdev' '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
+	rmdir '$(confdir)' 2>/dev/null || true
 	for page in man/*.1; do rm -f "$(DESTDIR)$(MANDIR)/man1/$${page##*/}"; done
 	for page in man/*.8; do rm -f "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done
 

@@ -9,9 +9,9 @@
 #   lab.sh restart DIR HOST   stop that libvirtd and start it again; guests keep running
 #   lab.sh down DIR           stop both, by the process ids recorded in DIR, and remove DIR
 #
-# A host is one process tree in its own network, mount, UTS, IPC and PID namespace with its own /etc/libvirt,
-# /var/{lib,cache,log}/libvirt, /run, /usr/local/bin and /etc/{hosts,passwd,group}; DIR/HOST/{etc,lib,cache,log,run,bin}
-# are those directories as the machine sees them. Nothing has a name in the machine's own namespaces (no `ip netns`, no
+# A host is one process tree in its own network, mount, UTS, IPC and PID namespace with its own /etc, /etc/libvirt,
+# /var/{lib,cache,log}/libvirt, /run and /usr/local/bin; DIR/HOST/{whole-etc,etc,lib,cache,log,run,bin} are those directories
+# as the machine sees them. Nothing has a name in the machine's own namespaces (no `ip netns`, no
 # bridge), so all of it is gone when the tree ends. It ends by itself after LAB_TTL seconds (900).
 #
 # libvirt itself sees the devices of the trees: `virsh nodedev-list --cap mdev` lists the mediated ones, and a domain that
@@ -37,7 +37,7 @@ host_main() {
     set -e
     mount -t proc proc /proc
     mount -t tmpfs tmpfs /run
-    [ -e /etc/hosts ] || own_etc "$dir"
+    own_etc "$dir"
     mkdir -p /run/libvirt /run/lock /etc/libvirt /var/{lib,cache,log}/libvirt
     mount --bind "$dir/run" /run/libvirt
     mount --bind "$dir/etc" /etc/libvirt
@@ -60,10 +60,12 @@ host_main() {
     while :; do wait -n || sleep 0.2; done                               # pid 1 stays: it reaps what QEMU leaves
 }
 
-# own_etc DIR: DIR/whole-etc, a copy of /etc that has a file to mount `hosts` over; a container may have none
+# own_etc DIR: DIR/whole-etc, a copy of /etc for the hook's settings. It has a file to mount `hosts` over; a container may
+# have none
 own_etc() {
     cp -a /etc "$1/whole-etc"
     : > "$1/whole-etc/hosts"
+    mkdir -p "$1/whole-etc/virt-mdev"
     mount --bind "$1/whole-etc" /etc
 }
 

@@ -65,17 +65,23 @@ sweep() {
 # ---- hooks -----------------------------------------------------------------------------------------------------------
 
 use_our_hook() { # HOST [OPTION]…: installs the shipped hook, with the OPTIONs turned on as an administrator does
-    local script=$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev option
-    install -m 755 "$top/hooks/qemu.d/zz-virt-mdev" "$script"
+    local conf=$hosts/$1/whole-etc/virt-mdev/hook.conf option
+    rm -f "$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev"
+    install -m 755 "$top/hooks/virt-mdev-hook" "$hosts/$1/bin/virt-mdev-hook"
+    ln -s /usr/local/bin/virt-mdev-hook "$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev"
+    sed 's|^binary=.*|binary=/usr/local/bin/virt-mdev|' "$top/hooks/hook.conf" > "$conf"
     shift
     for option; do
-        sed -i "/^#options=.*$option\"/s/^#//" "$script"
-        grep -q "^options=.*$option\"" "$script" || { echo "no $option to turn on in $script"; return 1; }
+        sed -i "s/^#option=$option$/option=$option/" "$conf"
+        grep -qx "option=$option" "$conf" || { echo "no $option to turn on in hook.conf"; return 1; }
     done
 }
 
+set_option() { echo "option=$2" >> "$hosts/$1/whole-etc/virt-mdev/hook.conf"; } # HOST OPTION
+
 use_hook() { # HOST TEXT: installs a hook with this text instead of ours
     printf '%s\n' "$2" > "$work/hook"
+    use_no_hook "$1"
     install -m 755 "$work/hook" "$hosts/$1/etc/hooks/qemu.d/zz-virt-mdev"
 }
 

@@ -3,7 +3,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::guests::{
@@ -14,8 +13,11 @@ use crate::support::{BINARY, Run, Scratch, testdata};
 
 const QEMU_D: &str = "etc/libvirt/hooks/qemu.d";
 const SCRIPT: &str = "etc/libvirt/hooks/qemu.d/zz-virt-mdev";
+const TARGET: &str = "usr/sbin/virt-mdev-hook";
+const CONF: &str = "etc/virt-mdev/hook.conf";
 const PROGRAM: &str = "usr/bin/virt-mdev";
 const LOCAL_PROFILE: &str = "etc/apparmor.d/local/usr.sbin.libvirtd";
+const SHIPPED: &str = include_str!("../../hooks/virt-mdev-hook");
 const HOUR: u64 = 3600;
 
 /// A host whose root directory is a scratch directory.
@@ -29,18 +31,20 @@ impl Host {
     /// Returns a host on which everything works, with libvirtd started two and a half hours after the script was installed.
     fn healthy() -> Self {
         let scratch = Scratch::new();
-        scratch.file(SCRIPT, script().replace("\nbinary=virt-mdev\n", "\nbinary=/usr/bin/virt-mdev\n"));
+        scratch.file(TARGET, SHIPPED);
+        scratch.file(CONF, include_str!("../../hooks/hook.conf"));
+        fs::create_dir_all(scratch.path(QEMU_D)).unwrap();
+        symlink("/usr/sbin/virt-mdev-hook", scratch.path(SCRIPT)).unwrap();
         scratch.file("etc/libvirt/qemu/networks/default.xml", "<network/>");
         scratch.file("etc/libvirt/qemu/win10.xml", named("win10", &guest_recorded(&uuid(1), identity(1))));
         scratch.file("etc/libvirt/qemu/plain.xml", named("plain", &domain("")));
         fs::create_dir_all(scratch.path("usr/bin")).unwrap();
-        symlink(BINARY, scratch.path(PROGRAM)).unwrap();
-        // The link leads to wherever the program was built.
-        scratch.file(LOCAL_PROFILE, "/**/virt-mdev PUx,\n");
+        // To wherever the program was built. An absolute link would be followed in the root directory of the host.
+        symlink(format!("{}{BINARY}", "../".repeat(40)), scratch.path(PROGRAM)).unwrap();
         fs::create_dir(scratch.path("dev")).unwrap();
         let syslog = UnixDatagram::bind(scratch.path("dev/log")).unwrap();
         let host = Self { scratch, _syslog: Some(syslog) };
-        host.mode(SCRIPT, 0o755);
+        host.mode(TARGET, 0o755);
         host.mode("dev/log", 0o666);
         host.daemon("812", "libvirtd", now() + 2 * HOUR + HOUR / 2);
         host.file("proc/812/attr/current", "libvirtd (enforce)\n");
@@ -68,11 +72,17 @@ impl Host {
         fs::remove_file(self.scratch.path(name)).unwrap();
     }
 
-    /// Changes the script, which must contain `from`.
-    fn script(&self, from: &str, to: &str) {
-        let old = String::from_utf8(self.scratch.read(SCRIPT)).unwrap();
+    /// Changes the settings, which must contain `from`.
+    fn set(&self, from: &str, to: &str) {
+        let old = String::from_utf8(self.scratch.read(CONF)).unwrap();
         assert!(old.contains(from), "{old}");
-        self.file(SCRIPT, old.replace(from, to));
+        self.file(CONF, old.replace(from, to));
+    }
+
+    /// Replaces the link to the script by a copy of it in `hooks/qemu.d`.
+    fn copy_script(&self) {
+        self.remove(SCRIPT);
+        self.executable(SCRIPT, SHIPPED);
     }
 
     fn guest(&self, name: &str, document: &str) {
@@ -120,13 +130,6 @@ fn assert_finds(run: Run<'_>, level: &str, check: &str, pieces: &[&str]) {
     assert!(level == "ok" || finding.contains("-> "), "it does not say what to do:\n{report}");
 }
 
-/// Returns the script that is installed: the only file in `hooks/qemu.d`.
-fn script() -> String {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/qemu.d");
-    let script = fs::read_dir(directory).unwrap().next().unwrap().unwrap().path();
-    fs::read_to_string(script).unwrap()
-}
-
 fn named(name: &str, document: &str) -> String {
     document.replace("<name>vm</name>", &format!("<name>{name}</name>"))
 }
@@ -167,18 +170,14 @@ fn a_root_that_is_not_a_directory_is_status_2() {
 #[test]
 fn a_script_that_libvirt_does_not_run_is_an_error() {
     let host = Host::healthy();
-    host.mode(SCRIPT, 0o644);
+    host.mode(TARGET, 0o644);
+    host.finds("error", "script", &["zz-virt-mdev is not executable", "-> chmod 755 /usr/sbin/virt-mdev-hook"]);
+    host.mode(TARGET, 0o757);
     host.finds(
         "error",
         "script",
-        &["zz-virt-mdev is not executable", "-> chmod 755 /etc/libvirt/hooks/qemu.d/zz-virt-mdev"],
+        &["changed by users other than root", "0757", "-> chmod go-w /usr/sbin/virt-mdev-hook"],
     );
-    host.mode(SCRIPT, 0o757);
-    host.finds("error", "script", &["changed by users other than root", "0757", "chmod go-w"]);
-
-    let host = Host::healthy();
-    host.script("binary=", "program=");
-    host.finds("error", "script", &["no line binary="]);
 
     let host = Host::healthy();
     host.mode(QEMU_D, 0o777);
@@ -189,9 +188,20 @@ fn a_script_that_libvirt_does_not_run_is_an_error() {
     host.finds("error", "script", &["qemu.d can be replaced by users other than root, who can change /etc/libvirt"]);
 
     let host = Host::healthy();
+    host.mode("usr/sbin", 0o777);
+    host.finds("error", "script", &["zz-virt-mdev can be replaced by users other than root, who can change /usr/sbin"]);
+
+    let host = Host::healthy();
     host.remove(SCRIPT);
     fs::create_dir(host.scratch.path(SCRIPT)).unwrap();
     host.finds("error", "script", &["zz-virt-mdev is not a regular file"]);
+}
+
+#[test]
+fn a_link_to_a_script_that_was_removed_is_an_error() {
+    let host = Host::healthy();
+    host.remove(TARGET);
+    host.finds("error", "script", &["zz-virt-mdev is a link to /usr/sbin/virt-mdev-hook, which does not exist"]);
 }
 
 #[test]
@@ -200,21 +210,29 @@ fn a_script_that_belongs_to_a_user_is_an_error() {
         return;
     }
     let host = Host::healthy();
-    chown(host.scratch.path(SCRIPT), Some(1000), None).unwrap();
-    host.finds("error", "script", &["belongs to user 1000", "chown root: /etc/libvirt/hooks/qemu.d/zz-virt-mdev"]);
+    chown(host.scratch.path(TARGET), Some(1000), None).unwrap();
+    host.finds("error", "script", &["belongs to user 1000", "chown root: /usr/sbin/virt-mdev-hook"]);
 }
 
 #[test]
-fn the_script_may_be_a_symlink() {
+fn the_script_may_be_a_regular_file() {
     let host = Host::healthy();
-    fs::create_dir_all(host.scratch.path("usr/share/virt-mdev")).unwrap();
-    fs::rename(host.scratch.path(SCRIPT), host.scratch.path("usr/share/virt-mdev/hook")).unwrap();
-    symlink("../../../../usr/share/virt-mdev/hook", host.scratch.path(SCRIPT)).unwrap();
+    host.copy_script();
+    // There AppArmor confines it, and what it runs, as it confines the daemon: the program is elsewhere.
     host.file("proc/812/attr/current", "unconfined\n");
-    host.finds("ok", "script", &["zz-virt-mdev"]);
-    // AppArmor checks the file that the link leads to.
-    host.file("proc/812/attr/current", "libvirtd (enforce)\n");
-    host.finds("error", "apparmor", &["'/usr/share/virt-mdev/hook PUx,'"]);
+    host.finds("ok", "script", &["zz-virt-mdev is there and executable\n"]);
+    host.mode(SCRIPT, 0o757);
+    host.finds("error", "script", &["changed by users other than root", "0757", "-> chmod go-w /etc/libvirt/hooks/"]);
+}
+
+#[test]
+fn a_script_of_a_release_that_had_its_settings_in_it_is_an_error() {
+    for script in ["#!/bin/sh\nbinary=virt-mdev\noptions=\noptions=\"$options --require\"\n", "#!/bin/sh\nexit 0\n"] {
+        let host = Host::healthy();
+        host.remove(SCRIPT);
+        host.executable(SCRIPT, script);
+        host.finds("error", "script", &["does not read /etc/virt-mdev/hook.conf", "keeps the options"]);
+    }
 }
 
 #[test]
@@ -224,7 +242,7 @@ fn the_script_under_its_old_name_is_checked_and_reported() {
     host.finds("warning", "script", &["90-virt-mdev has the name of an earlier release", "make install-hook"]);
     // With the new script beside it, libvirt runs both.
     let host = Host::healthy();
-    host.executable(&format!("{QEMU_D}/90-virt-mdev"), script());
+    host.executable(&format!("{QEMU_D}/90-virt-mdev"), SHIPPED);
     host.finds("error", "order", &["also 90-virt-mdev", "-> rm /etc/libvirt/hooks/qemu.d/90-virt-mdev"]);
 }
 
@@ -233,7 +251,7 @@ fn a_copy_of_the_script_that_libvirt_would_run_is_an_error() {
     for name in ["zz-virt-mdev.dpkg-dist", "zz-virt-mdev.rpmnew", "zz-virt-mdev~", "zz-virt-mdev.a b"] {
         let host = Host::healthy();
         let path = format!("{QEMU_D}/{name}");
-        host.file(&path, script());
+        host.file(&path, SHIPPED);
         host.finds("ok", "order", &[]);
         host.mode(&path, 0o755);
         host.finds("error", "order", &[name, "-> rm "]);
@@ -288,7 +306,7 @@ fn another_copy_of_this_program_is_ok() {
 #[test]
 fn a_name_without_a_slash_is_searched_in_the_path_of_the_daemon() {
     let host = Host::healthy();
-    host.script("binary=/usr/bin/virt-mdev", "binary=virt-mdev");
+    host.set("binary=/usr/bin/virt-mdev", "binary=virt-mdev");
     host.finds("ok", "program", &["/usr/bin/virt-mdev"]);
     host.file("proc/812/environ", "PATH=/bin:/opt/bin\0HOME=/\0");
     host.finds("error", "program", &["none of the directories of libvirt's PATH: /bin:/opt/bin"]);
@@ -297,18 +315,39 @@ fn a_name_without_a_slash_is_searched_in_the_path_of_the_daemon() {
 #[test]
 fn options_are_read_as_the_hook_reads_them() {
     let host = Host::healthy();
-    host.script("#options=\"$options --require\"", "options=\"$options --require\"");
+    host.set("#option=--require", "option=--require");
     host.finds("ok", "options", &["--require"]);
-    host.script("options=\"$options --require\"", "options=\"$options --requier --check-start\"");
-    host.finds("error", "options", &["--requier", "unexpected argument '--requier' found", "correct options="]);
-    host.script("--requier --check-start", "require");
+    host.set("option=--require", "option=--requier --check-start");
+    host.finds("error", "options", &["--requier", "unexpected argument '--requier' found", "correct option= in"]);
+    host.set("--requier --check-start", "--check-start require");
     host.finds("error", "options", &["'require' is not an option"]);
-    host.script("options=\"$options require\"", "options=\"$options --help\"");
+    host.set("--check-start require", "--help");
     host.finds("error", "options", &["unexpected argument '--help' found"]);
-    host.script("options=\"$options --help\"", "options=\"$options --sysfs\"");
+    host.set("option=--help", "option=--sysfs");
     host.finds("error", "options", &["a value is required for '--sysfs <DIR>'"]);
-    host.script("options=\"$options --sysfs\"", "options=\"$(cat /etc/default/virt-mdev)\"");
-    host.finds("warning", "script", &["line ", "cannot determine the value of"]);
+}
+
+#[test]
+fn settings_with_which_the_hook_refuses_guests_are_an_error() {
+    let host = Host::healthy();
+    host.set("#option=--require", "option = --require");
+    host.finds(
+        "error",
+        "settings",
+        &["/etc/virt-mdev/hook.conf, line 8 is 'option = --require'; expected ", "refuses"],
+    );
+    host.remove(CONF);
+    host.finds("error", "settings", &["/etc/virt-mdev/hook.conf does not exist", "make install-hook", "confmiss"]);
+    fs::create_dir(host.scratch.path(CONF)).unwrap();
+    host.finds("error", "settings", &["cannot read /etc/virt-mdev/hook.conf: "]);
+}
+
+/// They name the program that libvirt's hook runs as root.
+#[test]
+fn settings_that_others_can_change_are_an_error() {
+    let host = Host::healthy();
+    host.mode(CONF, 0o646);
+    host.finds("error", "settings", &["changed by users other than root", "-> chmod go-w /etc/virt-mdev/hook.conf"]);
 }
 
 #[test]
@@ -333,10 +372,10 @@ fn without_a_daemon_there_is_nothing_to_reload() {
 #[test]
 fn an_enforced_profile_needs_a_rule_for_a_program_elsewhere() {
     let host = Host::healthy();
+    host.copy_script();
     fs::create_dir_all(host.scratch.path("usr/local/bin")).unwrap();
-    host.remove(LOCAL_PROFILE);
     fs::copy(BINARY, host.scratch.path("usr/local/bin/virt-mdev")).unwrap();
-    host.script("binary=/usr/bin/virt-mdev", "binary=/usr/local/bin/virt-mdev");
+    host.set("binary=/usr/bin/virt-mdev", "binary=/usr/local/bin/virt-mdev");
     let denied = [
         "(enforce)",
         "'/usr/local/bin/virt-mdev PUx,'",
@@ -362,6 +401,23 @@ fn an_enforced_profile_needs_a_rule_for_a_program_elsewhere() {
     host.file("proc/812/attr/apparmor/current", "virtqemud (enforce)\n");
     host.file("proc/812/comm", "virtqemud\n");
     host.finds("error", "apparmor", &["/etc/apparmor.d/local/usr.sbin.virtqemud"]);
+}
+
+#[test]
+fn an_enforced_profile_needs_a_rule_for_a_script_elsewhere() {
+    let host = Host::healthy();
+    host.finds("ok", "apparmor", &["lets libvirtd run the script and the program"]);
+    fs::create_dir_all(host.scratch.path("usr/local/sbin")).unwrap();
+    fs::rename(host.scratch.path(TARGET), host.scratch.path("usr/local/sbin/virt-mdev-hook")).unwrap();
+    host.remove(SCRIPT);
+    symlink("/usr/local/sbin/virt-mdev-hook", host.scratch.path(SCRIPT)).unwrap();
+    host.finds(
+        "error",
+        "apparmor",
+        &["'/usr/local/sbin/virt-mdev-hook PUx,'", "/etc/apparmor.d/local/usr.sbin.libvirtd"],
+    );
+    host.file(LOCAL_PROFILE, "/usr/local/sbin/virt-mdev-hook PUx,\n");
+    host.finds("ok", "apparmor", &[]);
 }
 
 #[test]

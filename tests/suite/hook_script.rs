@@ -1,4 +1,4 @@
-//! The script that libvirt runs, `hooks/qemu.d/zz-virt-mdev`: when it calls the program, and what it does without one.
+//! The script that libvirt runs, `hooks/virt-mdev-hook`: when it calls the program, and what it does without one.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -14,7 +14,8 @@ use crate::support::here::skipped;
 use crate::support::operations::{JUDGED, OTHERS};
 use crate::support::{BINARY, Run, Scratch, testdata};
 
-const SHIPPED: &str = include_str!("../../hooks/qemu.d/zz-virt-mdev");
+const SHIPPED: &str = include_str!("../../hooks/virt-mdev-hook");
+const CONF: &str = include_str!("../../hooks/hook.conf");
 
 /// An installed script, with a `logger` that writes to a file instead of syslog.
 struct Installed {
@@ -46,17 +47,23 @@ impl Installed {
         self
     }
 
-    /// Writes the script and calls it as libvirt does.
+    /// Writes the script and its settings, and calls it as libvirt does.
     fn call(&self, guest: &str, operation: &str, suboperation: &str) -> Run<'_> {
-        self.call_with(&format!("options='{}'", self.options), guest, operation, suboperation)
+        self.call_with(&format!("option={}", self.options), guest, operation, suboperation)
     }
 
     /// The same with these lines for the options.
     fn call_with(&self, options: &str, guest: &str, operation: &str, suboperation: &str) -> Run<'_> {
-        let script = SHIPPED
-            .replace("\nbinary=virt-mdev\n", &format!("\nbinary='{}'\n", self.binary.display()))
-            .replace("\noptions=\n", &format!("\n{options}\n"));
-        let script = self.scratch.file("zz-virt-mdev", script);
+        let binary = format!("\nbinary={}\n", self.binary.display());
+        let conf = CONF.replace("\nbinary=/usr/bin/virt-mdev\n", &binary);
+        assert_ne!(conf, CONF);
+        self.scratch.file("etc/virt-mdev/hook.conf", format!("{conf}{options}"));
+        self.call_as_is(guest, operation, suboperation)
+    }
+
+    /// The same with the settings that are there.
+    fn call_as_is(&self, guest: &str, operation: &str, suboperation: &str) -> Run<'_> {
+        let script = self.scratch.file("etc/libvirt/hooks/qemu.d/zz-virt-mdev", SHIPPED);
         let path = format!("{}:{}", self.tools.path().display(), std::env::var("PATH").unwrap());
         let run = self.scratch.program("/bin/sh", [script]).env("PATH", path);
         run.env("VIRT_MDEV_SYSLOG", self.tools.path().join("none")).arg(guest).arg(operation).arg(suboperation).arg("-")
@@ -196,11 +203,11 @@ fn a_start_calls_the_program_if_an_option_asks_for_it() {
 }
 
 #[test]
-fn the_program_accepts_every_option_that_the_script_offers() {
-    let offered: Vec<_> = SHIPPED.lines().filter_map(|line| line.strip_prefix("#options=\"$options ")).collect();
+fn the_program_accepts_every_option_that_the_settings_offer() {
+    let offered: Vec<_> = CONF.lines().filter_map(|line| line.strip_prefix("#option=")).collect();
     assert_eq!(offered.len(), 4);
-    for line in offered {
-        let installed = Installed::new().with_options(line.split('"').next().unwrap());
+    for option in offered {
+        let installed = Installed::new().with_options(option);
         installed.migrate().stdin(guest_recorded(&uuid(1), identity(1))).check();
         installed.migrate().stdin(different()).status(1).stderr_has("guest vm: mdev ").check();
     }
@@ -276,8 +283,7 @@ fn a_verdict_after_a_message_of_the_loader_is_recognized() {
 #[test]
 fn a_typo_in_the_options_refuses_only_guests_with_mediated_devices() {
     for typo in ["--requier", "require", "--require=yes", "--check-start --check-start", "'", "*"] {
-        let typo = typo.replace('\'', "'\\''");
-        let installed = Installed::new().with_options(&typo);
+        let installed = Installed::new().with_options(typo);
         for operation in JUDGED {
             let run = installed.call("vm", operation, "begin").stdin(filled(1)).status(1);
             run.stderr_has("virt-mdev: guest vm: ").stderr_lacks("cannot be judged on").check();
@@ -286,21 +292,81 @@ fn a_typo_in_the_options_refuses_only_guests_with_mediated_devices() {
     }
 }
 
-#[test]
-fn settings_that_a_shell_cannot_read_refuse_guests_with_mediated_devices_and_no_others() {
-    let installed = Installed::new();
-    for options in
-        ["options=\"--require", "options=--require --check-start", "options= --require", "options='--require"]
-    {
-        let call = |operation, suboperation| installed.call_with(options, "vm", operation, suboperation);
-        for [operation, suboperation] in OTHERS.into_iter().filter(|[operation, _]| *operation != "prepare") {
-            call(operation, suboperation).stdin(different()).stdin_stays_open().check();
-        }
-        for operation in ["migrate", "restore", "prepare"] {
-            call(operation, "begin").stdin(domain("")).check();
-            call(operation, "begin").stdin(filled(1)).status(1).stderr_has("the settings of ").stderr_any().check();
-        }
+/// Checks that the settings that are there refuse guests with mediated devices, say why, and concern no others.
+fn refuses_mediated_devices(installed: &Installed, why: &str) {
+    let conf = installed.scratch.path("etc/virt-mdev/hook.conf");
+    for [operation, suboperation] in OTHERS.into_iter().filter(|[operation, _]| *operation != "prepare") {
+        installed.call_as_is("vm", operation, suboperation).stdin(different()).stdin_stays_open().check();
     }
+    for operation in ["migrate", "restore", "prepare"] {
+        installed.call_as_is("vm", operation, "begin").stdin(domain("")).check();
+        let run = installed.call_as_is("vm", operation, "begin").stdin(filled(1)).status(1);
+        run.stderr_has("guest vm: cannot be judged on ").stderr_has(format!("{} {why}", conf.display())).check();
+    }
+}
+
+#[test]
+fn a_line_that_is_not_a_setting_refuses_guests_with_mediated_devices_and_no_others() {
+    for line in
+        ["option=require", "option = --require", "options=--require", "--require", "option=", "binary=", ": $(exit)"]
+    {
+        let installed = Installed::new();
+        installed.scratch.file("etc/virt-mdev/hook.conf", format!("{CONF}{line}"));
+        refuses_mediated_devices(&installed, &format!("has the line '{line}'"));
+    }
+    let installed = Installed::new();
+    installed.scratch.file("etc/virt-mdev/hook.conf", "option\u{1b}[31m\r\n");
+    refuses_mediated_devices(&installed, "has the line 'option?[31m?'");
+}
+
+#[test]
+fn settings_that_cannot_be_read_refuse_guests_with_mediated_devices_and_no_others() {
+    let installed = Installed::new();
+    refuses_mediated_devices(&installed, "does not exist");
+    fs::create_dir_all(installed.scratch.path("etc/virt-mdev/hook.conf")).unwrap();
+    refuses_mediated_devices(&installed, "is not a regular file");
+}
+
+#[test]
+fn settings_are_not_run() {
+    let installed = Installed::new();
+    let run = installed.call_with("option=--sysfs $(touch executed) `touch executed`", "vm", "migrate", "begin");
+    run.stdin(filled(1)).status(1).stderr_has("virt-mdev: guest vm: ").check();
+    assert!(!installed.scratch.path("executed").exists());
+}
+
+#[test]
+fn lines_with_blanks_around_them_and_without_a_newline_at_the_end_are_settings() {
+    let installed = Installed::new();
+    let options = format!("\n \t# a comment\n\t option={}  --check-start \t", installed.options);
+    installed
+        .call_with(&options, "vm", "prepare", "begin")
+        .stdin(different())
+        .status(1)
+        .stderr_has("guest vm: mdev ")
+        .check();
+}
+
+/// The default program is searched for in PATH, where this test has none.
+#[test]
+fn empty_settings_are_the_defaults() {
+    let installed = Installed::new();
+    installed.scratch.file("etc/virt-mdev/hook.conf", "");
+    let path = installed.tools.path().join("bin");
+    fs::create_dir(&path).unwrap();
+    let mut tools = vec![(BINARY.to_owned(), "virt-mdev")];
+    tools.extend(["cat", "tr", "uname", "od"].map(|tool| (which(tool), tool)));
+    for (from, to) in tools {
+        std::os::unix::fs::symlink(from, path.join(to)).unwrap();
+    }
+    let call = |operation: &str| installed.call_as_is("vm", operation, "begin").env("PATH", &path);
+    call("migrate").env("VIRT_MDEV_SYSFS", host_a()).stdin(different()).status(1).stderr_has("guest vm: mdev ").check();
+    call("prepare").stdin(different()).check();
+}
+
+fn which(program: &str) -> String {
+    let found = Command::new("/bin/sh").args(["-c", "command -v \"$0\"", program]).output().unwrap();
+    String::from_utf8(found.stdout).unwrap().trim_end().to_owned()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the Makefile installs without building anything.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,13 +17,15 @@ impl Destination {
         destination
     }
 
-    fn make(&self, target: &str) {
+    /// Runs make, and returns what it prints.
+    fn make(&self, target: &str, prefix: &str) -> String {
         let made = Command::new("make")
-            .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target, "PREFIX=/usr"])
-            .arg(format!("DESTDIR={}", self.0.path().display()))
+            .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target])
+            .args([format!("PREFIX={prefix}"), format!("DESTDIR={}", self.0.path().display())])
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).unwrap()
     }
 
     fn hooks(&self) -> PathBuf {
@@ -38,87 +41,117 @@ impl Destination {
         self.hooks().join("zz-virt-mdev")
     }
 
-    /// Returns the installed hook, which must be the only one: libvirt runs every executable in the directory.
-    fn installed(&self) -> String {
+    fn conf(&self) -> PathBuf {
+        self.0.path().join("etc/virt-mdev/hook.conf")
+    }
+
+    /// Installs the hook, and returns its settings.
+    #[track_caller]
+    fn install(&self) -> String {
+        self.make("install-hook", "/usr");
+        // libvirt runs every executable in the directory.
         let names: Vec<_> = fs::read_dir(self.hooks()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["zz-virt-mdev"]);
-        fs::read_to_string(self.hook()).unwrap()
+        assert_eq!(fs::read_link(self.hook()).unwrap(), Path::new("/usr/sbin/virt-mdev-hook"));
+        let script = self.0.path().join("usr/sbin/virt-mdev-hook");
+        assert_eq!(fs::read(&script).unwrap(), include_bytes!("../../hooks/virt-mdev-hook"));
+        assert_eq!(fs::metadata(script).unwrap().permissions().mode() & 0o777, 0o755);
+        let conf = self.conf();
+        assert_eq!(fs::metadata(&conf).unwrap().permissions().mode() & 0o777, 0o644);
+        let names: Vec<_> =
+            fs::read_dir(conf.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["hook.conf"]);
+        fs::read_to_string(conf).unwrap()
     }
 }
 
-/// Returns the script as it is installed for the first time.
-fn fresh() -> String {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/qemu.d/zz-virt-mdev");
-    let shipped = fs::read_to_string(shipped).unwrap();
-    let fresh = shipped.replace("\nbinary=virt-mdev\n", "\nbinary=/usr/bin/virt-mdev\n");
-    assert_ne!(fresh, shipped);
-    fresh
+/// The settings of a first installation.
+const FRESH: &str = include_str!("../../hooks/hook.conf");
+
+/// Returns the settings with these options turned on.
+fn turned_on(options: &[&str]) -> String {
+    options.iter().fold(FRESH.to_owned(), |conf, option| {
+        let on = conf.replace(&format!("#option={option}\n"), &format!("option={option}\n"));
+        assert_ne!(on, conf, "{option}");
+        on
+    })
 }
 
-/// Returns the script with this option turned on.
-fn turned_on(script: &str, option: &str) -> String {
-    let on = script.replace(&format!("#options=\"$options {option}\""), &format!("options=\"$options {option}\""));
-    assert_ne!(on, script, "{option}");
-    on
-}
-
-/// Returns the script with lines added by the administrator after the first `options=`.
-fn with_lines(script: &str, lines: &str) -> String {
-    script.replace("\noptions=\n", &format!("\noptions=\n{lines}"))
+/// Returns a script as the releases before 0.2 installed it, with these lines after the first `options=`.
+fn older_script(lines: &str) -> String {
+    format!(
+        "#!/bin/sh\nset -e\nbinary=/usr/bin/virt-mdev\noptions=\n{lines}\n\
+         #options=\"$options --follow-guest-address\"   # judge by the guest address\nset +e\n\
+         if true; then\n    options=\"$options --check-start\"\nfi\n"
+    )
 }
 
 #[test]
 fn the_first_installation_runs_the_installed_program_without_options() {
     let destination = Destination::new();
-    destination.make("install-hook");
-    assert_eq!(destination.installed(), fresh());
+    assert_eq!(destination.install(), FRESH);
+    let destination = Destination::new();
+    let printed = destination.make("install-hook", "/usr/local");
+    let conf = fs::read_to_string(destination.conf()).unwrap();
+    assert_eq!(conf, FRESH.replace("=/usr/bin/virt-mdev", "=/usr/local/bin/virt-mdev"));
+    let rule = "usr.sbin.libvirtd: /usr/local/sbin/virt-mdev-hook PUx,\n";
+    assert!(printed.contains(rule), "{printed}");
+    assert!(!destination.make("install-hook", "/usr").contains("PUx"));
 }
 
 #[test]
-fn a_hook_that_is_installed_again_keeps_only_its_options() {
+fn settings_stay_as_they_are() {
     let destination = Destination::new();
-    for option in ["--require", "--check-start", "--follow-guest-address", "--defer-absent"] {
-        let script = turned_on(&fresh(), option);
-        fs::write(destination.hook(), format!("{script}# of an older release\n")).unwrap();
-        for _ in 0..2 {
-            destination.make("install-hook");
-            assert_eq!(destination.installed(), script);
+    destination.install();
+    let conf = "# mine\nbinary=/opt/virt-mdev\noption=--require\nwrong";
+    fs::write(destination.conf(), conf).unwrap();
+    assert_eq!(destination.install(), conf);
+    assert!(destination.make("install-hook", "/usr").contains("names another program than /usr/bin/virt-mdev\n"));
+}
+
+#[test]
+fn options_of_an_older_script_are_taken_over() {
+    for (lines, options) in [
+        ("", &[][..]),
+        ("options=\"$options --require\"       # refuse a guest", &["--require"]),
+        ("options=\"$options --check-start\"\noptions=\"$options --require\"", &["--require", "--check-start"]),
+        ("options=\"$options --require\"\noptions='--check-start'  # alone", &["--check-start"]),
+        ("options=--defer-absent", &["--defer-absent"]),
+        ("options=\"${options} --require --check-start\"", &["--require", "--check-start"]),
+    ] {
+        for name in [Destination::older, Destination::hook] {
+            let destination = Destination::new();
+            fs::write(name(&destination), older_script(lines)).unwrap();
+            for _ in 0..2 {
+                assert_eq!(destination.install(), turned_on(options), "{lines}");
+            }
         }
     }
 }
 
 #[test]
-fn the_options_of_an_older_release_move_to_the_new_name() {
+fn options_of_two_scripts_and_of_the_settings_are_all_kept() {
     let destination = Destination::new();
-    // As release 0.1.0 has them.
-    let older = "#!/bin/sh\nbinary=/usr/bin/virt-mdev\noptions=\n\
-         options=\"$options --require\"       # refuse a guest with mediated devices that carries no record of them\n\
-         #options=\"$options --check-start\"   # judge at every start too, and when a snapshot is reverted to\n";
-    fs::write(destination.older(), older).unwrap();
-    destination.make("install-hook");
-    assert_eq!(destination.installed(), turned_on(&fresh(), "--require"));
+    destination.install();
+    fs::remove_file(destination.hook()).unwrap();
+    fs::write(destination.conf(), turned_on(&["--defer-absent"])).unwrap();
+    fs::write(destination.older(), older_script("options=\"$options --require\"")).unwrap();
+    fs::write(destination.hook(), older_script("options=\"$options --check-start\"")).unwrap();
+    assert_eq!(destination.install(), turned_on(&["--require", "--check-start", "--defer-absent"]));
 }
 
 #[test]
-fn options_of_two_releases_are_all_kept() {
-    let destination = Destination::new();
-    fs::write(destination.older(), turned_on(&fresh(), "--require")).unwrap();
-    fs::write(destination.hook(), turned_on(&fresh(), "--check-start")).unwrap();
-    destination.make("install-hook");
-    assert_eq!(destination.installed(), turned_on(&turned_on(&fresh(), "--require"), "--check-start"));
-}
-
-#[test]
-fn lines_added_by_the_administrator_are_kept() {
-    for lines in
-        ["options='--require --sysfs /a'\n", "options=\"$options --sysfs /b#c\" # why\noptions=\"$options x\"\n"]
-    {
+fn options_that_the_settings_do_not_offer_are_added() {
+    for (lines, options) in [
+        ("options='--require --sysfs /a'", "option=--sysfs /a\n"),
+        ("options=\"$options --require --sysfs /b#c --new\" # why", "option=--sysfs /b#c\noption=--new\n"),
+        // The hook refuses guests with mediated devices until this line is corrected.
+        ("options=\"$options --require\"\noptions=\"$options $(cat /etc/x)\"", "option=$(cat /etc/x)\n"),
+    ] {
         let destination = Destination::new();
-        let older = format!("#!/bin/sh\nbinary=other\noptions=\n{lines}options=\"$options --check-start\"\n");
-        fs::write(destination.older(), older).unwrap();
+        fs::write(destination.older(), older_script(lines)).unwrap();
         for _ in 0..2 {
-            destination.make("install-hook");
-            assert_eq!(destination.installed(), with_lines(&turned_on(&fresh(), "--check-start"), lines));
+            assert_eq!(destination.install(), turned_on(&["--require"]) + options);
         }
     }
 }
@@ -126,10 +159,12 @@ fn lines_added_by_the_administrator_are_kept() {
 #[test]
 fn uninstalling_removes_the_hook_under_both_names() {
     let destination = Destination::new();
-    destination.make("install-hook");
+    destination.install();
     fs::write(destination.older(), "").unwrap();
     fs::write(destination.hooks().join("50-other"), "").unwrap();
-    destination.make("uninstall");
-    assert!(!destination.hook().exists() && !destination.older().exists());
+    destination.make("uninstall", "/usr");
+    assert!(!destination.hook().is_symlink() && !destination.older().exists());
+    assert!(!destination.0.path().join("usr/sbin/virt-mdev-hook").exists());
+    assert!(!destination.conf().parent().unwrap().exists());
     assert!(destination.hooks().join("50-other").exists());
 }

@@ -1,7 +1,7 @@
 //! Reads what doctor needs to know of a host into values, and does not judge it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{OFlags, StatVfsMountFlags, fcntl_getfl, fcntl_setfl, statvfs};
 
-use super::script::{NotPlain, ScriptSettings};
+use super::hook_conf::{HookConf, UnknownLine};
 use crate::device::{DeviceAddress, PciAddress, Uuid};
 use crate::domain::Document;
 use crate::file::{self, Input, Purpose};
@@ -28,6 +28,8 @@ pub(super) const QEMU_D: &str = "/etc/libvirt/hooks/qemu.d";
 pub(super) const SCRIPT: &str = "zz-virt-mdev";
 /// The name that the script had in 0.1.0.
 pub(super) const OLD_SCRIPT: &str = "90-virt-mdev";
+/// The settings of our script.
+pub(super) const CONF: &str = "/etc/virt-mdev/hook.conf";
 /// The definitions of the guests.
 pub(super) const GUESTS: &str = "/etc/libvirt/qemu";
 /// The socket of syslog.
@@ -39,6 +41,8 @@ const FIRST_HOOK: &str = "/etc/libvirt/hooks/qemu";
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long the program may take to print its version.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// How many links Linux follows in one path.
+const MAX_LINKS: usize = 40;
 /// The unit of times in `/proc/PID/stat`, on every architecture that libvirt runs on.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -48,7 +52,7 @@ pub(super) struct Facts {
     /// The owner of the root directory, who owns what libvirt runs.
     pub(super) owner: Owner,
     pub(super) hooks: Hooks,
-    /// The program that the script names, if a script names one.
+    /// The program that the script runs, if there is a script and its settings can be read.
     pub(super) program: Option<Program>,
     /// The running daemons that would run the hook.
     pub(super) daemons: Vec<Daemon>,
@@ -77,7 +81,7 @@ pub(super) struct FileFacts {
     pub(super) is_regular: bool,
     pub(super) mode: u32,
     pub(super) owner: Owner,
-    /// Its ctime, since 1970.
+    /// Its ctime, since 1970, or that of the link to it if that is later.
     pub(super) changed: Duration,
     /// The directories above it and above the file that it links to, from the root down.
     pub(super) directories: Vec<Directory>,
@@ -95,6 +99,8 @@ pub(super) struct Directory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lacking {
     Absent,
+    /// It is a link to this file, which does not exist.
+    Dangling(PathBuf),
     Unreadable(String),
 }
 
@@ -108,21 +114,30 @@ pub(super) struct Hooks {
     /// `hooks/qemu`, if it is there.
     pub(super) first: Option<FileFacts>,
     pub(super) script: Result<Script, Lacking>,
+    pub(super) conf: Result<Conf, Lacking>,
 }
 
 /// Our script, under its name or its old name.
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) file: FileFacts,
-    pub(super) text: Result<Result<ScriptSettings, NotPlain>, String>,
+    /// Whether it reads `hook.conf`; those before 0.2.0 had their settings in themselves.
+    pub(super) reads_conf: Result<bool, String>,
 }
 
-/// The program that the script names.
+/// The settings of the script.
+#[derive(Debug)]
+pub(super) struct Conf {
+    pub(super) file: FileFacts,
+    pub(super) settings: Result<HookConf, UnknownLine>,
+}
+
+/// The program that the script runs.
 #[derive(Debug)]
 pub(super) enum Program {
     /// The file does not exist.
     Absent {
-        /// As the script spells it.
+        /// As `hook.conf` spells it.
         binary: String,
         /// Where it was searched, if it is a name without a slash.
         path: Option<String>,
@@ -240,6 +255,14 @@ impl DaemonName {
     }
 }
 
+impl Hooks {
+    /// Returns the settings, if the script reads them and can.
+    pub(super) fn settings(&self) -> Option<&HookConf> {
+        let reads_conf = matches!(&self.script, Ok(Script { reads_conf: Ok(true), .. }));
+        self.conf.as_ref().ok().filter(|_| reads_conf)?.settings.as_ref().ok()
+    }
+}
+
 impl FileFacts {
     pub(super) fn name(&self) -> &OsStr {
         self.path.file_name().unwrap_or_default()
@@ -289,10 +312,21 @@ impl Roots<'_> {
         Ok(Facts { owner, hooks, program, daemons, selinux, sysfs: devices, syslog: self.syslog(), guests })
     }
 
-    /// Returns where an absolute path of the host is.
-    fn real(&self, path: impl AsRef<Path>) -> PathBuf {
-        let path = path.as_ref();
+    /// Returns the name of an absolute path of the host.
+    fn inside(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Returns where a path of the host is. If it names an absolute link, that is followed in the root directory.
+    fn real(&self, path: impl AsRef<Path>) -> PathBuf {
+        let mut real = self.inside(path.as_ref());
+        for _ in 0..MAX_LINKS {
+            match fs::read_link(&real) {
+                Ok(link) if link.is_absolute() => real = self.inside(&link),
+                _ => break,
+            }
+        }
+        real
     }
 
     fn read(&self, path: impl AsRef<Path>) -> Result<String, String> {
@@ -302,8 +336,10 @@ impl Roots<'_> {
     fn file(&self, path: impl AsRef<Path>) -> Result<FileFacts, Lacking> {
         let path = path.as_ref();
         let real = self.real(path);
-        let lacking = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Lacking::Absent,
+        let link = fs::read_link(self.inside(path));
+        let lacking = |error: io::Error| match (error.kind(), &link) {
+            (io::ErrorKind::NotFound, Ok(link)) => Lacking::Dangling(link.clone()),
+            (io::ErrorKind::NotFound, Err(_)) => Lacking::Absent,
             _ => Lacking::Unreadable(error.to_string()),
         };
         let found = fs::metadata(&real).map_err(lacking)?;
@@ -318,10 +354,8 @@ impl Roots<'_> {
             is_regular: found.is_file(),
             mode: found.mode(),
             owner: Owner { uid: found.uid(), gid: found.gid() },
-            changed: Duration::new(
-                u64::try_from(found.ctime()).unwrap_or_default(),
-                u32::try_from(found.ctime_nsec()).unwrap_or_default(),
-            ),
+            changed: fs::symlink_metadata(self.inside(path))
+                .map_or(ctime(&found), |link| ctime(&link).max(ctime(&found))),
         })
     }
 
@@ -350,18 +384,23 @@ impl Roots<'_> {
             Err(Lacking::Absent) => self.script(OLD_SCRIPT),
             script => script,
         };
-        Hooks { directory: listed, files, first: self.file(FIRST_HOOK).ok(), script }
+        Hooks { directory: listed, files, first: self.file(FIRST_HOOK).ok(), script, conf: self.conf() }
     }
 
     fn script(&self, name: &str) -> Result<Script, Lacking> {
         let file = self.file(Path::new(QEMU_D).join(name))?;
-        let text = self.read(&file.path).map(|text| ScriptSettings::read(&text));
-        Ok(Script { file, text })
+        let reads_conf = self.read(&file.path).map(|text| text.contains("/hook.conf"));
+        Ok(Script { file, reads_conf })
+    }
+
+    fn conf(&self) -> Result<Conf, Lacking> {
+        let file = self.file(CONF)?;
+        let text = self.read(CONF).map_err(Lacking::Unreadable)?;
+        Ok(Conf { file, settings: HookConf::parse(&text) })
     }
 
     fn program(&self, hooks: &Hooks, daemons: &[Daemon], owner: Owner) -> Option<Program> {
-        let Ok(Script { text: Ok(Ok(settings)), .. }) = &hooks.script else { return None };
-        let binary = settings.binary.as_deref()?;
+        let binary = hooks.settings()?.binary.as_str();
         let path = daemons.iter().find_map(|daemon| daemon.path.as_deref()).unwrap_or(DEFAULT_PATH);
         let (found, searched) = if binary.contains('/') {
             (self.file(binary).ok(), None)
@@ -486,8 +525,8 @@ impl Roots<'_> {
 
 /// Returns which record counts for a hostdev to the hook.
 fn pairing(hooks: &Hooks) -> Pairing {
-    let settings = hooks.script.as_ref().ok().and_then(|script| script.text.as_ref().ok()?.as_ref().ok());
-    let follows = settings.is_some_and(|settings| settings.options.iter().any(|word| word == "--follow-guest-address"));
+    let follows =
+        hooks.settings().is_some_and(|settings| settings.options.iter().any(|word| word == "--follow-guest-address"));
     if follows { Pairing::GuestAddress } else { Pairing::Uuid }
 }
 
@@ -527,6 +566,10 @@ fn names(directory: &Path) -> io::Result<Vec<OsString>> {
     let mut names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort_unstable_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
     Ok(names)
+}
+
+fn ctime(file: &Metadata) -> Duration {
+    Duration::new(u64::try_from(file.ctime()).unwrap_or_default(), u32::try_from(file.ctime_nsec()).unwrap_or_default())
 }
 
 fn begins_as_elf(path: &Path) -> bool {

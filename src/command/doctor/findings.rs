@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::facts::{
-    Daemon, Devices, Facts, FileFacts, GUESTS, Guest, GuestState, Hooks, Label, Lacking, OLD_SCRIPT, Owner, Program,
-    QEMU_D, SCRIPT, SYSLOG, Script, SelinuxMode, Version,
+    CONF, Conf, Daemon, Devices, Facts, FileFacts, GUESTS, Guest, GuestState, Hooks, Label, Lacking, OLD_SCRIPT, Owner,
+    Program, QEMU_D, SCRIPT, SYSLOG, Script, SelinuxMode, Version,
 };
 use crate::plan::check::Verdict;
 use crate::report::escape;
@@ -29,6 +29,7 @@ pub(super) struct Finding {
 pub(super) enum Check {
     Script,
     Order,
+    Settings,
     Program,
     Options,
     Daemon,
@@ -57,7 +58,8 @@ const MAX_NAMES: usize = 10;
 /// The largest difference between the clocks of file times and of process start times.
 const CLOCK_TOLERANCE: Duration = Duration::from_millis(50);
 
-const INSTALL: &str = "in the source tree: make install-hook PREFIX=/usr (virt-mdev-hook(8))";
+const INSTALL: &str =
+    "install the package virt-mdev-hook, or in the source tree: make install-hook PREFIX=/usr (virt-mdev-hook(8))";
 const AS_ROOT: &str = "run virt-mdev doctor as root";
 const RECORD: &str = "on a host that has the devices, with the guest shut off: \
                       EDITOR='virt-mdev fill -i --into metadata' virsh edit GUEST";
@@ -67,6 +69,7 @@ impl Check {
         match self {
             Self::Script => "script",
             Self::Order => "order",
+            Self::Settings => "settings",
             Self::Program => "program",
             Self::Options => "options",
             Self::Daemon => "daemon",
@@ -105,6 +108,7 @@ impl Level {
 pub(super) fn diagnose(facts: &Facts, check_options: CheckOptions) -> Vec<Finding> {
     let mut findings = script(&facts.hooks, facts.owner);
     findings.extend(order(&facts.hooks));
+    findings.extend(settings(&facts.hooks, facts.owner));
     findings.extend(facts.program.as_ref().map(|found| program(found, facts.owner)));
     findings.extend(options(&facts.hooks, check_options));
     findings.extend(daemons(facts));
@@ -119,21 +123,11 @@ fn script(hooks: &Hooks, owner: Owner) -> Vec<Finding> {
     let check = Check::Script;
     let directory = match &hooks.directory {
         Ok(directory) => directory,
-        Err(Lacking::Absent) => {
-            return vec![check.error(format!("{QEMU_D} does not exist: the hook is not installed"), INSTALL)];
-        }
-        Err(Lacking::Unreadable(reason)) => {
-            return vec![check.error(format!("cannot read {QEMU_D}: {reason}"), AS_ROOT)];
-        }
+        Err(lacking) => return vec![not_installed(check, QEMU_D, lacking)],
     };
-    let Script { file, text } = match &hooks.script {
+    let Script { file, reads_conf } = match &hooks.script {
         Ok(script) => script,
-        Err(Lacking::Absent) => {
-            return vec![check.error(format!("{QEMU_D}/{SCRIPT} does not exist: the hook is not installed"), INSTALL)];
-        }
-        Err(Lacking::Unreadable(reason)) => {
-            return vec![check.error(format!("cannot read {QEMU_D}/{SCRIPT}: {reason}"), AS_ROOT)];
-        }
+        Err(lacking) => return vec![not_installed(check, &format!("{QEMU_D}/{SCRIPT}"), lacking)],
     };
     let path = shown(&file.path);
     let mut findings: Vec<_> = [
@@ -150,30 +144,58 @@ fn script(hooks: &Hooks, owner: Owner) -> Vec<Finding> {
             let found = format!(
                 "{path} has the name of an earlier release: a hook whose name sorts after it can still change the guest"
             );
-            check.warning(found, format!("{INSTALL}, which renames it and keeps its options"))
+            check.warning(found, format!("{INSTALL}, which replaces it and keeps its options"))
         }),
     ]
     .into_iter()
     .flatten()
     .collect();
-    match text {
+    match reads_conf {
         Err(reason) if file.is_regular => findings.push(check.error(format!("cannot read {path}: {reason}"), AS_ROOT)),
-        Ok(Ok(settings)) if settings.binary.is_none() => {
-            findings
-                .push(check.error(format!("{path} has no line binary=: it is not the script of virt-mdev"), INSTALL));
-        }
-        Ok(Err(error)) => {
-            let remedy =
-                format!("assign a plain word or a quoted string, as the lines that were installed do; edit {path}");
-            let found = format!("{path}, {error}; the program and its options are not checked");
-            findings.push(if error.is_broken() { check.error(found, remedy) } else { check.warning(found, remedy) });
+        Ok(false) => {
+            let found = format!("{path} does not read {CONF}: it is not the script of this release");
+            findings.push(check.error(found, format!("{INSTALL}, which keeps the options of an earlier release")));
         }
         _ => {}
     }
     if findings.is_empty() {
-        findings.push(check.ok(format!("{path} is there and executable")));
+        let link = (file.target != file.path).then(|| format!(", a link to {}", shown(&file.target)));
+        findings.push(check.ok(format!("{path} is there and executable{}", link.unwrap_or_default())));
     }
     findings
+}
+
+fn not_installed(check: Check, path: &str, lacking: &Lacking) -> Finding {
+    match lacking {
+        Lacking::Absent => check.error(format!("{path} does not exist: the hook is not installed"), INSTALL),
+        Lacking::Dangling(link) => {
+            let found = format!("{path} is a link to {}, which does not exist: the hook is not installed", shown(link));
+            check.error(found, INSTALL)
+        }
+        Lacking::Unreadable(reason) => check.error(format!("cannot read {path}: {reason}"), AS_ROOT),
+    }
+}
+
+/// Checks the file that the settings are read from.
+fn settings(hooks: &Hooks, owner: Owner) -> Option<Finding> {
+    let check = Check::Settings;
+    if !matches!(&hooks.script, Ok(Script { reads_conf: Ok(true), .. })) {
+        return None;
+    }
+    let refused = "the hook refuses guests with mediated devices";
+    let Conf { file, settings } = match &hooks.conf {
+        Ok(conf) => conf,
+        Err(Lacking::Unreadable(reason)) => return Some(check.error(format!("cannot read {CONF}: {reason}"), AS_ROOT)),
+        Err(_) => {
+            let remedy = "make install-hook creates it, and so does a package if told to: apt-get install --reinstall -o \
+                          Dpkg::Options::=--force-confmiss virt-mdev-hook; an empty file means the defaults";
+            return Some(check.error(format!("{CONF} does not exist: {refused}"), remedy));
+        }
+    };
+    Some(unsafe_file(check, file, owner).unwrap_or_else(|| match settings {
+        Ok(_) => check.ok(format!("{CONF} can be read")),
+        Err(error) => check.error(format!("{CONF}, {error}: {refused}"), "correct the line"),
+    }))
 }
 
 /// Returns an error if somebody other than root can change what libvirt runs as root.
@@ -243,7 +265,7 @@ fn order(hooks: &Hooks) -> Vec<Finding> {
 fn program(program: &Program, owner: Owner) -> Finding {
     const THIS: &str = concat!("virt-mdev ", env!("CARGO_PKG_VERSION"));
     let check = Check::Program;
-    let set_binary = "install it, or set binary= in the script: make install-hook BINDIR=DIRECTORY";
+    let set_binary = "install it, or set binary= in /etc/virt-mdev/hook.conf";
     let (file, is_elf, is_noexec, version) = match program {
         Program::Absent { binary, path: Some(path) } => {
             return check
@@ -290,16 +312,14 @@ fn program(program: &Program, owner: Owner) -> Finding {
 }
 
 fn options(hooks: &Hooks, check_options: CheckOptions) -> Option<Finding> {
-    let Ok(Script { file, text: Ok(Ok(settings)) }) = &hooks.script else { return None };
+    let settings = hooks.settings()?;
     let words = settings.options.join(" ");
     Some(match check_options(&settings.options) {
         Ok(()) if words.is_empty() => {
             Check::Options.ok("none: guests without a record pass, and starts are not judged")
         }
         Ok(()) => Check::Options.ok(words),
-        Err(error) => {
-            Check::Options.error(format!("{words}: {error}"), format!("correct options= in {}", shown(&file.path)))
-        }
+        Err(error) => Check::Options.error(format!("{words}: {error}"), format!("correct option= in {CONF}")),
     })
 }
 
@@ -352,7 +372,10 @@ fn app_armor(daemon: &Daemon, facts: &Facts) -> Option<Finding> {
     // AppArmor checks the file itself, not a link to it.
     let script = facts.hooks.script.as_ref().ok().map(|script| &script.file.target);
     let program = match &facts.program {
-        Some(Program::Found { file, .. }) => Some(&file.target),
+        // A script elsewhere is not confined as the daemon is, and neither is what it runs.
+        Some(Program::Found { file, .. }) if script.is_some_and(|script| script.starts_with(HOOKS)) => {
+            Some(&file.target)
+        }
         _ => None,
     };
     let denied: Vec<&PathBuf> =
@@ -372,11 +395,14 @@ fn app_armor(daemon: &Daemon, facts: &Facts) -> Option<Finding> {
     Some(check.error(found, remedy))
 }
 
+/// Where scripts are confined by the profile of the daemon that runs them (`ix`), not by one of their own or none (`PUx`).
+const HOOKS: &str = "/etc/libvirt/hooks";
+
 /// Whether an AppArmor profile as libvirt ships it, with these rules, lets the daemon execute a file.
 fn is_allowed(path: &Path, rules: &str) -> bool {
     const SHIPPED: [&str; 4] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin"];
     let is_shipped = path.parent().is_some_and(|parent| SHIPPED.iter().any(|dir| parent == Path::new(dir)))
-        || path.starts_with("/etc/libvirt/hooks");
+        || path.starts_with(HOOKS);
     let whole_name = glob::MatchOptions { require_literal_separator: true, ..Default::default() };
     let is_rule = |line: &str| {
         let mut words = line.trim().trim_end_matches(',').split_ascii_whitespace();
@@ -555,7 +581,7 @@ fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::facts::DaemonName;
-    use super::super::script::ScriptSettings;
+    use super::super::hook_conf::HookConf;
     use super::*;
 
     const ROOT: Owner = Owner { uid: 0, gid: 0 };
@@ -576,14 +602,16 @@ mod tests {
     /// Returns a host with a working hook, without daemons and guests.
     fn facts() -> Facts {
         let script = file("/etc/libvirt/hooks/qemu.d/zz-virt-mdev", 1000);
-        let settings = ScriptSettings { binary: Some("/usr/bin/virt-mdev".into()), options: Vec::new() };
+        let settings = HookConf { binary: "/usr/bin/virt-mdev".into(), options: Vec::new() };
+        let conf = FileFacts { mode: 0o644, ..file(CONF, 1000) };
         Facts {
             owner: ROOT,
             hooks: Hooks {
                 directory: Ok(file(QEMU_D, 0)),
                 files: vec![script.clone()],
                 first: None,
-                script: Ok(Script { file: script, text: Ok(Ok(settings)) }),
+                script: Ok(Script { file: script, reads_conf: Ok(true) }),
+                conf: Ok(Conf { file: conf, settings: Ok(settings) }),
             },
             program: None,
             daemons: Vec::new(),

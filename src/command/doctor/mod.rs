@@ -5,7 +5,7 @@
 
 mod facts;
 mod findings;
-mod script;
+mod hook_conf;
 
 use super::json;
 use super::settings::{DoctorFormat, DoctorSettings};

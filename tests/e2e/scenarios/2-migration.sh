@@ -136,7 +136,7 @@ broken_binary_refuses_on_request() { # HOW
 }
 
 typo_refuses_mdevs() {
-    sed -i 's/^options=$/options=--requier/' "$hosts/b/etc/hooks/qemu.d/zz-virt-mdev"
+    set_option b --requier
     define_recorded mistyped "$same"
     start mistyped
     refused migrate live mistyped
@@ -145,7 +145,7 @@ typo_refuses_mdevs() {
 }
 
 typo_passes_others() {
-    sed -i 's/^options=$/options=--requier/' "$hosts/b/etc/hooks/qemu.d/zz-virt-mdev"
+    set_option b --requier
     guest unconcerned | define
     start unconcerned
     migrate live unconcerned
@@ -218,8 +218,8 @@ for how in missing 'not executable' 'a directory' 'a text' 'cut off'; do
     check "an mdev, virt-mdev on the destination is $how: arrives, with a warning in syslog" broken_binary_passes "$how"
     check "the same with --require: refused" broken_binary_refuses_on_request "$how"
 done
-check 'a typo in options=: a guest with an mdev is refused' typo_refuses_mdevs
-check 'a typo in options=: a guest without one arrives' typo_passes_others
+check 'a typo in hook.conf: a guest with an mdev is refused' typo_refuses_mdevs
+check 'a typo in hook.conf: a guest without one arrives' typo_passes_others
 check 'another hook that fails at a restart of libvirtd: it kills the guest' failing_reconnect_kills
 check 'ours, a guest with a wrong device survives the restart' survives_restart --help present
 check 'the same with --require --check-start' survives_restart -dash present --require --check-start
