@@ -8,7 +8,7 @@ use super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, 
 use crate::device::DeviceAddress;
 use crate::domain::{Record, RecordKind};
 use crate::file::{Input, Purpose};
-use crate::host::HostSource;
+use crate::host::{Host, HostSource};
 use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, PciScope, Verdict, check};
 use crate::plan::{Missing, Remark, RemarkKind};
 use crate::report::help::OTHER_KIND;
@@ -78,9 +78,13 @@ fn judge(
     let name = name_of(input);
     let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
     let origin = Origin::new(&name, document.text());
-    let compared = check(&document, &host.ask(document.devices()), settings.pairing, PciScope::Vgpus);
-    let Comparison { devices, orphans, not_compared } =
-        compared.map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
+    let mut answers = host.ask(document.devices());
+    let comparison = check(&document, &answers, settings.pairing, PciScope::Vgpus)
+        .map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
+    if !comparison.is_same() {
+        host.name_vgpus(&mut answers);
+    }
+    let Comparison { devices, orphans, not_compared } = comparison;
     let is_replaced = |orphan: &&Orphan<'_>| orphan.place.is_difference();
     if settings.format != Format::Status {
         let stale = orphans
@@ -92,7 +96,7 @@ fn judge(
             streams.tell(&Diagnostic::note(not_checked(&name, not_compared)));
         }
     }
-    let rows = devices.iter().map(|checked| Row::new(&name, checked));
+    let rows = devices.iter().map(|checked| Row::new(&name, checked, &answers));
     Ok(rows.chain(orphans.iter().filter(is_replaced).map(|orphan| Row::of_replaced(&name, orphan))).collect())
 }
 
@@ -103,7 +107,7 @@ pub(super) fn not_checked(name: &str, count: usize) -> String {
 }
 
 impl Row {
-    fn new(file: &str, checked: &Checked<'_>) -> Self {
+    fn new(file: &str, checked: &Checked<'_>, host: &Host) -> Self {
         let (uuid, source) = match checked.device {
             DeviceAddress::Mdev(uuid) => (Some(uuid.to_string()), None),
             DeviceAddress::Pci(address) => (None, Some(address.to_string())),
@@ -118,7 +122,7 @@ impl Row {
             recorded: checked.recorded.map(Parts::from).unwrap_or_default(),
             recorded_uuid: checked.recorded_uuid(),
             found: checked.found.as_ref().map(Parts::from).unwrap_or_default(),
-            reason: reason(checked),
+            reason: reason(checked, host),
         }
     }
 
@@ -151,7 +155,7 @@ impl Row {
 }
 
 /// Returns the reason for a verdict that does not follow from the recorded identity and the one on the host.
-fn reason(checked: &Checked<'_>) -> Option<String> {
+fn reason(checked: &Checked<'_>, host: &Host) -> Option<String> {
     let made_for = |record: &Record| record.uuid.as_ref().map_or("no UUID", |uuid| &uuid.text).to_owned();
     if let Err(missing) = &checked.found {
         return Some(match missing {
@@ -170,8 +174,9 @@ fn reason(checked: &Checked<'_>) -> Option<String> {
     if let Some(record) = checked.record.filter(|_| checked.recorded_uuid().is_some()) {
         return Some(format!("recorded for {}", made_for(record)));
     }
-    let names = [("recorded", &checked.vgpu_names.recorded), ("here", &checked.vgpu_names.found)];
-    let names = names.into_iter().filter_map(|(which, name)| Some(format!("{which}: {}", name.as_ref()?)));
+    let names = checked.vgpu_names(host);
+    let names = [("recorded", names.recorded), ("here", names.found)];
+    let names = names.into_iter().filter_map(|(which, name)| Some(format!("{which}: {}", name?)));
     match checked.verdict() {
         Verdict::Different => Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty()),
         _ => {

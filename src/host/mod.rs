@@ -153,6 +153,7 @@ pub struct Host {
     answers: HashMap<DeviceAddress, Result<Lookup, HostError>>,
     creatable: Arc<BTreeMap<Identity, String>>,
     vgpu_names: BTreeMap<VgpuType, String>,
+    all_vgpu_names: Arc<BTreeMap<VgpuType, String>>,
 }
 
 impl Host {
@@ -166,17 +167,19 @@ impl Host {
         self.creatable = creatable;
     }
 
-    /// Adds the names of vGPU types, for messages.
-    pub fn knows_vgpu_names(&mut self, names: BTreeMap<VgpuType, String>) {
-        self.vgpu_names = names;
+    /// Adds the names of vGPU types, for messages: of those that its cards offer, and of all others.
+    pub fn knows_vgpu_names(&mut self, offered: BTreeMap<VgpuType, String>, all: Arc<BTreeMap<VgpuType, String>>) {
+        self.vgpu_names = offered;
+        self.all_vgpu_names = all;
     }
 
     /// Returns the name of a vGPU type, such as `NVIDIA L40S-2Q`, if the host knows it.
     pub fn vgpu_name(&self, vgpu_type: VgpuType) -> Option<&str> {
-        self.vgpu_names.get(&vgpu_type).map(String::as_str)
+        let name = self.vgpu_names.get(&vgpu_type).or_else(|| self.all_vgpu_names.get(&vgpu_type));
+        name.map(String::as_str)
     }
 
-    /// Returns a vGPU type of which the host knows the name.
+    /// Returns a vGPU type that a card offers, of which the host knows the name.
     pub fn first_vgpu_type(&self) -> Option<VgpuType> {
         self.vgpu_names.keys().next().copied()
     }
@@ -223,18 +226,16 @@ impl HostSource {
         }
     }
 
-    /// Asks for these devices; if a mediated device is absent, also for those that can be created, and if one is a vGPU that is a
-    /// virtual function, for the names of types.
+    /// Asks for these devices; if a mediated device is absent, also for those that can be created, and if a virtual function has no
+    /// vGPU type, for the names of types.
     pub fn ask(&self, devices: impl IntoIterator<Item = DeviceAddress>) -> Host {
         let mut host = Host::default();
         let mut is_absent = false;
-        let mut vgpus = Vec::new();
+        let mut is_untyped = false;
         for device in devices {
             let answer = self.lookup(device);
             is_absent |= matches!((device, &answer), (DeviceAddress::Mdev(_), Ok(Lookup::Absent(_))));
-            if let (DeviceAddress::Pci(address), Ok(found)) = (device, &answer) {
-                vgpus.extend(found.is_vgpu().then_some(address));
-            }
+            is_untyped |= matches!(answer, Ok(Lookup::Untyped));
             host.insert(device, answer);
         }
         if is_absent {
@@ -243,13 +244,30 @@ impl HostSource {
                 Self::Recorded(recorded) => Arc::new(recorded.creatable()),
             });
         }
-        if !vgpus.is_empty() {
-            host.knows_vgpu_names(match self {
-                Self::Sysfs(sysfs) | Self::Mdevctl(sysfs, _) => sysfs.vgpu_names(&vgpus),
-                Self::Recorded(recorded) => recorded.vgpu_names(),
-            });
+        if is_untyped {
+            self.name_vgpus(&mut host);
         }
         host
+    }
+
+    /// Asks for the names of vGPU types, if `host` has a vGPU that is a virtual function.
+    ///
+    /// Only messages need them: the driver is slow to list them, and the file of all types is large.
+    pub fn name_vgpus(&self, host: &mut Host) {
+        let vgpus = host.answers.iter().filter_map(|(device, answer)| match (device, answer) {
+            (DeviceAddress::Pci(address), Ok(found)) if found.is_vgpu() => Some(*address),
+            _ => None,
+        });
+        let vgpus: Vec<_> = vgpus.collect();
+        if vgpus.is_empty() {
+            return;
+        }
+        match self {
+            Self::Sysfs(sysfs) | Self::Mdevctl(sysfs, _) => {
+                host.knows_vgpu_names(sysfs.vgpu_names(&vgpus), sysfs.all_vgpu_names());
+            }
+            Self::Recorded(recorded) => host.knows_vgpu_names(recorded.vgpu_names(), Arc::default()),
+        }
     }
 
     /// Returns the answer about one device.

@@ -55,31 +55,15 @@ pub struct Checked<'a> {
     pub is_only_pair: bool,
     /// The device of the host.
     pub found: Result<Device, Missing>,
-    /// The names of the recorded and the found vGPU type, as far as the host knows them.
-    pub vgpu_names: VgpuNames,
 }
 
-/// The names of two vGPU types, for messages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VgpuNames {
+/// The names of two vGPU types, as far as a host knows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VgpuNames<'h> {
     /// The name of the type that was recorded.
-    pub recorded: Option<String>,
+    pub recorded: Option<&'h str>,
     /// The name of the type that the device has.
-    pub found: Option<String>,
-}
-
-impl VgpuNames {
-    fn of(recorded: Option<&RecordedIdentity>, found: &Result<Device, Missing>, host: &Host) -> Self {
-        let recorded = recorded.and_then(|recorded| match recorded.get(Part::VgpuType)?.value {
-            Value::VgpuType(vgpu_type) => host.vgpu_name(vgpu_type),
-            _ => None,
-        });
-        let found = found.as_ref().ok().and_then(|found| match found.identity.kind {
-            DeviceKind::Vgpu(vgpu_type) => host.vgpu_name(vgpu_type),
-            _ => None,
-        });
-        Self { recorded: recorded.map(str::to_owned), found: found.map(str::to_owned) }
-    }
+    pub found: Option<&'h str>,
 }
 
 /// A record that belongs to no hostdev of its domain.
@@ -149,6 +133,13 @@ impl OrphanPlace<'_> {
     }
 }
 
+impl Comparison<'_> {
+    /// Whether each device is the recorded one.
+    pub fn is_same(&self) -> bool {
+        self.devices.iter().all(|checked| checked.verdict() == Verdict::Same)
+    }
+}
+
 impl<'a> Checked<'a> {
     /// Returns the verdict.
     pub fn verdict(&self) -> Verdict {
@@ -181,6 +172,21 @@ impl<'a> Checked<'a> {
     /// Returns the recorded subsystem ids, if the host's device has others: a warning.
     pub fn other_subsystem(&self) -> Option<&'a RecordedPart> {
         self.recorded?.other_subsystem(self.found.as_ref().ok()?)
+    }
+
+    /// Returns the names of the recorded and the found vGPU type, for messages; [`HostSource::name_vgpus`] asks for them.
+    ///
+    /// [`HostSource::name_vgpus`]: crate::host::HostSource::name_vgpus
+    pub fn vgpu_names<'h>(&self, host: &'h Host) -> VgpuNames<'h> {
+        let recorded = self.recorded.and_then(|recorded| match recorded.get(Part::VgpuType)?.value {
+            Value::VgpuType(vgpu_type) => host.vgpu_name(vgpu_type),
+            _ => None,
+        });
+        let found = self.found.as_ref().ok().and_then(|found| match found.identity.kind {
+            DeviceKind::Vgpu(vgpu_type) => host.vgpu_name(vgpu_type),
+            _ => None,
+        });
+        VgpuNames { recorded, found }
     }
 
     /// Returns a record that claims the hostdev and was made for another UUID, if nothing was recorded for its own.
@@ -261,7 +267,6 @@ fn check_hostdev<'a>(
         record: paired.record,
         rivals: paired.rivals,
         is_only_pair: paired.is_only_pair,
-        vgpu_names: VgpuNames::default(),
         found,
     }))
 }
@@ -295,7 +300,6 @@ fn check_pci_hostdev<'a>(
         record,
         rivals: Vec::new(),
         is_only_pair: false,
-        vgpu_names: VgpuNames::of(recorded, &found, host),
         found,
     }))
 }

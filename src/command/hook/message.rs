@@ -3,7 +3,7 @@
 use super::super::settings::HookSettings;
 use crate::device::{Identity, Part};
 use crate::domain::{Record, RecordKind, RecordedIdentity};
-use crate::host::Absence;
+use crate::host::{Absence, Host};
 use crate::plan::check::{Checked, Orphan, OrphanPlace, Verdict};
 use crate::plan::{DeviceName, Missing};
 use crate::report::escape::{short, virsh_domain};
@@ -11,20 +11,21 @@ use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, help};
 
 /// Returns why a device keeps the guest from coming, or `None` if it does not.
-pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>) -> Option<String> {
+pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &Host) -> Option<String> {
     let host = host_name();
+    let names = checked.vgpu_names(answers);
     let device = match &checked.guest.address {
         Some(address) => format!("{} at guest address {address}", checked.device),
         None => checked.device.to_string(),
     };
-    let recorded = checked.recorded.map(|recorded| described_with(recorded, checked.vgpu_names.recorded.as_deref()));
+    let recorded = checked.recorded.map(|recorded| described_with(recorded, names.recorded));
     let was_recorded = recorded
         .as_ref()
         .map_or_else(|| "was not recorded".to_owned(), |recorded| format!("was recorded as {recorded}"));
     let found = match &checked.found {
         Ok(found) => {
             let Identity { vendor, product, kind } = &found.identity;
-            let kind = with_name(short(&kind.to_string()), checked.vgpu_names.found.as_deref());
+            let kind = with_name(short(&kind.to_string()), names.found);
             let was_vgpu = checked.recorded.is_some_and(|recorded| recorded.get(Part::VgpuType).is_some());
             let function = match (found.identity.kind_part(), found.is_virtual_function) {
                 (Part::Class, false) if was_vgpu => ", not a virtual function",

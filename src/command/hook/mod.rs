@@ -20,6 +20,7 @@ use super::{Failure, Outcome, Streams, open_host};
 use crate::device::DeviceAddress;
 use crate::domain::{Document, MAX_BYTES, Metadata, Model, Suspicion};
 use crate::file;
+use crate::host::Host;
 use crate::plan::Missing;
 use crate::plan::check::{Comparison, OrphanPlace, PciScope, check};
 use crate::report::{Diagnostic, Origin};
@@ -160,8 +161,14 @@ fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
         Err(error) => return Judgement::cannot_judge(&error),
     };
     let scope = if settings.require { PciScope::Vgpus } else { PciScope::Recorded };
-    match check(document, &host.ask(document.devices()), settings.pairing, scope) {
-        Ok(comparison) => judge_comparison(settings, &comparison),
+    let mut answers = host.ask(document.devices());
+    match check(document, &answers, settings.pairing, scope) {
+        Ok(comparison) => {
+            if !comparison.is_same() {
+                host.name_vgpus(&mut answers);
+            }
+            judge_comparison(settings, &comparison, &answers)
+        }
         Err(errors) => {
             let origin = Origin::new("domain", document.text());
             let refusals = errors.iter().map(|error| in_one_line(&origin.error(error))).collect();
@@ -170,7 +177,7 @@ fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
     }
 }
 
-fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>) -> Judgement {
+fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>, host: &Host) -> Judgement {
     let mut judgement = Judgement::default();
     let mut absent = 0;
     for checked in &comparison.devices {
@@ -179,7 +186,7 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>) -> Jud
             absent += 1;
             continue;
         }
-        judgement.refusals.extend(reason(settings, checked));
+        judgement.refusals.extend(reason(settings, checked, host));
         judgement.warnings.extend(other_board(checked));
         if checked.is_only_pair {
             let made_for = checked.recorded_uuid().map_or_else(String::new, |uuid| format!(" for mdev {uuid}"));

@@ -22,12 +22,15 @@
 //! devices/…/ADDRESS/nvidia/creatable_vgpu_types           (numbers and names)
 //! ```
 //!
+//! The same driver brings a list of the vGPU types of all cards, outside sysfs: `vgpu_config`.
+//!
 //! This module only reads facts. What a wrong device API or a parent that is not a PCI device means is decided elsewhere.
 
 mod error;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod vgpu_config;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -77,6 +80,7 @@ pub struct Sysfs {
     mdevs: Option<Directory>,
     seen: Mutex<Seen>,
     creatable: OnceLock<Arc<BTreeMap<Identity, String>>>,
+    all_vgpu_names: OnceLock<Arc<BTreeMap<VgpuType, String>>>,
 }
 
 /// What was read so far.
@@ -145,7 +149,7 @@ impl Sysfs {
             Err(SysfsError::Missing { .. }) => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { tree, mdevs, seen: Mutex::default(), creatable: OnceLock::new() })
+        Ok(Self { tree, mdevs, seen: Mutex::default(), creatable: OnceLock::new(), all_vgpu_names: OnceLock::new() })
     }
 
     /// Returns the directory, as it was given.
@@ -225,6 +229,11 @@ impl Sysfs {
             names.extend(of_card.clone());
         }
         names
+    }
+
+    /// Returns the names of the vGPU types of all cards, from the list that NVIDIA's driver brings, if it is there.
+    pub fn all_vgpu_names(&self) -> Arc<BTreeMap<VgpuType, String>> {
+        Arc::clone(self.all_vgpu_names.get_or_init(|| Arc::new(vgpu_config::names(self.tree.name()))))
     }
 
     /// Reads the list of each virtual function of a card: it is empty once the function has its type, or the card is full.

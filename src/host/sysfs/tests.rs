@@ -682,3 +682,18 @@ fn the_names_of_types_come_from_any_function_of_the_card_with_number_or_name_fir
     scratch.link(format!("{CARD}/virtfn1"), "../../../../../out");
     assert_eq!(names(&scratch), "");
 }
+
+#[test]
+fn names_of_types_are_only_read_when_a_message_needs_them() {
+    let scratch = vgpu();
+    scratch.file(format!("{FUNCTION}/nvidia/creatable_vgpu_types"), LIST);
+    let vgpu_type = VgpuType::new(1148).unwrap();
+    let source = HostSource::Sysfs(scratch.open());
+    let mut host = source.ask([DeviceAddress::Pci(function())]);
+    assert_eq!(host.vgpu_name(vgpu_type), None);
+    source.name_vgpus(&mut host);
+    assert_eq!(host.vgpu_name(vgpu_type), Some("NVIDIA L40S-2Q"));
+    scratch.file(format!("{FUNCTION}/nvidia/current_vgpu_type"), "0\n");
+    let host = HostSource::Sysfs(scratch.open()).ask([DeviceAddress::Pci(function())]);
+    assert_eq!(host.vgpu_name(vgpu_type), Some("NVIDIA L40S-2Q"));
+}

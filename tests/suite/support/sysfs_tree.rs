@@ -20,6 +20,8 @@
 //!     A mediated device; PARENT is its address or name.
 //! tree HOST
 //!     A copy of a tree of testdata/hosts, which nothing else is added to unless later lines say so; the first statement.
+//! vgpu-config NUMBER=NAME ...
+//!     The list of all vGPU types that NVIDIA's driver installs, outside the tree: ../usr/share/nvidia/vgpu/vgpuConfig.xml.
 //! dir PATH | file PATH TEXT | link PATH TARGET | remove PATH
 //!     Anything else: PATH relative to the tree, TARGET as it is in the link.
 //! ```
@@ -125,6 +127,7 @@ impl<'a> Tree<'a> {
                 let path = self.top.join(path);
                 Ok(if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }?)
             }
+            ["vgpu-config"] => self.vgpu_config(&words),
             ["dir", path] => self.dir(path),
             ["file", path, text] => self.file(path, &text.replace("\\n", "\n")),
             ["link", path, target] => self.link_as(path, target),
@@ -241,6 +244,17 @@ impl<'a> Tree<'a> {
 
     fn dir(&self, path: &str) -> Result<()> {
         Ok(fs::create_dir_all(self.top.join(path))?)
+    }
+
+    fn vgpu_config(&self, words: &Words) -> Result<()> {
+        let vgpu_type = |(number, name): (&String, &String)| {
+            let card = "<devId vendorId=\"0x10DE\" deviceId=\"0x26B9\"></devId>";
+            format!(
+                "    <vgpuType id=\"{number}\" name=\"{name}\" class=\"Quadro\">\n        {card}\n    </vgpuType>\n"
+            )
+        };
+        let vgpu_types: String = words.options.iter().map(vgpu_type).collect();
+        self.file("../usr/share/nvidia/vgpu/vgpuConfig.xml", &format!("<vgpuconfig>\n{vgpu_types}</vgpuconfig>\n"))
     }
 
     fn file(&self, path: &str, text: &str) -> Result<()> {
