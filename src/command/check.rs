@@ -9,7 +9,8 @@ use crate::device::DeviceAddress;
 use crate::domain::{Record, RecordKind};
 use crate::file::{Input, Purpose};
 use crate::host::{Host, HostSource};
-use crate::plan::check::{Checked, Comparison, Orphan, OrphanPlace, PciScope, Verdict, check};
+use crate::plan::check::{Checked, Comparison, Verdict, check};
+use crate::plan::demand::{Orphan, OrphanPlace, PciScope};
 use crate::plan::{Missing, Remark, RemarkKind};
 use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, Origin, escape};
@@ -108,19 +109,19 @@ pub(super) fn not_checked(name: &str, count: usize) -> String {
 
 impl Row {
     fn new(file: &str, checked: &Checked<'_>, host: &Host) -> Self {
-        let (uuid, source) = match checked.device {
+        let (uuid, source) = match checked.wanted.device {
             DeviceAddress::Mdev(uuid) => (Some(uuid.to_string()), None),
             DeviceAddress::Pci(address) => (None, Some(address.to_string())),
         };
         Self {
             file: file.to_owned(),
-            domain: checked.domain.map(str::to_owned),
+            domain: checked.wanted.domain.map(str::to_owned),
             uuid,
             source,
-            guest: checked.guest.address.as_ref().map(ToString::to_string),
+            guest: checked.wanted.guest.address.as_ref().map(ToString::to_string),
             verdict: checked.verdict().name(),
-            recorded: checked.recorded.map(Parts::from).unwrap_or_default(),
-            recorded_uuid: checked.recorded_uuid(),
+            recorded: checked.wanted.recorded.map(Parts::from).unwrap_or_default(),
+            recorded_uuid: checked.wanted.recorded_uuid(),
             found: checked.found.as_ref().map(Parts::from).unwrap_or_default(),
             reason: reason(checked, host),
         }
@@ -163,7 +164,7 @@ fn reason(checked: &Checked<'_>, host: &Host) -> Option<String> {
             _ => format!("{missing}: {}", missing.label()),
         });
     }
-    if let Some(rival) = checked.made_for_another() {
+    if let Some(rival) = checked.wanted.made_for_another() {
         return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
     }
     if checked.conflicts().is_empty() {
@@ -171,7 +172,7 @@ fn reason(checked: &Checked<'_>, host: &Host) -> Option<String> {
             return Some(format!("the record of {}, made for {}, differs", rival.key, made_for(rival.record)));
         }
     }
-    if let Some(record) = checked.record.filter(|_| checked.recorded_uuid().is_some()) {
+    if let Some(record) = checked.wanted.record.filter(|_| checked.wanted.recorded_uuid().is_some()) {
         return Some(format!("recorded for {}", made_for(record)));
     }
     let names = checked.vgpu_names(host);

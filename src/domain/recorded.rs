@@ -131,7 +131,7 @@ impl RecordedIdentity {
     }
 
     /// Returns the parts of the identity that differ from `identity`, or that it does not have.
-    pub fn conflicts<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = &'a RecordedPart> {
+    pub fn conflicts<'a>(&'a self, identity: &Identity) -> impl Iterator<Item = &'a RecordedPart> {
         self.parts().filter(move |part| part.part.is_of_identity() && !part.agrees(identity))
     }
 

@@ -136,7 +136,7 @@ pub(super) fn find_device(
 }
 
 /// Returns the device that a source names.
-fn device_of(source: &Source) -> Result<DeviceAddress, PlanErrorKind> {
+pub(super) fn device_of(source: &Source) -> Result<DeviceAddress, PlanErrorKind> {
     let attribute = &source.uuid;
     let uuid = attribute.uuid.clone();
     uuid.map(DeviceAddress::Mdev).map_err(|error| PlanErrorKind::NotAUuid { text: attribute.text.clone(), error })

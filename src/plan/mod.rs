@@ -6,6 +6,7 @@
 pub mod check;
 mod claims;
 pub mod compare;
+pub mod demand;
 mod error;
 pub mod fill;
 mod key;

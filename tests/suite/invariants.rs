@@ -220,7 +220,7 @@ pub fn agrees_with_its_records(text: &str, host: &Host) {
         let differences = compare::compare(&document, &document);
         assert_eq!(differences.unwrap_or_else(|errors| panic!("not compared: {errors:?}\n{text}")), [], "\n{text}");
     }
-    let checked = check::check(&document, host, Pairing::Uuid, check::PciScope::Recorded);
+    let checked = check::check(&document, host, Pairing::Uuid, virt_mdev::plan::demand::PciScope::Recorded);
     for device in checked.unwrap_or_else(|errors| panic!("not checked: {errors:?}\n{text}")).devices {
         assert_eq!(device.verdict(), check::Verdict::Same, "{device:?}\n{text}");
     }

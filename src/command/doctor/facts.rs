@@ -19,7 +19,8 @@ use crate::domain::Document;
 use crate::file::{self, Input, Purpose};
 use crate::host::{HostSource, Sysfs};
 use crate::plan::Pairing;
-use crate::plan::check::{Comparison, PciScope, Verdict, check};
+use crate::plan::check::{Comparison, Verdict, check};
+use crate::plan::demand::PciScope;
 use crate::report::Diagnostic;
 
 /// The directory whose executable files libvirt runs, in byte order.

@@ -4,7 +4,8 @@ use super::super::settings::HookSettings;
 use crate::device::{Identity, Part};
 use crate::domain::{Record, RecordKind, RecordedIdentity};
 use crate::host::{Absence, Host};
-use crate::plan::check::{Checked, Orphan, OrphanPlace, Verdict};
+use crate::plan::check::{Checked, Verdict};
+use crate::plan::demand::{Orphan, OrphanPlace};
 use crate::plan::{DeviceName, Missing};
 use crate::report::escape::{short, virsh_domain};
 use crate::report::help::OTHER_KIND;
@@ -14,11 +15,11 @@ use crate::report::{Diagnostic, help};
 pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &Host) -> Option<String> {
     let host = host_name();
     let names = checked.vgpu_names(answers);
-    let device = match &checked.guest.address {
-        Some(address) => format!("{} at guest address {address}", checked.device),
-        None => checked.device.to_string(),
+    let device = match &checked.wanted.guest.address {
+        Some(address) => format!("{} at guest address {address}", checked.wanted.device),
+        None => checked.wanted.device.to_string(),
     };
-    let recorded = checked.recorded.map(|recorded| described_with(recorded, names.recorded));
+    let recorded = checked.wanted.recorded.map(|recorded| described_with(recorded, names.recorded));
     let was_recorded = recorded
         .as_ref()
         .map_or_else(|| "was not recorded".to_owned(), |recorded| format!("was recorded as {recorded}"));
@@ -26,7 +27,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
         Ok(found) => {
             let Identity { vendor, product, kind } = &found.identity;
             let kind = with_name(short(&kind.to_string()), names.found);
-            let was_vgpu = checked.recorded.is_some_and(|recorded| recorded.get(Part::VgpuType).is_some());
+            let was_vgpu = checked.wanted.recorded.is_some_and(|recorded| recorded.get(Part::VgpuType).is_some());
             let function = match (found.identity.kind_part(), found.is_virtual_function) {
                 (Part::Class, false) if was_vgpu => ", not a virtual function",
                 (Part::Class, true) if was_vgpu => ", without a vGPU type",
@@ -49,7 +50,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
         }
         Err(missing @ (Missing::Untyped { .. } | Missing::NoVgpuType { .. } | Missing::Unknown { .. })) => {
             let found = missing.label();
-            let is = missing.to_string().replacen(&checked.device.to_string(), "it", 1);
+            let is = missing.to_string().replacen(&checked.wanted.device.to_string(), "it", 1);
             return Some(format!("{device} {was_recorded}, but on {host} {is}: {found}; {}", help::start(missing)));
         }
         Err(Missing::ParentNotPci { parent, .. }) => {
@@ -82,7 +83,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
         }
         Verdict::Unrecorded | Verdict::Missing | Verdict::Untyped | Verdict::Unknown => {
             let record = record_command(settings);
-            Some(match checked.made_for_another() {
+            Some(match checked.wanted.made_for_another() {
                 Some(rival) => format!(
                     "{device} is not recorded: the record of {} was {}; if the device was replaced on purpose, record it on the \
                      host that the guest comes from: {record}; if a manager changes UUIDs on the way, see \
@@ -106,7 +107,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
 pub(super) fn other_board(checked: &Checked<'_>) -> Option<String> {
     let recorded = checked.other_subsystem()?;
     let found = checked.found.as_ref().ok()?.subsystem?;
-    let (device, host) = (checked.device, host_name());
+    let (device, host) = (checked.wanted.device, host_name());
     Some(format!("{device} is on another board: its subsystem was {}, and is {found} on {host}", short(&recorded.text)))
 }
 

@@ -22,7 +22,8 @@ use crate::domain::{Document, MAX_BYTES, Metadata, Model, Suspicion};
 use crate::file;
 use crate::host::Host;
 use crate::plan::Missing;
-use crate::plan::check::{Comparison, OrphanPlace, PciScope, check};
+use crate::plan::check::{Comparison, check};
+use crate::plan::demand::{OrphanPlace, PciScope};
 use crate::report::{Diagnostic, Origin};
 use input::read_domain;
 use log::{Log, Priority};
@@ -182,17 +183,17 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>, host: 
     let mut absent = 0;
     for checked in &comparison.devices {
         let is_absent = matches!(checked.found, Err(Missing::NotOnHost { .. } | Missing::Untyped { .. }));
-        if is_absent && checked.recorded.is_some() && settings.defers_absent() {
+        if is_absent && checked.wanted.recorded.is_some() && settings.defers_absent() {
             absent += 1;
             continue;
         }
         judgement.refusals.extend(reason(settings, checked, host));
         judgement.warnings.extend(other_board(checked));
-        if checked.is_only_pair {
-            let made_for = checked.recorded_uuid().map_or_else(String::new, |uuid| format!(" for mdev {uuid}"));
+        if checked.wanted.is_only_pair {
+            let made_for = checked.wanted.recorded_uuid().map_or_else(String::new, |uuid| format!(" for mdev {uuid}"));
             judgement.warnings.push(format!(
                 "{} is judged by the guest's only record, which was made{made_for} and names no guest address",
-                checked.device
+                checked.wanted.device
             ));
         }
     }
@@ -207,7 +208,7 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>, host: 
     }
     let devices = comparison.devices.len() - absent;
     let deferred = if absent > 0 { format!(", {absent} deferred to prepare begin") } else { String::new() };
-    let are_mdevs = comparison.devices.iter().all(|checked| matches!(checked.device, DeviceAddress::Mdev(_)));
+    let are_mdevs = comparison.devices.iter().all(|checked| matches!(checked.wanted.device, DeviceAddress::Mdev(_)));
     let kind = if are_mdevs { "mediated device" } else { "device" };
     judgement.compared = Some(format!("{devices} {kind}{} compared{deferred}", plural(devices)));
     judgement
