@@ -38,6 +38,8 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s i -l in-pla
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s o -l output -d 'Write the document to FILE' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s j -l jobs -d 'Work on N files at once; the default is the number of processors' -r
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l into -d 'Where to write identities' -r -f -a "source\t'The hostdev\'s source'
 metadata\t'The domain\'s metadata, where libvirt keeps them'
 both\t'Both places'"
@@ -55,6 +57,7 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l json -d 'Wi
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s k -l keep-going -d 'Continue with the other files if one fails; the exit status is still 2'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s q -l quiet -d 'Print errors only'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s v -l verbose -d 'Also report each device that is unchanged, and why'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l metadata-only -d 'Print only the metadata element, in the form for virsh metadata --set'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand strip" -s i -l in-place -d 'Rewrite each FILE; with a SUFFIX, as in -i=.bak, keep the old content as FILE.bak' -r
@@ -74,12 +77,18 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand compare" -l json -d 
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand compare" -s q -l quiet -d 'Print errors only; the exit status is the result'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand compare" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l follow-guest-address -d 'Use the record of a device\'s guest address, for managers that change UUIDs'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s k -l keep-going -d 'Continue if a file cannot be found; the exit status is still 2'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l json -d 'Print JSON for programs'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s q -l quiet -d 'Print errors only; the exit status is the result'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l require -d 'Refuse a guest that has mediated devices or vGPUs but no record of them'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l check-start -d 'Also check at every start (prepare begin) and when a snapshot is reverted to'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l defer-absent -d 'Check that a device is present only at prepare begin, for hosts that create it or set its type there'

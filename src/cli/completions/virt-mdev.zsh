@@ -37,6 +37,8 @@ _arguments "${_arguments_options[@]}" : \
 '-j+[Work on N files at once; the default is the number of processors]:N:_default' \
 '--jobs=[Work on N files at once; the default is the number of processors]:N:_default' \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
+'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
 '--into=[Where to write identities]:PLACE:((source\:"The hostdev'\''s source"
 metadata\:"The domain'\''s metadata, where libvirt keeps them"
 both\:"Both places"))' \
@@ -58,6 +60,7 @@ keep\:"Warn and leave the hostdev unchanged"))' \
 '(-v --verbose)--quiet[Print errors only]' \
 '-v[Also report each device that is unchanged, and why]' \
 '--verbose[Also report each device that is unchanged, and why]' \
+'--defined[Also take devices that mdevctl has defined and that are not started]' \
 '(--into -i --in-place -o --output --diff -n --dry-run)--metadata-only[Print only the metadata element, in the form for virsh metadata --set]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
@@ -104,6 +107,9 @@ _arguments "${_arguments_options[@]}" : \
 (check)
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
+'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
+'--defined[Also take devices that mdevctl has defined and that are not started]' \
 '--follow-guest-address[Use the record of a device'\''s guest address, for managers that change UUIDs]' \
 '-k[Continue if a file cannot be found; the exit status is still 2]' \
 '--keep-going[Continue if a file cannot be found; the exit status is still 2]' \
@@ -118,6 +124,9 @@ _arguments "${_arguments_options[@]}" : \
 (hook)
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
+'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
+'--defined[Also take devices that mdevctl has defined and that are not started]' \
 '--require[Refuse a guest that has mediated devices or vGPUs but no record of them]' \
 '--check-start[Also check at every start (prepare begin) and when a snapshot is reverted to]' \
 '--defer-absent[Check that a device is present only at prepare begin, for hosts that create it or set its type there]' \
