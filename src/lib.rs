@@ -69,6 +69,7 @@ pub mod edit;
 pub mod file;
 mod fill;
 pub mod host;
+mod markup;
 mod parallel;
 pub mod plan;
 #[doc(hidden)]

@@ -20,7 +20,7 @@ use std::io::{self, Write};
 use crate::domain::Document;
 use crate::file::{self, Input, Original, Purpose, Signal};
 use crate::host::{self, HostSource, RecordedHost, Sysfs};
-use crate::report::{Diagnostic, abridge, escape};
+use crate::report::{Diagnostic, abridge, escape, help};
 use settings::{HostSettings, Inputs, Settings, Verbosity};
 
 /// How a command succeeded.
@@ -150,9 +150,9 @@ fn read_host(file: &OsStr) -> Result<RecordedHost, Diagnostic> {
     let input = if file == "-" { Input::Stdin } else { Input::File(file.into()) };
     let original = file::read_up_to(host::MAX_BYTES, &input, Purpose::Reading);
     let name = name_of(&input);
-    let help = "a host is described by what virt-mdev list --json prints there";
-    let Original { contents, .. } = original.map_err(|error| Diagnostic::of(&error).help(help))?;
-    host::read(&name, &contents).map_err(|error| Diagnostic::error(format!("{name}: {error}")).help(help))
+    let Original { contents, .. } = original.map_err(|error| Diagnostic::of(&error).help(help::HOST_FILE))?;
+    host::read(&name, &contents)
+        .map_err(|error| Diagnostic::of_host_file(&name, &String::from_utf8_lossy(&contents), &error))
 }
 
 /// Reads and parses one document.

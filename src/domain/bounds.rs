@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use super::markup::{Markup, Scanner, StartTag};
 use super::prescan::Prescan;
+use crate::markup::{Markup, Scanner, StartTag};
 use crate::text::Span;
 
 /// The largest document: libvirt's own RPC carries no larger string (`REMOTE_STRING_MAX`).

@@ -8,7 +8,6 @@ mod document;
 mod element;
 mod hostdev;
 mod insertion;
-mod markup;
 mod metadata;
 mod namespaces;
 mod prescan;

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use memchr::memmem;
 use thiserror::Error;
 
-use super::markup::{Markup, RawAttribute, Scanner, StartTag, name_of_end_tag};
 use super::tree::Malformed;
+use crate::markup::{Markup, RawAttribute, Scanner, StartTag, name_of_end_tag};
 use crate::text::{Span, abridged};
 
 const XML_URI: &str = "http://www.w3.org/XML/1998/namespace";

@@ -4,7 +4,7 @@ use memchr::memrchr;
 use roxmltree::ParsingOptions;
 
 use super::element::{EditScope, Element, Scopes};
-use super::markup::scan_start_tag;
+use crate::markup::scan_start_tag;
 use crate::text::{Span, abridged, is_xml_space};
 
 /// A parsed document.

@@ -92,7 +92,7 @@ impl Mdevctl {
             Ok(None) | Err(_) => return Ok(Lookup::Absent(absence)),
         };
         if !self.counts {
-            return Ok(Lookup::Absent(Absence::NotStarted { looked_for, definition: definition.path }));
+            return Ok(Lookup::Absent(Absence::NotStarted { looked_for, definition: Some(definition.path) }));
         }
         let found = definition.read().and_then(|mdev_type| Ok(sysfs.would_be(&definition.parent, &mdev_type)?));
         Ok(match found.map_err(HostError::new)? {

@@ -4,6 +4,7 @@
 
 mod file;
 mod mdevctl;
+mod nodedev;
 pub mod record;
 mod recorded;
 pub mod sysfs;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Device, DeviceAddress, DeviceKind, Identity, VgpuType};
-pub use file::{HostFileError, MAX_BYTES, read};
+pub use file::{HostFileError, HostFileErrorKind, MAX_BYTES, read};
 pub use mdevctl::{Mdevctl, MdevctlError};
+pub use nodedev::NodeDeviceError;
 pub use record::HostRecord;
 pub use recorded::{Duplicate, RecordedHost};
 pub use sysfs::{Sysfs, SysfsError};
@@ -99,12 +101,12 @@ pub enum Absence {
         /// What was looked for and where, in the words of the source: `no bus/mdev/devices/UUID in /sys`.
         looked_for: String,
     },
-    /// It is not started: mdevctl has a definition of it.
+    /// It is defined, and not started.
     NotStarted {
         /// What was looked for and where, in the words of the source.
         looked_for: String,
-        /// The definition.
-        definition: PathBuf,
+        /// mdevctl's definition, or `None` if only libvirt's node devices say so.
+        definition: Option<PathBuf>,
     },
     /// It has no mediated devices at all: the kernel's mdev module is not loaded.
     NoDriver {

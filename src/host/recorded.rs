@@ -1,12 +1,13 @@
 //! A host that was recorded: answers about its devices from a [`HostRecord`], wherever that was read from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use thiserror::Error;
 
 use super::record::{HostRecord, Mdev, MdevParent, PciDevice, VgpuState};
 use super::{Absence, HostError, Lookup, NVIDIA_ID};
 use crate::device::{Device, DeviceAddress, DeviceKind, Identity, PciAddress, PciId, Uuid, VgpuType};
+use crate::text::abridged;
 
 /// A recorded host, and where its devices are in the record.
 #[derive(Clone, Debug)]
@@ -17,12 +18,29 @@ pub struct RecordedHost {
     mdevs: HashMap<Uuid, (usize, usize)>,
     pci_devices: HashMap<PciAddress, usize>,
     unreadable: HashMap<DeviceAddress, usize>,
+    /// Mediated devices that are defined and not started. They are not in the record.
+    not_started: HashSet<Uuid>,
 }
 
-/// A record that names a device twice.
+/// What a record has twice.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0} is recorded twice")]
-pub struct Duplicate(pub DeviceAddress);
+#[non_exhaustive]
+pub enum Duplicate {
+    /// A device.
+    #[error("{0} is recorded twice")]
+    Device(DeviceAddress),
+    /// A parent, by its name.
+    #[error("the parent {0} is recorded twice")]
+    Parent(String),
+    /// A type of one parent.
+    #[error("the type {mdev_type} of {parent} is recorded twice")]
+    Type {
+        /// The name of the parent.
+        parent: String,
+        /// The type.
+        mdev_type: String,
+    },
+}
 
 /// A device that could not be read when the host was recorded.
 #[derive(Debug, Error)]
@@ -37,24 +55,34 @@ impl RecordedHost {
     /// Takes a record. `name` is what messages call its source, such as the path of its file.
     ///
     /// # Errors
-    /// If the record names a device twice.
-    pub fn new(name: &str, record: HostRecord) -> Result<Self, Duplicate> {
+    /// If the record names a device, a parent or a type of one parent twice.
+    pub fn new(name: &str, mut record: HostRecord) -> Result<Self, Duplicate> {
         let mut host = Self {
             name: name.to_owned(),
             record: HostRecord::default(),
             mdevs: HashMap::new(),
             pci_devices: HashMap::new(),
             unreadable: HashMap::new(),
+            not_started: HashSet::new(),
         };
         for (index, device) in record.pci_devices.iter().enumerate() {
             if host.pci_devices.insert(device.address, index).is_some() {
-                return Err(Duplicate(DeviceAddress::Pci(device.address)));
+                return Err(Duplicate::Device(DeviceAddress::Pci(device.address)));
             }
         }
-        for (parent, MdevParent { mdevs, .. }) in record.mdev_parents.iter().enumerate() {
+        let mut parents = HashSet::new();
+        for (parent, MdevParent { name, types, mdevs, .. }) in record.mdev_parents.iter_mut().enumerate() {
+            if !parents.insert(&*name) {
+                return Err(Duplicate::Parent(abridged(name)));
+            }
+            types.sort_by(|a, b| a.mdev_type.cmp(&b.mdev_type));
+            if let Some(twice) = types.windows(2).find(|two| two[0].mdev_type == two[1].mdev_type) {
+                let mdev_type = abridged(twice[0].mdev_type.as_str());
+                return Err(Duplicate::Type { parent: abridged(name), mdev_type });
+            }
             for (index, mdev) in mdevs.iter().enumerate() {
                 if host.mdevs.insert(mdev.uuid, (parent, index)).is_some() {
-                    return Err(Duplicate(DeviceAddress::Mdev(mdev.uuid)));
+                    return Err(Duplicate::Device(DeviceAddress::Mdev(mdev.uuid)));
                 }
             }
         }
@@ -62,6 +90,12 @@ impl RecordedHost {
         host.unreadable = unreadable.filter_map(|(index, entry)| Some((entry.device()?, index))).collect();
         host.record = record;
         Ok(host)
+    }
+
+    /// Adds mediated devices that are defined and not started, so that an answer can say so.
+    #[must_use]
+    pub(super) fn with_not_started(self, not_started: HashSet<Uuid>) -> Self {
+        Self { not_started, ..self }
     }
 
     /// Returns what messages call its source.
@@ -87,8 +121,15 @@ impl RecordedHost {
             DeviceAddress::Mdev(uuid) => self.mdev(uuid).map(|(parent, mdev)| self.lookup_mdev(parent, mdev)),
             DeviceAddress::Pci(address) => self.pci_device(address).map(|found| self.lookup_pci(found)),
         };
-        let looked_for = || format!("no {device} in {}", self.name);
-        Ok(found.unwrap_or_else(|| Lookup::Absent(Absence::NotFound { looked_for: looked_for() })))
+        Ok(found.unwrap_or_else(|| {
+            let looked_for = format!("no {device} in {}", self.name);
+            Lookup::Absent(match device {
+                DeviceAddress::Mdev(uuid) if self.not_started.contains(&uuid) => {
+                    Absence::NotStarted { looked_for, definition: None }
+                }
+                _ => Absence::NotFound { looked_for },
+            })
+        }))
     }
 
     /// Returns the PCI device at this address.
@@ -105,22 +146,22 @@ impl RecordedHost {
 
     fn lookup_mdev(&self, parent: &MdevParent, mdev: &Mdev) -> Lookup {
         let MdevParent { name, bus, types, .. } = parent;
-        let of_type = types.iter().find(|supported| supported.mdev_type == mdev.mdev_type);
-        let Some(device_api) = of_type.and_then(|supported| supported.device_api.clone()) else {
-            let reason = format!("{} does not say the device API of {}, a type of {name}", self.name, mdev.mdev_type);
-            return Lookup::Unknown { reason };
-        };
-        if !device_api.is_vfio_pci() {
-            return Lookup::OtherDeviceApi(device_api);
+        let of_type = types.binary_search_by(|supported| supported.mdev_type.cmp(&mdev.mdev_type)).ok();
+        let device_api = of_type.and_then(|index| types[index].device_api.as_ref());
+        if let Some(other) = device_api.filter(|device_api| !device_api.is_vfio_pci()) {
+            return Lookup::OtherDeviceApi(other.clone());
         }
         let Some(address) = parent.address() else {
             return Lookup::ParentNotPci { parent: name.clone(), subsystem: bus.clone() };
         };
         let Some(&PciDevice { vendor, product, .. }) = self.pci_device(address) else {
-            return Lookup::Unknown {
-                reason: format!("{name}, the parent of mdev {}, is not in {}", mdev.uuid, self.name),
-            };
+            let reason = format!("{name}, the parent of mdev {}, is not in {}", mdev.uuid, self.name);
+            return Lookup::Unknown { reason };
         };
+        if device_api.is_none() {
+            let reason = format!("{} does not say the device API of {}, a type of {name}", self.name, mdev.mdev_type);
+            return Lookup::Unknown { reason };
+        }
         let identity = Identity { vendor, product, kind: DeviceKind::Mdev(mdev.mdev_type.clone()) };
         Lookup::Found(Device { is_defined_only: mdev.is_defined_only, ..identity.into() })
     }

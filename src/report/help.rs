@@ -96,6 +96,10 @@ pub fn read_error(error: &ReadErrorKind) -> Option<String> {
     Some(help)
 }
 
+/// What describes a host.
+pub const HOST_FILE: &str =
+    "a host is described by what virt-mdev list --json prints there, or virsh nodedev-dumpxml of its devices";
+
 /// Returns what to do about a remark.
 pub fn remark(kind: &RemarkKind) -> Option<&'static str> {
     matches!(kind, RemarkKind::Stale).then_some("fill --into metadata --on-conflict replace removes it")

@@ -7,6 +7,7 @@ use super::{Diagnostic, Excerpt, Kind, escape, help};
 use crate::domain::{MAX_BYTES, ReadError, ReadErrorKind};
 use crate::edit::ProofError;
 use crate::file::{self, FileError, FileKind};
+use crate::host::HostFileError;
 use crate::plan::{PlanError, Remark};
 use crate::text::{Lines, Position, Span};
 
@@ -121,6 +122,15 @@ impl Diagnostic {
             _ => Self::error(format!("{}: {}", origin.named_place(error.span), error.kind)),
         };
         help::read_error(&error.kind).into_iter().fold(diagnostic, Self::help)
+    }
+
+    /// Returns the diagnostic for a file that does not describe a host. `text` is its content.
+    pub fn of_host_file(name: &str, text: &str, error: &HostFileError) -> Self {
+        let diagnostic = match error.span {
+            Some(span) => Self::error(error.to_string()).at(Origin::new(name, text).excerpt(span, "")),
+            None => Self::error(format!("{name}: {error}")),
+        };
+        diagnostic.help(help::HOST_FILE)
     }
 }
 

@@ -24,6 +24,7 @@ mod fill;
 mod fuzz_corpus;
 mod hook;
 mod hook_script;
+mod host_files;
 mod hosts;
 mod install;
 mod invariants;

@@ -232,7 +232,9 @@ impl<'a> Filling<'a> {
         let is_selected = self.policy.devices.pci
             || match &found {
                 Ok(device) => matches!(device.identity.kind, DeviceKind::Vgpu(_)),
-                Err(missing) => matches!(missing, Missing::Untyped { .. } | Missing::NoVgpuType { .. }),
+                Err(missing) => {
+                    matches!(missing, Missing::Untyped { .. } | Missing::NoVgpuType { .. } | Missing::Unknown { .. })
+                }
             };
         if claiming.is_none() && record.is_none() && !is_selected {
             return Ok(Judged::Unrecorded);

@@ -7,7 +7,7 @@ use crate::text::{Span, is_xml_space};
 
 /// A piece of markup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Markup {
+pub(crate) enum Markup {
     /// A start tag or an empty-element tag.
     StartTag(StartTag),
     /// An end tag.
@@ -22,7 +22,7 @@ pub(super) enum Markup {
 
 /// A start tag or an empty-element tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StartTag {
+pub(crate) struct StartTag {
     /// From its `<` to after its `>`. If the `>` is missing, up to the next `<` or the end of the text.
     pub span: Span,
     /// Whether it ends with `/>`.
@@ -37,15 +37,16 @@ pub(super) struct StartTag {
 
 /// A DOCTYPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Doctype {
+pub(crate) struct Doctype {
+    /// From its `<` to after its `>`, or to the end of the text.
+    pub span: Span,
     /// The `[` that begins an internal subset.
     pub internal_subset: Option<Span>,
-    end: usize,
 }
 
 /// An attribute in a start tag, namespace declarations included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RawAttribute<'a> {
+pub(crate) struct RawAttribute<'a> {
     /// Where its name is, prefix included.
     pub name: Span,
     /// Its value, with references not resolved.
@@ -53,7 +54,7 @@ pub(super) struct RawAttribute<'a> {
 }
 
 /// Iterates over the markup of a text. Ends early at a tag whose `>` is missing: every parser stops there.
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
@@ -86,7 +87,7 @@ impl Iterator for Scanner<'_> {
             (Markup::Ignored(Span::new(start, end)), end)
         } else if rest.starts_with("<!") {
             let doctype = scan_doctype(self.text, start);
-            (Markup::Doctype(doctype), doctype.end)
+            (Markup::Doctype(doctype), doctype.span.end)
         } else if rest.starts_with("</") {
             let end = self.after(start + 2, ">");
             (Markup::EndTag(Span::new(start, end)), end)
@@ -110,15 +111,15 @@ fn scan_doctype(text: &str, start: usize) -> Doctype {
             (None, b'[') => {
                 internal_subset.get_or_insert(Span::new(offset, offset + 1));
             }
-            (None, b'>') => return Doctype { internal_subset, end: offset + 1 },
+            (None, b'>') => return Doctype { span: Span::new(start, offset + 1), internal_subset },
             (None, _) => {}
         }
     }
-    Doctype { internal_subset, end: text.len() }
+    Doctype { span: Span::new(start, text.len()), internal_subset }
 }
 
 /// Scans the tag that begins with the `<` at `start`.
-pub(super) fn scan_start_tag(text: &str, start: usize) -> StartTag {
+pub(crate) fn scan_start_tag(text: &str, start: usize) -> StartTag {
     let bytes = text.as_bytes();
     let (mut attributes, mut namespaces) = (0, 0);
     let mut quote = None;
@@ -176,7 +177,7 @@ impl StartTag {
 }
 
 /// Returns where the name in an end tag is, prefix included.
-pub(super) fn name_of_end_tag(text: &str, tag: Span) -> Span {
+pub(crate) fn name_of_end_tag(text: &str, tag: Span) -> Span {
     name_at(text, tag.start + 2, tag.end)
 }
 
