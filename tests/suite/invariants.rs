@@ -3,11 +3,13 @@
 //! `fuzz/` includes this file by its path, so it does not use the test crate. Each function panics if a property does not hold,
 //! and returns nothing if a document is refused, which is always allowed.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path};
+use std::str::FromStr;
 
 use virt_mdev::device::{
     Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciId, Subsystem, Uuid, VgpuType,
@@ -280,17 +282,18 @@ pub fn bytes_as_document_to_strip(bytes: &[u8]) {
     }
 }
 
-/// The type and the ids of a device outside the tree, which a link out of the tree would lead to.
-const CANARY: (&str, u16) = ("canary", 0xdead);
+/// The type, the ids and the vGPU type of devices outside the tree, which a link out of the tree would lead to.
+const CANARY: (&str, u16, u32) = ("canary", 0xdead, 0xdead);
 
 /// Reads bytes as the contents of a host's sysfs: targets of links, contents of files, the name of a type.
 ///
-/// The bytes are eight fields, separated by NUL: first a digit for each [`entry`](ENTRIES), then their contents in the same
-/// order, then the name of the type's directory. The digits mean: 0 what the kernel has there, 1 a link instead of a file or a
-/// file instead of a link, 2 a directory, 3 nothing. Missing fields at the end are as in the kernel.
+/// The bytes are fields, separated by NUL: first a digit for each [`entry`](ENTRIES), then the contents of those of the mediated
+/// device in the same order, the name of the type's directory, the contents of those of the virtual function, and `vgpuConfig.xml`.
+/// The digits mean: 0 what the kernel has there, 1 a link instead of a file or a file instead of a link, 2 a directory, 3 nothing.
+/// Missing digits and fields at the end are as in the kernel.
 pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     let top = tempfile::tempdir_in(scratch).unwrap_or_else(|error| panic!("no scratch directory: {error}"));
-    let Some(Built { ids, type_name }) = build(top.path(), bytes) else { return };
+    let Some(built) = build(top.path(), bytes) else { return };
     let Ok(sysfs) = Sysfs::open(&top.path().join("sys")) else { return };
     let uuid = uuid_of(UUID);
     let answer = sysfs.lookup(&uuid);
@@ -298,51 +301,135 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
         let Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) } = &device.identity else {
             panic!("not a mediated device: {device:?}");
         };
-        assert_eq!(mdev_type.as_str().as_bytes(), type_name.as_bytes(), "a type that is not in the tree");
+        assert_eq!(mdev_type.as_str().as_bytes(), built.type_name.as_bytes(), "a type that is not in the tree");
+        let ids = ["PARENT/vendor", "PARENT/device"].map(|path| built.parsed(path));
         assert_eq!([Some(*vendor), Some(*product)], ids, "ids that are not in the tree");
     }
     assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(&uuid)), "a second lookup has another answer");
+
+    let address = PciAddress { domain: 0, bus: 0x26, slot: 0, function: 4 };
+    let answer = sysfs.lookup_pci(address);
+    if let Ok(Lookup::Found(device)) = &answer {
+        built.holds(device);
+    }
+    assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup_pci(address)), "a second lookup has another answer");
+    for (vgpu_type, name) in sysfs.vgpu_names(&[address]) {
+        let list = built.content("FUNCTION/nvidia/creatable_vgpu_types").map(String::from_utf8_lossy);
+        let is_listed = list.is_some_and(|list| list.contains(&name) && list.contains(&vgpu_type.number().to_string()));
+        assert!(is_listed, "{vgpu_type} {name:?} is not in the tree");
+    }
+
     let xml = format!(
-        "<hostdev mode='subsystem' type='mdev' model='vfio-pci'>\n  <source>\n    \
-         <address uuid='{UUID}'/>\n  </source>\n</hostdev>\n"
+        "<domain>\n  <name>vm</name>\n  <devices>\n    <hostdev mode='subsystem' type='mdev' model='vfio-pci'>\n      <source>\n        \
+         <address uuid='{UUID}'/>\n      </source>\n    </hostdev>\n    <hostdev mode='subsystem' type='pci'>\n      <source>\n        \
+         <address bus='0x26' slot='0x00' function='0x4'/>\n      </source>\n    </hostdev>\n  </devices>\n</domain>\n"
     );
-    hold_for_stripping(&reread(&xml), &HostSource::Sysfs(sysfs).ask([DeviceAddress::Mdev(uuid)]));
+    let source = HostSource::Sysfs(sysfs);
+    let mut host = source.ask([DeviceAddress::Mdev(uuid), DeviceAddress::Pci(address)]);
+    source.name_vgpus(&mut host);
+    let document = reread(&xml);
+    hold_for_filling(&document, &host, (OnMissing::Error, OnConflict::Error));
+    hold_for_stripping(&document, &host);
 }
 
 /// The contents of a tree: only these may be in an answer.
 struct Built {
-    /// The ids in the files `vendor` and `device`, if these are files that contain one.
-    ids: [Option<PciId>; 2],
     type_name: OsString,
+    /// What is a file, by its path with placeholders.
+    files: BTreeMap<&'static str, Vec<u8>>,
+    is_virtual_function: bool,
+}
+
+impl Built {
+    fn content(&self, path: &str) -> Option<&[u8]> {
+        self.files.get(path).map(Vec::as_slice)
+    }
+
+    fn parsed<T: FromStr>(&self, path: &str) -> Option<T> {
+        String::from_utf8_lossy(self.content(path)?).parse().ok()
+    }
+
+    /// Panics if the tree does not have this device as the virtual function.
+    fn holds(&self, device: &Device) {
+        let Device { identity: Identity { vendor, product, kind }, subsystem, is_virtual_function, .. } = device;
+        let ids = ["FUNCTION/vendor", "FUNCTION/device"].map(|path| self.parsed(path));
+        assert_eq!([Some(*vendor), Some(*product)], ids, "ids that are not in the tree");
+        let board = self.parsed("FUNCTION/subsystem_vendor").zip(self.parsed("FUNCTION/subsystem_device"));
+        assert_eq!(
+            *subsystem,
+            board.map(|(vendor, device)| Subsystem { vendor, device }),
+            "a board that is not in the tree"
+        );
+        assert_eq!(*is_virtual_function, self.is_virtual_function, "{device:?}");
+        match kind {
+            DeviceKind::Vgpu(vgpu_type) => {
+                let content = self.content("FUNCTION/nvidia/current_vgpu_type").unwrap_or_default();
+                let digits = String::from_utf8_lossy(content.strip_suffix(b"\n").unwrap_or(content)).into_owned();
+                assert_eq!(
+                    digits.trim_start_matches('0'),
+                    vgpu_type.number().to_string(),
+                    "a type that is not in the tree"
+                );
+            }
+            DeviceKind::Pci(class) => {
+                assert_eq!(Some(class), self.parsed("FUNCTION/class").as_ref(), "a class that is not in the tree");
+                assert!(!(self.is_virtual_function && self.content("FUNCTION/nvidia/current_vgpu_type").is_some()));
+            }
+            _ => panic!("not a PCI device: {device:?}"),
+        }
+    }
 }
 
 /// Something in the tree, with its usual content.
 struct Entry {
-    /// Its path, with placeholders PARENT, UUID and TYPE.
+    /// Its path, with placeholders PARENT, UUID, TYPE, FUNCTION and CARD.
     path: &'static str,
     is_link: bool,
     usual: &'static str,
 }
 
 const PARENT: &str = "devices/pci0000:00/0000:00:02.0";
+const FUNCTION: &str = "devices/pci0000:25/0000:26:00.4";
+const CARD: &str = "devices/pci0000:25/0000:26:00.0";
 
-const ENTRIES: [Entry; 6] = [
-    Entry {
-        path: "bus/mdev/devices/UUID",
-        is_link: true,
-        usual: "../../../devices/pci0000:00/0000:00:02.0/c2177883-f1bb-47f0-914d-32a22e3a8804",
-    },
-    Entry { path: "PARENT/UUID/mdev_type", is_link: true, usual: "../mdev_supported_types/i915-GVTg_V5_4" },
-    Entry { path: "PARENT/subsystem", is_link: true, usual: "../../../bus/pci" },
-    Entry { path: "PARENT/vendor", is_link: false, usual: "0x8086\n" },
-    Entry { path: "PARENT/device", is_link: false, usual: "0x591d\n" },
-    Entry { path: "PARENT/mdev_supported_types/TYPE/device_api", is_link: false, usual: "vfio-pci\n" },
+/// How many of the entries are of the mediated device.
+const MDEV_ENTRIES: usize = 6;
+
+const ENTRIES: [Entry; 16] = [
+    link("bus/mdev/devices/UUID", "../../../devices/pci0000:00/0000:00:02.0/c2177883-f1bb-47f0-914d-32a22e3a8804"),
+    link("PARENT/UUID/mdev_type", "../mdev_supported_types/i915-GVTg_V5_4"),
+    link("PARENT/subsystem", "../../../bus/pci"),
+    file("PARENT/vendor", "0x8086\n"),
+    file("PARENT/device", "0x591d\n"),
+    file("PARENT/mdev_supported_types/TYPE/device_api", "vfio-pci\n"),
+    link("bus/pci/devices/0000:26:00.4", "../../../devices/pci0000:25/0000:26:00.4"),
+    link("FUNCTION/physfn", "../0000:26:00.0"),
+    file("FUNCTION/vendor", "0x10de\n"),
+    file("FUNCTION/device", "0x26b9\n"),
+    file("FUNCTION/class", "0x030200\n"),
+    file("FUNCTION/subsystem_vendor", "0x10de\n"),
+    file("FUNCTION/subsystem_device", "0x1851\n"),
+    file("FUNCTION/nvidia/current_vgpu_type", "1148\n"),
+    file("FUNCTION/nvidia/creatable_vgpu_types", "ID    : vGPU Name\n1148  : NVIDIA L40S-2Q\n"),
+    link("CARD/virtfn0", "../0000:26:00.4"),
 ];
 
-/// Builds `sys`, and outside it a similar parent that must not be read. Returns `None` if a name is not valid for a file.
+const VGPU_CONFIG: &str =
+    "<vgpuconfig>\n    <vgpuType id=\"1148\" name=\"NVIDIA L40S-2Q\">\n    </vgpuType>\n</vgpuconfig>\n";
+
+const fn link(path: &'static str, usual: &'static str) -> Entry {
+    Entry { path, is_link: true, usual }
+}
+
+const fn file(path: &'static str, usual: &'static str) -> Entry {
+    Entry { path, is_link: false, usual }
+}
+
+/// Builds `sys`, and outside it similar devices that must not be read. Returns `None` if a name is not valid for a file.
 fn build(top: &Path, bytes: &[u8]) -> Option<Built> {
     let fields: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
-    let type_name = OsStr::from_bytes(fields.get(7).copied().unwrap_or(b"i915-GVTg_V5_4"));
+    let field = |number: usize, usual: &'static str| fields.get(number).copied().unwrap_or(usual.as_bytes());
+    let type_name = OsStr::from_bytes(field(MDEV_ENTRIES + 1, "i915-GVTg_V5_4"));
     let mut names = Path::new(type_name).components();
     if !matches!((names.next(), names.next()), (Some(Component::Normal(only)), None) if only == type_name)
         || type_name == CANARY.0
@@ -351,18 +438,27 @@ fn build(top: &Path, bytes: &[u8]) -> Option<Built> {
     }
     let outside = top.join("outside");
     parent_at(&outside, OsStr::new(CANARY.0))?;
-    for (path, content) in [("vendor", CANARY.1), ("device", CANARY.1)] {
-        fs::write(outside.join(path), format!("0x{content:04x}\n")).ok()?;
+    fs::create_dir_all(outside.join("nvidia")).ok()?;
+    for path in ["vendor", "device", "subsystem_vendor", "subsystem_device"] {
+        fs::write(outside.join(path), format!("0x{:04x}\n", CANARY.1)).ok()?;
+    }
+    for (path, content) in [
+        ("class", "0x0dead0\n".to_owned()),
+        ("nvidia/current_vgpu_type", format!("{}\n", CANARY.2)),
+        ("nvidia/creatable_vgpu_types", format!("{} : {}\n", CANARY.2, CANARY.0)),
+    ] {
+        fs::write(outside.join(path), content).ok()?;
     }
     symlink(Path::new("../mdev_supported_types").join(CANARY.0), outside.join(UUID).join("mdev_type")).ok()?;
     symlink("../sys/bus/pci", outside.join("subsystem")).ok()?;
+    symlink(".", outside.join("virtfn0")).ok()?;
     fs::write(outside.join("mdev_supported_types").join(CANARY.0).join("device_api"), "vfio-pci\n").ok()?;
 
     let sys = top.join("sys");
     fs::create_dir_all(sys.join("bus/mdev/devices")).ok()?;
     parent_at(&sys.join(PARENT), type_name)?;
     let kinds = fields.first().copied().unwrap_or_default();
-    let mut ids = [None, None];
+    let mut built = Built { type_name: type_name.to_owned(), files: BTreeMap::new(), is_virtual_function: false };
     for (number, entry) in ENTRIES.iter().enumerate() {
         let mut path = sys.clone();
         for name in entry.path.split('/') {
@@ -370,25 +466,36 @@ fn build(top: &Path, bytes: &[u8]) -> Option<Built> {
                 "PARENT" => path.push(PARENT),
                 "UUID" => path.push(UUID),
                 "TYPE" => path.push(type_name),
+                "FUNCTION" => path.push(FUNCTION),
+                "CARD" => path.push(CARD),
                 name => path.push(name),
             }
         }
-        let content = fields.get(number + 1).copied().unwrap_or(entry.usual.as_bytes());
-        match (kinds.get(number), entry.is_link) {
+        // The name of the type is between the two devices.
+        let content = field(number + if number < MDEV_ENTRIES { 1 } else { 2 }, entry.usual);
+        let kind = kinds.get(number);
+        if kind != Some(&b'3') {
+            fs::create_dir_all(path.parent()?).ok()?;
+        }
+        match (kind, entry.is_link) {
             (Some(b'3'), _) => {}
             (Some(b'2'), _) => fs::create_dir(path).ok()?,
             // This fails if the target is empty or very long.
             (Some(b'1'), false) => symlink(OsStr::from_bytes(content), path).ok()?,
-            (kind, true) if kind != Some(&b'1') => symlink(OsStr::from_bytes(content), path).ok()?,
+            (kind, true) if kind != Some(&b'1') => {
+                symlink(OsStr::from_bytes(content), path).ok()?;
+                built.is_virtual_function |= entry.path == "FUNCTION/physfn";
+            }
             _ => {
                 fs::write(path, content).ok()?;
-                if let Some(id) = number.checked_sub(3).and_then(|id| ids.get_mut(id)) {
-                    *id = String::from_utf8_lossy(content).parse().ok();
-                }
+                built.files.insert(entry.path, content.to_vec());
             }
         }
     }
-    Some(Built { ids, type_name: type_name.to_owned() })
+    let config = top.join("usr/share/nvidia/vgpu");
+    fs::create_dir_all(&config).ok()?;
+    fs::write(config.join("vgpuConfig.xml"), field(ENTRIES.len() + 2, VGPU_CONFIG)).ok()?;
+    Some(built)
 }
 
 fn parent_at(path: &Path, type_name: &OsStr) -> Option<()> {
