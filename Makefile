@@ -24,7 +24,7 @@ binary = $(release)/virt-mdev
 # These are shipped: the program of a cross build does not run here.
 completions = src/cli/completions/virt-mdev
 
-.PHONY: build demo test lint bench e2e e2e-versions install install-hook uninstall clean
+.PHONY: build demo test lint bench e2e e2e-versions install install-hook uninstall portable clean
 .DELETE_ON_ERROR:
 
 build: $(binary)
@@ -78,31 +78,37 @@ install:
 	$(INSTALL) -D -m 644 $(completions).zsh '$(DESTDIR)$(ZSHDIR)/_virt-mdev'
 	$(INSTALL) -D -m 644 $(completions).fish '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 
-# For each host that guests migrate to. Settings that are there stay as they are; those of an older script, which had them in
-# itself, are taken over. Version 0.1.0 called it 90-virt-mdev. On NixOS: SYSCONFDIR=/var/lib.
-hooks = $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d
-hook = $(hooks)/zz-virt-mdev
-older = $(hooks)/90-virt-mdev
-script = $(SBINDIR)/virt-mdev-hook
-confdir = $(DESTDIR)$(SYSCONFDIR)/virt-mdev
-conf = $(confdir)/hook.conf
+# For each host that guests migrate to. On NixOS: SYSCONFDIR=/var/lib.
 install-hook:
-	$(INSTALL) -d '$(hooks)' '$(confdir)' '$(DESTDIR)$(SBINDIR)'
-	test -e '$(conf)' || \
-	    { sed 's|^binary=.*|binary=$(BINDIR)/virt-mdev|' hooks/hook.conf > '$(conf)' && chmod 644 '$(conf)'; }
-	hooks/keep-options '$(conf)' '$(older)' '$(hook)'
-	$(INSTALL) -m 755 hooks/virt-mdev-hook '$(DESTDIR)$(script).new'
-	mv '$(DESTDIR)$(script).new' '$(DESTDIR)$(script)'
-	ln -sfn '$(script)' '$(hook)'
-	rm -f '$(older)'
-	@grep -qxF 'binary=$(BINDIR)/virt-mdev' '$(conf)' || echo '$(conf) stays as it is, and names another program than $(BINDIR)/virt-mdev'
-	@echo 'libvirtd finds hooks when it starts or is reloaded: systemctl reload libvirtd'
-	@case '$(SBINDIR)' in /usr/sbin | /usr/bin | /sbin | /bin) ;; \
-	    *) echo 'Where AppArmor confines libvirtd, add to /etc/apparmor.d/local/usr.sbin.libvirtd: $(script) PUx,' ;; esac
+	@DESTDIR='$(DESTDIR)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' SYSCONFDIR='$(SYSCONFDIR)' hooks/install
+
+# A static binary, which runs on every Linux of this architecture, in a tarball with the manual pages, the completions, the
+# hook and an installer. It has musl, if rustup installed that target, since that starts faster: glibc asks the processor for
+# its features, which in a virtual machine is a VM exit for each. musl also comes with Rust, so the bytes do not depend on the
+# libc of the build host. With glibc, many threads are faster: PORTABLE_TARGET=x86_64-unknown-linux-gnu.
+machine := $(shell uname -m)
+rustlib = $(shell $(or $(RUSTC),rustc) --print sysroot)/lib/rustlib
+PORTABLE_TARGET ?= $(machine)-unknown-linux-$(if $(wildcard $(rustlib)/$(machine)-unknown-linux-musl/lib),musl,gnu)
+portable = virt-mdev-$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-$(firstword $(subst -, ,$(PORTABLE_TARGET)))-linux
+unpacked = $(abspath $(target))/portable/$(portable)
+static = CARGO_TARGET_DIR='$(abspath $(target))/portable' CARGO_BUILD_TARGET='$(PORTABLE_TARGET)' \
+    RUSTFLAGS='$(RUSTFLAGS) -C target-feature=+crt-static'
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)
+portable:
+	$(static) $(MAKE) build
+	rm -rf '$(unpacked)'
+	$(static) $(MAKE) install DESTDIR='$(unpacked)' PREFIX=
+	cp -R hooks LICENSE-* packaging/install.sh '$(unpacked)'
+	tar -C '$(unpacked)/..' --sort=name --mtime='@$(SOURCE_DATE_EPOCH)' --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+	    -c '$(portable)' | gzip -n9 > '$(target)/$(portable).tar.gz'
+	@echo '$(target)/$(portable).tar.gz, for $(PORTABLE_TARGET)'
 
 # Removes what `make install` and `make install-hook` installed, if it is given the same variables.
+hooks = $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d
+confdir = $(DESTDIR)$(SYSCONFDIR)/virt-mdev
 uninstall:
-	rm -f '$(hook)' '$(older)' '$(DESTDIR)$(script)' '$(conf)' '$(DESTDIR)$(BINDIR)/virt-mdev' \
+	rm -f '$(hooks)/zz-virt-mdev' '$(hooks)/90-virt-mdev' '$(confdir)/hook.conf' '$(DESTDIR)$(SBINDIR)/virt-mdev-hook' \
+	    '$(DESTDIR)$(BINDIR)/virt-mdev' \
 	    '$(DESTDIR)$(BASHDIR)/virt-mdev' '$(DESTDIR)$(ZSHDIR)/_virt-mdev' '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 	rmdir '$(confdir)' 2>/dev/null || true
 	for page in man/*.1; do rm -f "$(DESTDIR)$(MANDIR)/man1/$${page##*/}"; done

@@ -7,6 +7,10 @@ use virt_mdev::cli::{self, Environment};
 use virt_mdev::command::{self, Failure, Outcome, Streams};
 use virt_mdev::file::Stdout;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     let environment = Environment::read(|name| std::env::var_os(name));
     let settings = match cli::parse(std::env::args_os(), environment) {

@@ -1,7 +1,9 @@
-//! The targets `demo` and `test` of the Makefile.
+//! The targets of the Makefile, except `install-hook` and `uninstall`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::support::{BINARY, testdata};
 
@@ -47,29 +49,84 @@ fn the_guest_of_the_demo_carries_the_record_of_host_a() {
     assert!(Command::new(BINARY).args(["check", "--quiet", "--sysfs"]).args(paths).status().unwrap().success());
 }
 
+/// Runs a target of the Makefile in `scratch`, with a script instead of cargo that makes a program which does not run.
+fn make_foreign(scratch: &Path, target: &str) {
+    let script = scratch.join("cargo");
+    let release = "$CARGO_TARGET_DIR/$CARGO_BUILD_TARGET/release";
+    fs::write(&script, format!("mkdir -p {release} && echo ELF > {release}/virt-mdev")).unwrap();
+    succeed(
+        Command::new("make")
+            .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target, "PREFIX=/usr"])
+            .arg(format!("CARGO=sh {}", script.display()))
+            .arg(format!("DESTDIR={}", scratch.join("made").display()))
+            .envs([("CARGO_TARGET_DIR", scratch.as_os_str()), ("CARGO_BUILD_TARGET", "foreign".as_ref())])
+            .env("PORTABLE_TARGET", "x86_64-foreign"),
+    );
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn make_and_make_install_do_not_run_the_program() {
     let scratch = tempfile::tempdir().unwrap();
-    let root = scratch.path().join("root");
-    let cargo = "mkdir -p $CARGO_TARGET_DIR/foreign/release && echo ELF > $CARGO_TARGET_DIR/foreign/release/virt-mdev";
-    let script = scratch.path().join("cargo");
-    fs::write(&script, cargo).unwrap();
-    for target in ["build", "install"] {
-        let made = Command::new("make")
-            .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target, "PREFIX=/usr"])
-            .arg(format!("CARGO=sh {}", script.display()))
-            .arg(format!("DESTDIR={}", root.display()))
-            .envs([("CARGO_TARGET_DIR", scratch.path().as_os_str()), ("CARGO_BUILD_TARGET", "foreign".as_ref())])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
+    make_foreign(scratch.path(), "build");
+    make_foreign(scratch.path(), "install");
     for (shell, installed) in [
         ("bash", "bash-completion/completions/virt-mdev"),
         ("fish", "fish/vendor_completions.d/virt-mdev.fish"),
         ("zsh", "zsh/site-functions/_virt-mdev"),
     ] {
         let shipped = format!("{}/src/cli/completions/virt-mdev.{shell}", env!("CARGO_MANIFEST_DIR"));
-        assert_eq!(fs::read(root.join("usr/share").join(installed)).unwrap(), fs::read(shipped).unwrap());
+        assert_eq!(
+            fs::read(scratch.path().join("made/usr/share").join(installed)).unwrap(),
+            fs::read(shipped).unwrap()
+        );
     }
+}
+
+/// Makes the tarball of `make portable` twice, and unpacks it.
+fn portable(scratch: &Path) -> PathBuf {
+    let name = concat!("virt-mdev-", env!("CARGO_PKG_VERSION"), "-x86_64-linux");
+    let tarball = scratch.join(format!("{name}.tar.gz"));
+    make_foreign(scratch, "portable");
+    let first = fs::read(&tarball).unwrap();
+    std::thread::sleep(Duration::from_secs(1)); // the time stamps of the files differ
+    make_foreign(scratch, "portable");
+    assert!(first == fs::read(&tarball).unwrap());
+    succeed(Command::new("tar").arg("-xzf").arg(tarball).arg("-C").arg(scratch));
+    scratch.join(name)
+}
+
+/// Lists the files below `root` with their modes and contents.
+fn listing(root: &Path) -> String {
+    let list = "find . -type d -printf '%p %m\\n' -o -printf '%p %m %l ' -exec md5sum {} \\; | LC_ALL=C sort";
+    succeed(Command::new("sh").args(["-c", list]).current_dir(root))
+}
+
+#[test]
+fn the_portable_tarball_installs_what_make_installs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let unpacked = portable(scratch.path());
+    let [installed, made] = ["installed", "made"].map(|name| scratch.path().join(name));
+    let install = |options: &[&str]| {
+        let mut script = Command::new(unpacked.join("install.sh"));
+        succeed(script.args(options).env("DESTDIR", &installed).env_remove("PREFIX"));
+    };
+    make_foreign(scratch.path(), "build");
+    make_foreign(scratch.path(), "install");
+    install(&[]);
+    assert_eq!(listing(&installed), listing(&made));
+    make_foreign(scratch.path(), "install-hook");
+    for _ in 0..2 {
+        install(&["--hook"]);
+        assert_eq!(listing(&installed), listing(&made));
+    }
+    let conf = installed.join("etc/virt-mdev/hook.conf");
+    fs::write(&conf, "binary=/usr/bin/virt-mdev\noption=--require\n").unwrap();
+    install(&["--hook"]);
+    assert!(fs::read_to_string(conf).unwrap().contains("\noption=--require\n"));
 }
