@@ -163,9 +163,8 @@ impl fmt::Display for VgpuType {
     }
 }
 
-/// The class of a PCI device: class, subclass and programming interface, 24 bits, shown as sysfs shows them, `0x%06x`. The
-/// default is 0, unclassified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The class of a PCI device: class, subclass and programming interface, 24 bits, shown as sysfs shows them, `0x%06x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PciClass(u32);
 
 /// Why text is not a PCI class.

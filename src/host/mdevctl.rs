@@ -3,6 +3,7 @@
 //! mdevctl(8) keeps a definition in `/etc/mdevctl.d/PARENT/UUID`: a JSON object, of which only `mdev_type` is read. PARENT is the
 //! name of the parent in `/sys/class/mdev_bus`.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Absence, HostError, Lookup, Sysfs, SysfsError};
-use crate::device::{MdevType, Uuid};
+use super::record::{HostRecord, Mdev, Unreadable};
+use super::{Absence, HostError, Lookup, Sysfs, SysfsError, with_causes};
+use crate::device::{Device, DeviceAddress, MdevType, Uuid};
 
 /// The most that is read of a definition, in bytes.
 const MAX_DEFINITION: u64 = 1 << 20;
@@ -94,17 +96,48 @@ impl Mdevctl {
         if !self.counts {
             return Ok(Lookup::Absent(Absence::NotStarted { looked_for, definition: Some(definition.path) }));
         }
-        let found = definition.read().and_then(|mdev_type| Ok(sysfs.would_be(&definition.parent, &mdev_type)?));
-        Ok(match found.map_err(HostError::new)? {
-            Some(Lookup::Found(device)) => Lookup::Found(crate::device::Device { is_defined_only: true, ..device }),
-            Some(other) => other,
-            None => {
-                let path = definition.path.display();
-                let looked_for =
-                    format!("{looked_for}; {path} defines it, and this host has no parent {}", definition.parent);
+        Ok(match definition.started(sysfs).map_err(HostError::new)? {
+            (_, Some(Lookup::Found(device))) => Lookup::Found(Device { is_defined_only: true, ..device }),
+            (_, Some(other)) => other,
+            (_, None) => {
+                let looked_for = format!("{looked_for}; {}", NoParent(&definition));
                 Lookup::Absent(Absence::NotFound { looked_for })
             }
         })
+    }
+
+    /// Adds the devices to a record that are defined and not started, if they count.
+    ///
+    /// # Errors
+    /// If the definitions cannot be listed, or two parents have one of the same UUID.
+    pub(super) fn add_to(&self, record: &mut HostRecord, sysfs: &Sysfs) -> Result<(), MdevctlError> {
+        if !self.counts {
+            return Ok(());
+        }
+        let running = record.mdev_parents.iter().flat_map(|parent| &parent.mdevs).map(|mdev| mdev.uuid);
+        let running: HashSet<_> = running.chain(record.unreadable.iter().filter_map(|entry| entry.uuid)).collect();
+        let mut defined = BTreeMap::new();
+        for definition in self.definitions()?.into_iter().filter(|definition| !running.contains(&definition.uuid)) {
+            let uuid = definition.uuid;
+            if let Some(Definition { path: first, .. }) = defined.get(&uuid) {
+                return Err(MdevctlError::TwoParents { uuid, first: PathBuf::clone(first), second: definition.path });
+            }
+            defined.insert(uuid, definition);
+        }
+        for (uuid, definition) in defined {
+            let parent = record.mdev_parents.iter_mut().find(|parent| parent.name == definition.parent);
+            match (definition.started(sysfs), parent) {
+                (Ok((mdev_type, Some(_))), Some(parent)) => {
+                    parent.mdevs.push(Mdev { uuid, mdev_type, is_defined_only: true });
+                    parent.mdevs.sort_by_key(|mdev| mdev.uuid);
+                }
+                (Ok(_), _) => record.unreadable.push(Unreadable::new(None, NoParent(&definition).to_string())),
+                (Err(error), _) => {
+                    record.unreadable.push(Unreadable::new(DeviceAddress::Mdev(uuid), with_causes(&error)));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Finds the definition of a device.
@@ -153,7 +186,19 @@ fn names(dir: &Path) -> Result<Vec<String>, MdevctlError> {
     Ok(names)
 }
 
+/// A definition that cannot be started on this host.
+#[derive(Debug, Error)]
+#[error("{} defines mdev {}, and this host has no parent {}", .0.path.display(), .0.uuid, .0.parent)]
+struct NoParent<'a>(&'a Definition);
+
 impl Definition {
+    /// Returns the type, and what the device will be once it is started: nothing if the host does not have its parent.
+    fn started(&self, sysfs: &Sysfs) -> Result<(MdevType, Option<Lookup>), MdevctlError> {
+        let mdev_type = self.read()?;
+        let found = sysfs.would_be(&self.parent, &mdev_type)?;
+        Ok((mdev_type, found))
+    }
+
     /// Reads the type of the device.
     ///
     /// # Errors

@@ -149,6 +149,17 @@ impl Error for HostError {
     }
 }
 
+/// Returns an error and all its causes, in one sentence.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    message
+}
+
 /// A host's answers about the devices that it was asked for: a plain value, so that deciding needs no running host.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
@@ -270,6 +281,23 @@ impl HostSource {
             }
             Self::Recorded(recorded) => host.knows_vgpu_names(recorded.vgpu_names(), Arc::default()),
         }
+    }
+
+    /// Records what the host has. Devices that mdevctl has defined are included if they count and are not started.
+    ///
+    /// # Errors
+    /// If its devices cannot be listed, or two parents have a definition of one UUID.
+    pub fn record(&self) -> Result<RecordedHost, HostError> {
+        let record = match self {
+            Self::Sysfs(sysfs) => sysfs.record().map_err(HostError::new)?,
+            Self::Mdevctl(sysfs, mdevctl) => {
+                let mut record = sysfs.record().map_err(HostError::new)?;
+                mdevctl.add_to(&mut record, sysfs).map_err(HostError::new)?;
+                record
+            }
+            Self::Recorded(host) => return Ok((**host).clone()),
+        };
+        RecordedHost::new(&self.name(), record).map_err(HostError::new)
     }
 
     /// Returns the answer about one device.

@@ -161,11 +161,11 @@ impl NodeDevices {
         };
         let is_nvidia_vf = physfn.is_some() && vendor == PciId::from(NVIDIA_ID);
         let class = match text_of(capability, "class") {
-            Some(class) => device.value("class", Some(class))?,
+            Some(class) => Some(device.value("class", Some(class))?),
             None => {
                 let error = "its node device has no class, which libvirt writes since 5.2".to_owned();
                 self.unreadable.push(Unreadable::new(DeviceAddress::Pci(address), error));
-                Default::default()
+                None
             }
         };
         let found = PciDevice {

@@ -28,7 +28,7 @@ pub struct HostRecord {
     pub pci_devices: Vec<PciDevice>,
     /// The devices that mediated devices are made from, by name.
     pub mdev_parents: Vec<MdevParent>,
-    /// Devices that are there and could not be read.
+    /// What is there and could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
 }
@@ -63,8 +63,9 @@ pub struct PciDevice {
     /// The device id.
     #[serde(rename = "productid")]
     pub product: PciId,
-    /// The class.
-    pub class: PciClass,
+    /// The class, which libvirt reports since 5.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<PciClass>,
     /// The subsystem ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subsystem: Option<Subsystem>,
@@ -199,7 +200,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A device that is there and could not be read.
+/// Something that is there and could not be read. Without a device it concerns an attribute that decides nothing, or a whole parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreadable {
     /// Of a mediated device: its UUID.
@@ -213,12 +214,14 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// Returns the entry for a device.
-    pub fn new(device: DeviceAddress, error: String) -> Self {
-        match device {
-            DeviceAddress::Mdev(uuid) => Self { uuid: Some(uuid), address: None, error },
-            DeviceAddress::Pci(address) => Self { uuid: None, address: Some(address), error },
-        }
+    /// Returns the entry for a device, or without one for an attribute or a parent.
+    pub fn new(device: impl Into<Option<DeviceAddress>>, error: String) -> Self {
+        let (uuid, address) = match device.into() {
+            Some(DeviceAddress::Mdev(uuid)) => (Some(uuid), None),
+            Some(DeviceAddress::Pci(address)) => (None, Some(address)),
+            None => (None, None),
+        };
+        Self { uuid, address, error }
     }
 
     /// Returns the device.

@@ -113,12 +113,11 @@ impl RecordedHost {
     /// # Errors
     /// If the device could not be read when the host was recorded.
     pub fn lookup(&self, device: DeviceAddress) -> Result<Lookup, HostError> {
-        if let Some(index) = self.unreadable.get(&device) {
-            let error = self.record.unreadable[*index].error.clone();
-            return Err(HostError::new(WasUnreadable { device, name: self.name.clone(), error }));
-        }
+        self.must_be_readable(device)?;
         let found = match device {
-            DeviceAddress::Mdev(uuid) => self.mdev(uuid).map(|(parent, mdev)| self.lookup_mdev(parent, mdev)),
+            DeviceAddress::Mdev(uuid) => {
+                self.mdev(uuid).map(|(parent, mdev)| self.lookup_mdev(parent, mdev)).transpose()?
+            }
             DeviceAddress::Pci(address) => self.pci_device(address).map(|found| self.lookup_pci(found)),
         };
         Ok(found.unwrap_or_else(|| {
@@ -130,6 +129,12 @@ impl RecordedHost {
                 _ => Absence::NotFound { looked_for },
             })
         }))
+    }
+
+    fn must_be_readable(&self, device: DeviceAddress) -> Result<(), HostError> {
+        let Some(index) = self.unreadable.get(&device) else { return Ok(()) };
+        let error = self.record.unreadable[*index].error.clone();
+        Err(HostError::new(WasUnreadable { device, name: self.name.clone(), error }))
     }
 
     /// Returns the PCI device at this address.
@@ -144,26 +149,27 @@ impl RecordedHost {
         Some((parent, &parent.mdevs[*index]))
     }
 
-    fn lookup_mdev(&self, parent: &MdevParent, mdev: &Mdev) -> Lookup {
+    fn lookup_mdev(&self, parent: &MdevParent, mdev: &Mdev) -> Result<Lookup, HostError> {
         let MdevParent { name, bus, types, .. } = parent;
         let of_type = types.binary_search_by(|supported| supported.mdev_type.cmp(&mdev.mdev_type)).ok();
         let device_api = of_type.and_then(|index| types[index].device_api.as_ref());
         if let Some(other) = device_api.filter(|device_api| !device_api.is_vfio_pci()) {
-            return Lookup::OtherDeviceApi(other.clone());
+            return Ok(Lookup::OtherDeviceApi(other.clone()));
         }
         let Some(address) = parent.address() else {
-            return Lookup::ParentNotPci { parent: name.clone(), subsystem: bus.clone() };
+            return Ok(Lookup::ParentNotPci { parent: name.clone(), subsystem: bus.clone() });
         };
         let Some(&PciDevice { vendor, product, .. }) = self.pci_device(address) else {
+            self.must_be_readable(DeviceAddress::Pci(address))?;
             let reason = format!("{name}, the parent of mdev {}, is not in {}", mdev.uuid, self.name);
-            return Lookup::Unknown { reason };
+            return Ok(Lookup::Unknown { reason });
         };
         if device_api.is_none() {
             let reason = format!("{} does not say the device API of {}, a type of {name}", self.name, mdev.mdev_type);
-            return Lookup::Unknown { reason };
+            return Ok(Lookup::Unknown { reason });
         }
         let identity = Identity { vendor, product, kind: DeviceKind::Mdev(mdev.mdev_type.clone()) };
-        Lookup::Found(Device { is_defined_only: mdev.is_defined_only, ..identity.into() })
+        Ok(Lookup::Found(Device { is_defined_only: mdev.is_defined_only, ..identity.into() }))
     }
 
     fn lookup_pci(&self, found: &PciDevice) -> Lookup {
@@ -177,7 +183,12 @@ impl RecordedHost {
             None if physfn.is_some() && vendor == PciId::from(NVIDIA_ID) => {
                 return Lookup::NoVgpuType { looked_for: format!("no vGPU type of {address} in {}", self.name) };
             }
-            None => DeviceKind::Pci(class),
+            None => match class {
+                Some(class) => DeviceKind::Pci(class),
+                None => {
+                    return Lookup::Unknown { reason: format!("{} does not say the class of {address}", self.name) };
+                }
+            },
         };
         let identity = Identity { vendor, product, kind };
         Lookup::Found(Device { subsystem, is_virtual_function: physfn.is_some(), ..identity.into() })

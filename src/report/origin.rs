@@ -7,7 +7,7 @@ use super::{Diagnostic, Excerpt, Kind, escape, help};
 use crate::domain::{MAX_BYTES, ReadError, ReadErrorKind};
 use crate::edit::ProofError;
 use crate::file::{self, FileError, FileKind};
-use crate::host::HostFileError;
+use crate::host::{HostFileError, with_causes};
 use crate::plan::{PlanError, Remark};
 use crate::text::{Lines, Position, Span};
 
@@ -86,13 +86,7 @@ impl<'a> Origin<'a> {
 impl Diagnostic {
     /// Returns an error with all its causes, in one sentence.
     pub fn of(error: &dyn Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        Self::error(message)
+        Self::error(with_causes(error))
     }
 
     /// Returns the diagnostic for an error about a file.

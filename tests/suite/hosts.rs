@@ -1,8 +1,13 @@
 //! Looks devices up in the hosts of `testdata/hosts`.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use virt_mdev::host::{Lookup, Sysfs};
+use virt_mdev::device::{DeviceAddress, PciAddress, Uuid};
+use virt_mdev::host::{self, HostSource, Lookup, Mdevctl, Sysfs};
+
+use crate::support::{Scratch, sysfs_tree, testdata};
 
 /// Returns what a host answers about a device, in one line.
 fn answer(host: &str, uuid: &str) -> String {
@@ -87,4 +92,102 @@ fn the_trees_of_a_kernel_have_the_virtual_functions_that_were_enabled() {
         assert_eq!(pci_answer(&format!("linux-6.1/{host}"), address), expected, "{host} {address}");
     }
     assert_eq!(answer("linux-6.1/host-c", "c0ffee0c-0000-4000-8000-00000000000c"), "0x1234 0x11e8 i915-GVTg_V5_4");
+}
+
+/// Returns the devices that a directory of a tree lists.
+fn listed<T: std::str::FromStr>(directory: &Path) -> Vec<T> {
+    let names = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().file_name());
+    names.filter_map(|name| name.to_str().unwrap().parse().ok()).collect()
+}
+
+/// Checks that a host answers the same from its record as from its source, about each device that it has and one that it has
+/// not, and that it can create the same devices. Returns how many it has.
+fn assert_recorded(source: &HostSource, sys: &Path) -> usize {
+    let recorded = source.record().unwrap();
+    let json = serde_json::to_vec(recorded.record()).unwrap();
+    let reread = host::read(recorded.name(), &json).unwrap();
+    assert_eq!(recorded.record(), reread.record());
+    let mdevs = listed::<Uuid>(&sys.join("bus/mdev/devices")).into_iter().map(DeviceAddress::Mdev);
+    let pci = listed::<PciAddress>(&sys.join("bus/pci/devices")).into_iter().map(DeviceAddress::Pci);
+    let devices: Vec<_> = mdevs.chain(pci).collect();
+    let nowhere = ["ffffffff-0000-4000-8000-00000000000f"].map(|uuid| DeviceAddress::Mdev(uuid.parse().unwrap()));
+    for device in devices.iter().copied().chain(nowhere) {
+        match [source.lookup(device), reread.lookup(device)] {
+            [Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))] => {}
+            [Ok(Lookup::NoVgpuType { .. }), Ok(Lookup::NoVgpuType { .. })] => {}
+            [Ok(here), Ok(recorded)] => assert_eq!(here, recorded, "{device}"),
+            [Err(here), Err(recorded)] => assert!(recorded.to_string().contains(&here.to_string()), "{recorded}"),
+            other => panic!("{device} in {}: {other:?}", sys.display()),
+        }
+    }
+    let sysfs = Sysfs::open(sys).unwrap();
+    assert_eq!(*sysfs.creatable(), reread.creatable(), "{}", sys.display());
+    devices.len()
+}
+
+#[test]
+fn a_host_answers_the_same_from_its_record() {
+    let mut hosts = 0;
+    for kind in ["linux-6.1", "field"] {
+        for entry in fs::read_dir(testdata("hosts").join(kind)).unwrap() {
+            let sys = entry.unwrap().path().join("sys");
+            let source = HostSource::Sysfs(Sysfs::open(&sys).unwrap());
+            assert!(assert_recorded(&source, &sys) > 0, "{}", sys.display());
+            assert_eq!(source.record().unwrap().record().unreadable, [], "{}", sys.display());
+            hosts += 1;
+        }
+    }
+    assert_eq!(hosts, 7);
+    let mut trees = BTreeSet::new();
+    for entry in fs::read_dir(testdata("cases")).unwrap() {
+        let Ok(description) = fs::read_to_string(entry.unwrap().path().join("sys.txt")) else { continue };
+        trees.insert(description);
+    }
+    for description in &trees {
+        let scratch = Scratch::new();
+        let sys = scratch.path("sys");
+        sysfs_tree::build(description, &sys);
+        if let Ok(sysfs) = Sysfs::open(&sys) {
+            assert_recorded(&HostSource::Sysfs(sysfs), &sys);
+        }
+    }
+    assert!(trees.len() > 20, "{}", trees.len());
+}
+
+#[test]
+fn a_record_has_what_mdevctl_has_defined_and_not_started() {
+    let defined = "deadbeef-0000-4000-8000-000000000001";
+    let started = "c2177883-f1bb-47f0-914d-32a22e3a8804";
+    let orphaned = "deadbeef-0000-4000-8000-000000000002";
+    let broken = "deadbeef-0000-4000-8000-000000000003";
+    let scratch = Scratch::new();
+    let definition = |parent: &str, uuid: &str, text: &str| scratch.file(&format!("mdevctl.d/{parent}/{uuid}"), text);
+    let of_type = r#"{"mdev_type": "i915-GVTg_V5_4", "start": "manual", "attrs": []}"#;
+    definition("0000:00:02.0", defined, of_type);
+    definition("0000:00:02.0", started, "not JSON");
+    definition("0000:ff:02.0", orphaned, of_type);
+    definition("0000:00:02.0", broken, "{}");
+    let sys = testdata("hosts/field/gvt-g/sys");
+    let source =
+        |counts| HostSource::Mdevctl(Sysfs::open(&sys).unwrap(), Mdevctl { dir: scratch.path("mdevctl.d"), counts });
+    assert_recorded(&source(true), &sys);
+    let host = source(true).record().unwrap();
+    for uuid in [defined, started, orphaned, broken] {
+        let device = DeviceAddress::Mdev(uuid.parse().unwrap());
+        match [source(true).lookup(device), host.lookup(device)] {
+            [Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))] => assert_eq!(uuid, orphaned),
+            [Ok(here), Ok(recorded)] => assert_eq!(here, recorded, "{uuid}"),
+            [Err(_), Err(_)] => assert_eq!(uuid, broken),
+            other => panic!("{uuid}: {other:?}"),
+        }
+    }
+    let only_defined = |host: &host::RecordedHost| -> Vec<String> {
+        let mdevs = host.record().mdev_parents.iter().flat_map(|parent| &parent.mdevs);
+        mdevs.filter(|mdev| mdev.is_defined_only).map(|mdev| mdev.uuid.to_string()).collect()
+    };
+    assert_eq!(only_defined(&host), [defined]);
+    assert_eq!(only_defined(&source(false).record().unwrap()), [""; 0]);
+    definition("0000:ff:02.0", defined, of_type);
+    let error = source(true).record().unwrap_err().to_string();
+    assert!(error.contains(&format!("{defined} is defined twice")), "{error}");
 }

@@ -83,9 +83,9 @@ pub enum SysfsError {
     },
 
     /// A type whose name cannot be written in XML.
-    #[error("the link {} names the mdev type {name:?}, which XML cannot hold", path.display())]
+    #[error("{} names the mdev type {name:?}, which XML cannot hold", path.display())]
     TypeName {
-        /// The link to it.
+        /// Its directory, or the link to it.
         path: PathBuf,
         /// The name, with U+FFFD for bytes that are not UTF-8.
         name: String,
@@ -118,6 +118,15 @@ pub enum SysfsError {
     /// A `current_vgpu_type` that does not hold a number.
     #[error("{} holds {found:?}, which is not the number of a vGPU type", path.display())]
     NotAVgpuType {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, shortened.
+        found: String,
+    },
+
+    /// An `available_instances` that does not hold a number.
+    #[error("{} holds {found:?}, which is not a number of instances", path.display())]
+    NotANumber {
         /// The file.
         path: PathBuf,
         /// What it holds, shortened.

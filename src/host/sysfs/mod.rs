@@ -27,6 +27,7 @@
 //! This module only reads facts. What a wrong device API or a parent that is not a PCI device means is decided elsewhere.
 
 mod error;
+mod record;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -43,7 +44,7 @@ use rustix::io::Errno;
 
 use super::{Absence, DeviceApi, Lookup, NVIDIA_ID};
 use crate::device::{
-    Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciId, Subsystem, Uuid, VgpuType,
+    Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciClass, PciId, Subsystem, Uuid, VgpuType,
 };
 pub use error::SysfsError;
 use tree::{Directory, Tree};
@@ -242,79 +243,99 @@ impl Sysfs {
         for link in self.tree.names(&card)?.iter().filter(|name| name.starts_with("virtfn")) {
             let Some(target) = self.tree.link(&card, link)? else { continue };
             let function = self.tree.resolve(&card, link, &target)?;
-            let list = self
-                .tree
-                .directory(&function.join(NVIDIA), "")
-                .and_then(|directory| self.tree.attribute(&directory, "creatable_vgpu_types", ""));
-            if let Ok(list) = list {
-                names.extend(String::from_utf8_lossy(&list).lines().filter_map(number_and_name));
+            if let Ok(list) =
+                self.tree.directory(&function, "").and_then(|function| self.creatable_vgpu_types(&function))
+            {
+                names.extend(list);
             }
         }
         Ok(())
     }
 
+    /// Returns the vGPU types that a virtual function could be made, with their names.
+    fn creatable_vgpu_types(&self, function: &Directory) -> Result<Vec<(VgpuType, String)>, SysfsError> {
+        let directory = self.tree.directory_in(function, Path::new(NVIDIA), "")?;
+        let list = self.tree.attribute(&directory, "creatable_vgpu_types", "")?;
+        Ok(String::from_utf8_lossy(&list).lines().filter_map(number_and_name).collect())
+    }
+
     fn read_pci(&self, address: PciAddress, cards: &mut HashMap<PciAddress, PathBuf>) -> Result<Lookup, SysfsError> {
-        let root = self.tree.name().display();
+        let Some(device) = self.pci_directory(address)? else {
+            let looked_for = format!("no {PCI_DEVICES}/{address} in {}", self.tree.name().display());
+            return Ok(Lookup::Absent(Absence::NotFound { looked_for }));
+        };
+        let (vendor, product) = self.pci_ids(&device)?;
+        let physfn = self.physfn(&device)?;
+        let found = |kind| {
+            let identity = Identity { vendor, product, kind };
+            let is_virtual_function = physfn.is_some();
+            Ok(Lookup::Found(Device { subsystem: self.subsystem(&device), is_virtual_function, ..identity.into() }))
+        };
+        if let Some((_, card)) = &physfn {
+            if let Some(vgpu_type) = self.vgpu_type(&device)? {
+                cards.insert(address, card.clone());
+                return VgpuType::new(vgpu_type)
+                    .map_or(Ok(Lookup::Untyped), |vgpu_type| found(DeviceKind::Vgpu(vgpu_type)));
+            }
+            if vendor == PciId::from(NVIDIA_ID) {
+                let looked_for = format!("no directory {NVIDIA} in {}", self.tree.shown(device.path()).display());
+                return Ok(Lookup::NoVgpuType { looked_for });
+            }
+        }
+        found(DeviceKind::Pci(self.pci_class(&device)?))
+    }
+
+    /// Opens the directory of a PCI device, or returns `None` if the host has none at this address.
+    fn pci_directory(&self, address: PciAddress) -> Result<Option<Directory>, SysfsError> {
         let name = address.to_string();
-        let absent =
-            || Ok(Lookup::Absent(Absence::NotFound { looked_for: format!("no {PCI_DEVICES}/{name} in {root}") }));
         let devices = match self.tree.directory(Path::new(PCI_DEVICES), "the PCI devices") {
             Ok(devices) => devices,
-            Err(SysfsError::Missing { .. }) => return absent(),
+            Err(SysfsError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(target) = self.tree.link(&devices, &name)? else { return absent() };
+        let Some(target) = self.tree.link(&devices, &name)? else { return Ok(None) };
         let path = self.tree.resolve(&devices, &name, &target)?;
         if !path.ends_with(&name) || !path.starts_with("devices") {
             let link = self.tree.shown(&devices.path().join(&name));
             return Err(SysfsError::WrongTarget { path: link, target, wanted: "devices/…/ADDRESS" });
         }
-        let device = self.tree.directory(&path, "the PCI device's own directory")?;
-        let ids = || -> Result<(PciId, PciId), SysfsError> {
-            let vendor = self.pci_id(&device, "vendor", "the vendor id of a PCI device")?;
-            Ok((vendor, self.pci_id(&device, "device", "the device id of a PCI device")?))
-        };
-        let card = self.tree.link(&device, "physfn")?;
-        if let Some(card) = &card {
-            if let Some(vgpu_type) = self.vgpu_type(&device)? {
-                cards.insert(address, self.tree.resolve(&device, "physfn", card)?);
-                let Some(vgpu_type) = VgpuType::new(vgpu_type) else { return Ok(Lookup::Untyped) };
-                let (vendor, product) = ids()?;
-                return Ok(self.found(&device, vendor, product, DeviceKind::Vgpu(vgpu_type), true));
+        self.tree.directory(&path, "the PCI device's own directory").map(Some)
+    }
+
+    /// Returns the vendor and device id of a PCI device.
+    fn pci_ids(&self, device: &Directory) -> Result<(PciId, PciId), SysfsError> {
+        let vendor = self.pci_id(device, "vendor", "the vendor id of a PCI device")?;
+        Ok((vendor, self.pci_id(device, "device", "the device id of a PCI device")?))
+    }
+
+    /// Returns the physical function of a virtual function: its address, and its path relative to the root.
+    fn physfn(&self, device: &Directory) -> Result<Option<(PciAddress, PathBuf)>, SysfsError> {
+        const LINK: &str = "physfn";
+        let Some(target) = self.tree.link(device, LINK)? else { return Ok(None) };
+        let path = self.tree.resolve(device, LINK, &target)?;
+        match last_name(&path).and_then(|name| name.parse().ok()) {
+            Some(address) => Ok(Some((address, path))),
+            None => {
+                let path = self.tree.shown(&device.path().join(LINK));
+                Err(SysfsError::WrongTarget { path, target, wanted: "the address of a PCI device" })
             }
         }
-        let (vendor, product) = ids()?;
-        if card.is_some() && vendor == PciId::from(NVIDIA_ID) {
-            let looked_for = format!("no directory {NVIDIA} in {}", self.tree.shown(device.path()).display());
-            return Ok(Lookup::NoVgpuType { looked_for });
-        }
-        let content = self.tree.attribute(&device, "class", "the class of a PCI device")?;
-        let class = String::from_utf8_lossy(&content).parse().map_err(|source| SysfsError::NotAPciClass {
+    }
+
+    fn pci_class(&self, device: &Directory) -> Result<PciClass, SysfsError> {
+        let content = self.tree.attribute(device, "class", "the class of a PCI device")?;
+        String::from_utf8_lossy(&content).parse().map_err(|source| SysfsError::NotAPciClass {
             path: self.tree.shown(&device.path().join("class")),
             found: shortened(&content),
             source,
-        })?;
-        Ok(self.found(&device, vendor, product, DeviceKind::Pci(class), card.is_some()))
+        })
     }
 
-    fn found(
-        &self,
-        directory: &Directory,
-        vendor: PciId,
-        product: PciId,
-        kind: DeviceKind,
-        is_virtual_function: bool,
-    ) -> Lookup {
-        // They decide nothing, so a device without them is not an error.
-        let id = |name| self.pci_id(directory, name, "").ok();
-        let subsystem = id("subsystem_vendor").zip(id("subsystem_device"));
-        let subsystem = subsystem.map(|(vendor, device)| Subsystem { vendor, device });
-        Lookup::Found(Device {
-            identity: Identity { vendor, product, kind },
-            subsystem,
-            is_virtual_function,
-            is_defined_only: false,
-        })
+    /// Returns the subsystem ids. They decide nothing, so a device without them is not an error.
+    fn subsystem(&self, device: &Directory) -> Option<Subsystem> {
+        let id = |name| self.pci_id(device, name, "").ok();
+        let (vendor, device) = id("subsystem_vendor").zip(id("subsystem_device"))?;
+        Some(Subsystem { vendor, device })
     }
 
     /// Returns the number of the vGPU type of a virtual function, or `None` if NVIDIA's driver does not show one.
@@ -475,10 +496,8 @@ impl Sysfs {
         if subsystem.as_deref() != Some("pci") {
             return Ok(Parent::Other { name: last_name(parent.path()).unwrap_or_default(), subsystem });
         }
-        Ok(Parent::Pci {
-            vendor: self.pci_id(parent, "vendor", "the vendor id of a PCI device")?,
-            product: self.pci_id(parent, "device", "the device id of a PCI device")?,
-        })
+        let (vendor, product) = self.pci_ids(parent)?;
+        Ok(Parent::Pci { vendor, product })
     }
 
     fn pci_id(&self, parent: &Directory, name: &str, missing: &'static str) -> Result<PciId, SysfsError> {

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::device::{DeviceAddress, Identity, MdevTypeError, PciIdError};
-use crate::host::HostSource;
+use crate::host::record::{MdevParent, PciDevice, SupportedType};
+use crate::host::{HostError, HostSource, with_causes};
 use crate::skipped::skipped;
 
 const UUID: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
@@ -97,8 +98,14 @@ impl Scratch {
         Sysfs::open(&self.sys()).unwrap()
     }
 
+    /// Looks the device up, here and in the record of this host.
     fn lookup(&self) -> Answer<Lookup> {
-        self.open().lookup(&uuid(UUID))
+        let answer = self.open().lookup(&uuid(UUID));
+        match HostSource::Sysfs(self.open()).record() {
+            Ok(host) => assert_same(&answer, &host.lookup(DeviceAddress::Mdev(uuid(UUID)))),
+            Err(error) => assert!(answer.is_err(), "{error}"),
+        }
+        answer
     }
 
     fn error(&self) -> Arc<SysfsError> {
@@ -108,6 +115,19 @@ impl Scratch {
     /// The error message, without the path of the tree.
     fn message(&self) -> String {
         without(&self.error().to_string(), &self.sys())
+    }
+}
+
+/// Checks that the record of a host gives the same answer as its sysfs.
+fn assert_same(answer: &Answer<Lookup>, recorded: &Result<Lookup, HostError>) {
+    match (answer, recorded) {
+        (Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))) => {}
+        (Ok(Lookup::NoVgpuType { .. }), Ok(Lookup::NoVgpuType { .. })) => {}
+        (Err(error), Err(recorded)) => {
+            let (error, recorded) = (with_causes(error), with_causes(recorded));
+            assert!(recorded.ends_with(&error), "{recorded}, not {error}");
+        }
+        _ => assert_eq!(answer.as_ref().unwrap(), recorded.as_ref().unwrap()),
     }
 }
 
@@ -164,6 +184,55 @@ fn a_parent_can_create_a_device_if_its_ids_fit_and_instances_are_left() {
     assert_eq!(parent_for(&scratch, &identity(0x591d, "i915-GVTg_V5_8")), None);
     scratch.file(format!("{GPU}/{TYPES}/{TYPE}/device_api"), "vfio-ccw\n");
     assert_eq!(parent_for(&scratch, &identity(0x591d, TYPE)), None);
+}
+
+#[test]
+fn a_record_has_the_attributes_that_decide_nothing() {
+    let scratch = Scratch::gvt_g();
+    let types = format!("{GPU}/{TYPES}/{TYPE}");
+    scratch.file(format!("{types}/name"), "GVTg_V5_4\n");
+    scratch.file(format!("{types}/description"), "low_gm_size: 128MB\nfence: 4\n");
+    scratch.file(format!("{types}/available_instances"), "3\n");
+    scratch.file(format!("{GPU}/revision"), "0x06\n");
+    scratch.link(format!("{GPU}/driver"), "../../../bus/pci/drivers/i915");
+    scratch.link("bus/pci/drivers/i915/module", "../../../../module/i915");
+    let recorded = |scratch: &Scratch| scratch.open().record().unwrap();
+    assert_eq!(recorded(&scratch).pci_devices[0].driver_version, None, "a link that leads nowhere");
+    scratch.file("module/i915/version", "1.2.3\n");
+    let record = recorded(&scratch);
+    let [PciDevice { class: None, revision, driver, driver_version, .. }] = &record.pci_devices[..] else {
+        panic!("{record:?}")
+    };
+    assert_eq!([revision, driver, driver_version].map(Option::as_deref), [Some("0x06"), Some("i915"), Some("1.2.3")]);
+    let [MdevParent { name, bus, types: recorded_types, mdevs }] = &record.mdev_parents[..] else {
+        panic!("{record:?}")
+    };
+    assert_eq!((name.as_str(), bus.as_deref(), mdevs.len()), ("0000:00:02.0", Some("pci"), 1));
+    let [SupportedType { name, description, available_instances, .. }] = &recorded_types[..] else {
+        panic!("{record:?}")
+    };
+    let texts = [name, description].map(Option::as_deref);
+    assert_eq!(texts, [Some("GVTg_V5_4"), Some("low_gm_size: 128MB\nfence: 4")]);
+    assert_eq!((*available_instances, &record.unreadable[..]), (Some(3), &[][..]));
+
+    scratch.file(format!("{types}/available_instances"), "many\n");
+    fs::create_dir(scratch.at(format!("{GPU}/{TYPES}/ "))).unwrap();
+    scratch.remove(format!("{GPU}/revision"));
+    fs::create_dir(scratch.at(format!("{GPU}/revision"))).unwrap();
+    let errors: Vec<_> = recorded(&scratch).unreadable.into_iter().map(|entry| (entry.device(), entry.error)).collect();
+    let expected = [
+        format!("/sys/{types}/available_instances holds \"many\\n\", which is not a number of instances"),
+        format!(
+            "/sys/{GPU}/{TYPES}/  names the mdev type \" \", which XML cannot hold: it begins or ends with whitespace"
+        ),
+        format!("/sys/{GPU}/revision is not a file, as it is in the kernel's sysfs"),
+    ];
+    let without = |(device, error): (_, String)| (device, without(&error, &scratch.sys()));
+    let mut errors: Vec<_> = errors.into_iter().map(without).collect();
+    errors.sort();
+    let mut expected: Vec<_> = expected.into_iter().map(|error| (None, error)).collect();
+    expected.sort();
+    assert_eq!(errors, expected);
 }
 
 #[test]
@@ -507,7 +576,7 @@ fn a_content_that_comes_late_is_waited_for() {
     fs::remove_file(&vendor).unwrap();
     mknodat(CWD, &vendor, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| scratch.lookup());
+        let asked = scope.spawn(|| scratch.open().lookup(&uuid(UUID)));
         std::thread::sleep(Duration::from_millis(50));
         assert!(!asked.is_finished());
         fs::write(&vendor, "0x10de\n").unwrap();

@@ -50,6 +50,11 @@ impl Tree {
         Ok(Self { name: dir.to_owned(), fd })
     }
 
+    /// Returns the open root.
+    pub(super) fn root(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// As the user gave it.
     pub(super) fn name(&self) -> &Path {
         &self.name
