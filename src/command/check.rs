@@ -37,6 +37,12 @@ struct Row {
     recorded_uuid: Option<String>,
     /// The identity on the host; empty if it has no such device.
     found: Parts,
+    /// What describes the device, if that is not sysfs: the file that `--host` names, or a definition of mdevctl.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found_in: Option<String>,
+    /// Whether the device is only defined.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    defined_only: bool,
     /// Why the host has no such device, or why the verdict does not follow from `recorded` and `found`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -59,7 +65,10 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
         }
     }
     match settings.format {
-        Format::Text => streams.print(&table(&entries, inputs.len() > 1))?,
+        Format::Text => {
+            let on_host = if matches!(host, HostSource::Recorded(_)) { "ON THAT HOST" } else { "ON THIS HOST" };
+            streams.print(&table(&entries, inputs.len() > 1, on_host))?;
+        }
         Format::Json => streams.print(&json::array(&entries)?)?,
         Format::Status => {}
     }
@@ -113,6 +122,7 @@ impl Row {
             DeviceAddress::Mdev(uuid) => (Some(uuid.to_string()), None),
             DeviceAddress::Pci(address) => (None, Some(address.to_string())),
         };
+        let defined_only = checked.found.as_ref().is_ok_and(|found| found.is_defined_only);
         Self {
             file: file.to_owned(),
             domain: checked.wanted.domain.map(str::to_owned),
@@ -123,7 +133,13 @@ impl Row {
             recorded: checked.wanted.recorded.map(Parts::from).unwrap_or_default(),
             recorded_uuid: checked.wanted.recorded_uuid(),
             found: checked.found.as_ref().map(Parts::from).unwrap_or_default(),
-            reason: reason(checked, host),
+            found_in: checked
+                .found
+                .as_ref()
+                .ok()
+                .and_then(|_| Some(host.source_of(checked.wanted.device)?.to_string())),
+            defined_only,
+            reason: reason(checked, host).or_else(|| defined_only.then(|| "defined, and not started".to_owned())),
         }
     }
 
@@ -150,6 +166,8 @@ impl Row {
             recorded: Parts::from(&record.written),
             recorded_uuid: None,
             found: Parts::default(),
+            found_in: None,
+            defined_only: false,
             reason: Some(reason),
         }
     }
@@ -208,7 +226,7 @@ fn cell(parts: &Parts) -> String {
 
 /// Returns a table for people, or an empty string without devices. The columns FILE and REASON appear only if they are
 /// needed.
-fn table(entries: &[Entry<Row>], has_files: bool) -> String {
+fn table(entries: &[Entry<Row>], has_files: bool, on_host: &str) -> String {
     let rows: Vec<_> = entries
         .iter()
         .filter_map(|entry| match entry {
@@ -219,7 +237,7 @@ fn table(entries: &[Entry<Row>], has_files: bool) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let heading = ["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", "ON THIS HOST", "REASON"].map(str::to_owned);
+    let heading = ["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", on_host, "REASON"].map(str::to_owned);
     let cells = rows.iter().map(|row| {
         let domain = row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short);
         let reason = row.reason.as_deref().map(|reason| shortened(&escape::escape(reason))).unwrap_or_default();

@@ -39,7 +39,7 @@ pub enum HostFileErrorKind {
     #[error("the file begins with {0:?}: the record of a host begins with '{{', and XML with '<'")]
     OtherFormat(char),
     /// JSON that is not a record of this version.
-    #[error("the file is not the record of a host: {0}")]
+    #[error("the file cannot be read as the record of a host: {0}")]
     NotARecord(String),
     /// XML that is not node devices.
     #[error(transparent)]

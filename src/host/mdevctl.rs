@@ -4,8 +4,8 @@
 //! name of the parent in `/sys/class/mdev_bus`.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -14,9 +14,10 @@ use thiserror::Error;
 use super::record::{HostRecord, Mdev, Unreadable};
 use super::{Absence, HostError, Lookup, Sysfs, SysfsError, with_causes};
 use crate::device::{Device, DeviceAddress, MdevType, Uuid};
+use crate::file::{self, FileError, Input, Original, Purpose};
 
 /// The most that is read of a definition, in bytes.
-const MAX_DEFINITION: u64 = 1 << 20;
+const MAX_DEFINITION: usize = 1 << 20;
 
 /// The directory of mdevctl, and what its definitions are used for.
 #[derive(Clone, Debug)]
@@ -48,10 +49,13 @@ struct Content {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MdevctlError {
-    /// The directory or a file cannot be read.
+    /// A definition cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A directory cannot be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
-        /// What was to be read.
+        /// The directory.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -80,30 +84,37 @@ pub enum MdevctlError {
 }
 
 impl Mdevctl {
-    /// Returns what the device with this UUID will be once it is started, if it is defined and that counts. `absence` is why
-    /// the running host does not have it.
-    pub(super) fn lookup(&self, uuid: Uuid, absence: Absence, sysfs: &Sysfs) -> Result<Lookup, HostError> {
+    /// Returns what the device with this UUID will be once it is started, and its definition, if it is defined and that counts.
+    /// `absence` is why the running host does not have it.
+    pub(super) fn lookup(
+        &self,
+        uuid: Uuid,
+        absence: Absence,
+        sysfs: &Sysfs,
+    ) -> Result<(Lookup, Option<PathBuf>), HostError> {
         let looked_for = absence.looked_for().to_owned();
         let definition = match self.definition(uuid) {
             Ok(Some(definition)) => definition,
             Err(error) if self.counts => return Err(HostError::new(error)),
             Ok(None) | Err(_) if self.counts => {
                 let looked_for = format!("{looked_for}, nor a definition in {}", self.dir.display());
-                return Ok(Lookup::Absent(Absence::NotFound { looked_for }));
+                return Ok((Lookup::Absent(Absence::NotFound { looked_for }), None));
             }
-            Ok(None) | Err(_) => return Ok(Lookup::Absent(absence)),
+            Ok(None) | Err(_) => return Ok((Lookup::Absent(absence), None)),
         };
         if !self.counts {
-            return Ok(Lookup::Absent(Absence::NotStarted { looked_for, definition: Some(definition.path) }));
+            let absence = Absence::NotStarted { looked_for, definition: Some(definition.path) };
+            return Ok((Lookup::Absent(absence), None));
         }
-        Ok(match definition.started(sysfs).map_err(HostError::new)? {
+        let found = match definition.started(sysfs).map_err(HostError::new)? {
             (_, Some(Lookup::Found(device))) => Lookup::Found(Device { is_defined_only: true, ..device }),
             (_, Some(other)) => other,
             (_, None) => {
                 let looked_for = format!("{looked_for}; {}", NoParent(&definition));
                 Lookup::Absent(Absence::NotFound { looked_for })
             }
-        })
+        };
+        Ok((found, Some(definition.path)))
     }
 
     /// Adds the devices to a record that are defined and not started, if they count.
@@ -204,13 +215,11 @@ impl Definition {
     /// # Errors
     /// If the file cannot be read, or is not a definition.
     pub fn read(&self) -> Result<MdevType, MdevctlError> {
-        let mut content = Vec::new();
-        let path = || self.path.clone();
-        File::open(&self.path)
-            .and_then(|file| file.take(MAX_DEFINITION).read_to_end(&mut content))
-            .map_err(|source| MdevctlError::Unreadable { path: path(), source })?;
-        serde_json::from_slice(&content)
+        // Only a regular file: a FIFO would block.
+        let input = Input::File(self.path.clone());
+        let Original { contents, .. } = file::read_up_to(MAX_DEFINITION, &input, Purpose::Replacing)?;
+        serde_json::from_slice(&contents)
             .map(|Content { mdev_type }| mdev_type)
-            .map_err(|error| MdevctlError::NotADefinition { path: path(), reason: error.to_string() })
+            .map_err(|error| MdevctlError::NotADefinition { path: self.path.clone(), reason: error.to_string() })
     }
 }

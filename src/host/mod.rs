@@ -135,6 +135,11 @@ impl HostError {
     pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
         Self(Arc::new(error))
     }
+
+    /// Whether it wraps an error of this type.
+    pub fn is<E: Error + 'static>(&self) -> bool {
+        self.0.is::<E>()
+    }
 }
 
 impl fmt::Display for HostError {
@@ -160,9 +165,58 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     message
 }
 
+/// What messages call a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostName {
+    /// The host that the program runs on.
+    #[default]
+    This,
+    /// The host that a file describes.
+    File(Arc<str>),
+}
+
+impl HostName {
+    /// Returns where its devices are: `on this host`, `in host-b.json`.
+    pub fn place(&self) -> String {
+        match self {
+            Self::This => "on this host".to_owned(),
+            Self::File(file) => format!("in {file}"),
+        }
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::This => "this host",
+            Self::File(file) => file,
+        })
+    }
+}
+
+/// What else than sysfs describes a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceSource {
+    /// A file that describes a host.
+    File(Arc<str>),
+    /// mdevctl's definition of a device that is not started.
+    Definition(PathBuf),
+}
+
+impl fmt::Display for DeviceSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.write_str(file),
+            Self::Definition(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// A host's answers about the devices that it was asked for: a plain value, so that deciding needs no running host.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
+    name: HostName,
+    definitions: HashMap<DeviceAddress, PathBuf>,
     answers: HashMap<DeviceAddress, Result<Lookup, HostError>>,
     creatable: Arc<BTreeMap<Identity, String>>,
     vgpu_names: BTreeMap<VgpuType, String>,
@@ -170,6 +224,19 @@ pub struct Host {
 }
 
 impl Host {
+    /// Returns what messages call it.
+    pub fn name(&self) -> &HostName {
+        &self.name
+    }
+
+    /// Returns what describes a device, if that is not sysfs.
+    pub fn source_of(&self, device: DeviceAddress) -> Option<DeviceSource> {
+        match &self.name {
+            HostName::File(file) => Some(DeviceSource::File(file.clone())),
+            HostName::This => self.definitions.get(&device).cloned().map(DeviceSource::Definition),
+        }
+    }
+
     /// Adds the answer about `device`.
     pub fn insert(&mut self, device: DeviceAddress, answer: Result<Lookup, HostError>) {
         self.answers.insert(device, answer);
@@ -243,10 +310,17 @@ impl HostSource {
     /// vGPU type, for the names of types.
     pub fn ask(&self, devices: impl IntoIterator<Item = DeviceAddress>) -> Host {
         let mut host = Host::default();
+        if let Self::Recorded(recorded) = self {
+            host.name = HostName::File(recorded.name().into());
+        }
         let mut is_absent = false;
         let mut is_untyped = false;
         for device in devices {
-            let answer = self.lookup(device);
+            let (answer, definition) = match self.lookup_with_definition(device) {
+                Ok((found, definition)) => (Ok(found), definition),
+                Err(error) => (Err(error), None),
+            };
+            host.definitions.extend(definition.map(|path| (device, path)));
             is_absent |= matches!((device, &answer), (DeviceAddress::Mdev(_), Ok(Lookup::Absent(_))));
             is_untyped |= matches!(answer, Ok(Lookup::Untyped));
             host.insert(device, answer);
@@ -305,16 +379,20 @@ impl HostSource {
     /// # Errors
     /// If something about the device cannot be read, or is not as its source writes it.
     pub fn lookup(&self, device: DeviceAddress) -> Result<Lookup, HostError> {
-        match (self, device) {
-            (Self::Sysfs(sysfs), device) => sysfs.lookup_any(device).map_err(|error| HostError(error)),
-            (Self::Mdevctl(sysfs, mdevctl), device) => {
-                let found = sysfs.lookup_any(device).map_err(|error| HostError(error))?;
-                match (device, found) {
-                    (DeviceAddress::Mdev(uuid), Lookup::Absent(absence)) => mdevctl.lookup(uuid, absence, sysfs),
-                    (_, found) => Ok(found),
-                }
-            }
-            (Self::Recorded(host), device) => host.lookup(device),
+        self.lookup_with_definition(device).map(|(found, _)| found)
+    }
+
+    /// Returns the answer about one device, and the definition of mdevctl if it comes from one.
+    fn lookup_with_definition(&self, device: DeviceAddress) -> Result<(Lookup, Option<PathBuf>), HostError> {
+        let (sysfs, mdevctl) = match self {
+            Self::Sysfs(sysfs) => (sysfs, None),
+            Self::Mdevctl(sysfs, mdevctl) => (sysfs, Some(mdevctl)),
+            Self::Recorded(host) => return Ok((host.lookup(device)?, None)),
+        };
+        let found = sysfs.lookup_any(device).map_err(|error| HostError(error))?;
+        match (device, found, mdevctl) {
+            (DeviceAddress::Mdev(uuid), Lookup::Absent(absence), Some(mdevctl)) => mdevctl.lookup(uuid, absence, sysfs),
+            (_, found, _) => Ok((found, None)),
         }
     }
 }

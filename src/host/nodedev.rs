@@ -10,7 +10,7 @@ use std::str::FromStr;
 use thiserror::Error;
 use xmltree::{Element, XMLNode};
 
-use super::record::{HostRecord, Mdev, MdevParent, PciDevice, SupportedType, Unreadable, VgpuState};
+use super::record::{HostRecord, Mdev, MdevParent, PciDevice, SupportedType, VgpuState};
 use super::{DeviceApi, NVIDIA_ID};
 use crate::device::{DeviceAddress, PciAddress, PciId, Uuid};
 use crate::markup::{Markup, Scanner, StartTag};
@@ -85,7 +85,6 @@ pub enum NodeDeviceError {
 #[derive(Debug, Default)]
 pub(super) struct NodeDevices {
     pci_devices: BTreeMap<PciAddress, PciDevice>,
-    unreadable: Vec<Unreadable>,
     parents: BTreeMap<String, MdevParent>,
     running: HashSet<Uuid>,
     defined: HashSet<Uuid>,
@@ -108,13 +107,12 @@ impl NodeDevices {
 
     /// Returns the record of a host, and the devices that are defined and not started.
     pub fn into_record(self, host: &str) -> (HostRecord, HashSet<Uuid>) {
-        let Self { pci_devices, unreadable, parents, running, mut defined } = self;
+        let Self { pci_devices, parents, running, mut defined } = self;
         defined.retain(|uuid| !running.contains(uuid));
         let record = HostRecord {
             host: host.to_owned(),
             pci_devices: pci_devices.into_values().collect(),
             mdev_parents: parents.into_values().collect(),
-            unreadable,
             ..HostRecord::default()
         };
         (record, defined)
@@ -160,14 +158,7 @@ impl NodeDevices {
             None => None,
         };
         let is_nvidia_vf = physfn.is_some() && vendor == PciId::from(NVIDIA_ID);
-        let class = match text_of(capability, "class") {
-            Some(class) => Some(device.value("class", Some(class))?),
-            None => {
-                let error = "its node device has no class, which libvirt writes since 5.2".to_owned();
-                self.unreadable.push(Unreadable::new(DeviceAddress::Pci(address), error));
-                None
-            }
-        };
+        let class = text_of(capability, "class").map(|class| device.value("class", Some(class))).transpose()?;
         let found = PciDevice {
             address,
             vendor,

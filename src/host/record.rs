@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u32::deserialize(deserializer)? {
             VERSION => Ok(Self),
-            other => Err(de::Error::custom(format_args!("version {other} of the record, where {VERSION} is known"))),
+            other => Err(de::Error::custom(format_args!("its version is {other}, and only {VERSION} is known"))),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Missing, Place};
 use crate::device::{DeviceAddress, Identity, Part, UuidError};
 use crate::domain::{Domain, HostdevError, Metadata, MetadataError};
 use crate::edit::Overlap;
-use crate::host::{DeviceApi, HostError};
+use crate::host::{DeviceApi, DeviceSource, HostError, HostName};
 use crate::text::Span;
 
 /// Why a plan cannot be made, and where in the document.
@@ -53,7 +53,7 @@ pub enum PlanErrorKind {
     },
     /// The device has no identity on this host.
     #[error(transparent)]
-    Missing(Missing),
+    Missing(Box<Missing>),
     /// The host could not be read.
     #[error("{device} cannot be looked up")]
     Host {
@@ -72,10 +72,12 @@ pub enum PlanErrorKind {
         device_api: DeviceApi,
     },
     /// A part is already there and differs from this host.
-    #[error("{part} of {device} is '{written}' {}, and on this host it is {found}", place.in_document())]
+    #[error("{part} of {device} is '{written}' {}, and {} it is {found}", place.in_document(), host.place())]
     Conflict {
         /// The device.
         device: DeviceAddress,
+        /// The host.
+        host: HostName,
         /// Where the part is.
         place: Place,
         /// Which part.
@@ -90,6 +92,8 @@ pub enum PlanErrorKind {
     Elsewhere {
         /// The device.
         device: DeviceAddress,
+        /// The host.
+        host: HostName,
         /// Where the part is.
         place: Place,
         /// Which part.
@@ -155,7 +159,7 @@ impl PlanErrorKind {
             Self::Missing(missing) => missing.label(),
             Self::Host { .. } => String::new(),
             Self::DeviceApi { device_api, .. } => format!("device_api is {device_api}"),
-            Self::Conflict { found, .. } | Self::Elsewhere { found, .. } => format!("this host has {found}"),
+            Self::Conflict { host, found, .. } | Self::Elsewhere { host, found, .. } => format!("{host} has {found}"),
             Self::Disagree { metadata_value, .. } => format!("metadata has {metadata_value}"),
             Self::TwoRecords(_) => "the second one".to_owned(),
             Self::LoneHostdev => "not a domain".to_owned(),
@@ -192,8 +196,15 @@ pub enum RemarkKind {
     #[error("{0}; skipped")]
     Skipped(Missing),
     /// A warning: `--on-conflict keep` left an identity that this host contradicts.
-    #[error("{0} differs on this host; kept as it is")]
-    Kept(DeviceAddress, Identity),
+    #[error("{device} differs {}; kept as it is", host.place())]
+    Kept {
+        /// The device.
+        device: DeviceAddress,
+        /// Its identity on the host.
+        identity: Identity,
+        /// The host.
+        host: HostName,
+    },
     /// A note: the elements in the source are for mediated devices.
     #[error("{0} is recorded in the metadata only")]
     NotInSource(DeviceAddress),
@@ -222,6 +233,16 @@ pub enum RemarkKind {
     /// A note: nothing is missing.
     #[error("{0} is complete; unchanged")]
     Complete(DeviceAddress),
+    /// A note: the identity of a device does not come from sysfs.
+    #[error("{device} is described by {source_name}{}", if *is_defined_only { ", and not started" } else { "" })]
+    NotFromSysfs {
+        /// The device.
+        device: DeviceAddress,
+        /// What describes it.
+        source_name: DeviceSource,
+        /// Whether it is not started.
+        is_defined_only: bool,
+    },
 }
 
 impl RemarkKind {
@@ -231,6 +252,7 @@ impl RemarkKind {
             self,
             Self::OtherModel(_)
                 | Self::Complete(_)
+                | Self::NotFromSysfs { .. }
                 | Self::PciHostdevs { beside_others: true, .. }
                 | Self::NotInSource(_)
         )
@@ -244,9 +266,11 @@ impl RemarkKind {
             Self::PciHostdevs { advice: PciAdvice::Metadata, .. } => "--into metadata records vGPUs".to_owned(),
             Self::PciHostdevs { advice: PciAdvice::Devices, .. } => "not vGPUs; --devices pci records them".to_owned(),
             Self::PciHostdevs { advice: PciAdvice::NotSelected, .. } => "--devices excludes them".to_owned(),
-            Self::Kept(_, identity) => format!("this host has {identity}"),
+            Self::Kept { identity, host, .. } => format!("{host} has {identity}"),
             Self::NotInSource(_) => "a source has elements for mediated devices only".to_owned(),
-            Self::Stale | Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) => String::new(),
+            Self::Stale | Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) | Self::NotFromSysfs { .. } => {
+                String::new()
+            }
         }
     }
 }

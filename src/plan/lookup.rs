@@ -5,14 +5,14 @@ use thiserror::Error;
 use super::error::PlanErrorKind;
 use crate::device::{Device, DeviceAddress, DeviceKind, Identity, VgpuType};
 use crate::domain::Source;
-use crate::host::{Absence, Host, Lookup};
+use crate::host::{Absence, Host, HostName, Lookup};
 
 /// Why a device has no identity on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Missing {
     /// The host has no such device.
-    #[error("{device} is not on this host{}", match absence {
+    #[error("{device} is not {}{}", host.place(), match absence {
         Absence::NotFound { .. } => "",
         Absence::NotStarted { .. } => ": it is defined, and not started",
         Absence::NoDriver { .. } => ": no driver for mediated devices is loaded",
@@ -20,6 +20,8 @@ pub enum Missing {
     NotOnHost {
         /// The device.
         device: DeviceAddress,
+        /// The host.
+        host: HostName,
         /// Why the host does not have it.
         absence: Absence,
         /// What kind of device was recorded.
@@ -32,6 +34,8 @@ pub enum Missing {
     Untyped {
         /// The device.
         device: DeviceAddress,
+        /// The host.
+        host: HostName,
         /// The vGPU type that was recorded for it.
         recorded: Option<VgpuType>,
         /// The recorded type with its name; if none is recorded, one that the card has. Nothing if the host knows no name.
@@ -121,12 +125,13 @@ pub(super) fn find_device(
             };
             let named = |vgpu_type| host.vgpu_name(vgpu_type).map(|name| (vgpu_type, name.to_owned()));
             let example = recorded.or_else(|| host.first_vgpu_type()).and_then(named);
-            Err(Missing::Untyped { device, recorded, example })
+            Err(Missing::Untyped { device, host: host.name().clone(), recorded, example })
         }
         Lookup::NoVgpuType { looked_for } => Err(Missing::NoVgpuType { device, looked_for: looked_for.clone() }),
         Lookup::Unknown { reason } => Err(Missing::Unknown { device, reason: reason.clone() }),
         Lookup::Absent(absence) => Err(Missing::NotOnHost {
             device,
+            host: host.name().clone(),
             absence: absence.clone(),
             recorded: kind.cloned(),
             parent: recorded.and_then(|identity| host.parent_for(identity)).map(str::to_owned),

@@ -3,7 +3,7 @@
 use super::escape::shell_word;
 use crate::device::{DeviceAddress, DeviceKind, VgpuType};
 use crate::domain::{HostdevError, Kind, MetadataError, NAMESPACE, ReadErrorKind};
-use crate::host::Absence;
+use crate::host::{Absence, HostName, MdevctlError, SysfsError};
 use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 
 /// Returns what to do about an error of a plan.
@@ -28,29 +28,27 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
         PlanErrorKind::NotAUuid { .. } => {
             "enter the UUID of a mediated device; mdevctl list shows those of this host".to_owned()
         }
-        PlanErrorKind::Missing(missing @ Missing::NotOnHost { absence: Absence::NotStarted { .. }, .. }) => {
-            format!("{}, use its definition with --defined, or skip it with --on-missing skip", start(missing))
-        }
-        PlanErrorKind::Missing(
-            missing @ (Missing::NotOnHost { .. }
-            | Missing::Untyped { .. }
-            | Missing::NoVgpuType { .. }
-            | Missing::Unknown { .. }),
-        ) => {
-            format!("{}, or skip it with --on-missing skip", start(missing))
-        }
-        PlanErrorKind::Missing(Missing::ParentNotPci { .. }) => {
-            "it has no vendor and product id to record; skip it with --on-missing skip".to_owned()
-        }
-        PlanErrorKind::Host { .. } => {
+        PlanErrorKind::Missing(missing) => match &**missing {
+            Missing::NotOnHost { absence: Absence::NotStarted { definition: Some(_), .. }, .. } => {
+                format!("{}, use its definition with --defined, or skip it with --on-missing skip", start(missing))
+            }
+            Missing::ParentNotPci { .. } => {
+                "it has no vendor and product id to record; skip it with --on-missing skip".to_owned()
+            }
+            _ => format!("{}, or skip it with --on-missing skip", start(missing)),
+        },
+        PlanErrorKind::Host { error, .. } if error.is::<SysfsError>() => {
             "check that this is the host's sysfs and that you may read it; --sysfs DIR names another".to_owned()
         }
+        PlanErrorKind::Host { error, .. } if error.is::<MdevctlError>() => {
+            "correct the definition, or use the running devices only, without --defined".to_owned()
+        }
+        PlanErrorKind::Host { .. } => FROM_THE_HOST.to_owned(),
         PlanErrorKind::DeviceApi { device_api, .. } => {
             format!("name a vfio-pci device, or set model='{device_api}'; QEMU would refuse this one at start")
         }
-        PlanErrorKind::Conflict { .. } => {
-            "--on-conflict replace writes what this host has, --on-conflict keep leaves the hostdev unchanged"
-                .to_owned()
+        PlanErrorKind::Conflict { host, .. } => {
+            format!("--on-conflict replace writes what {host} has, --on-conflict keep leaves the hostdev unchanged")
         }
         PlanErrorKind::Elsewhere { .. } => "correct both places at once: --into both --on-conflict replace".to_owned(),
         PlanErrorKind::Disagree { .. } => {
@@ -96,6 +94,9 @@ pub fn read_error(error: &ReadErrorKind) -> Option<String> {
     Some(help)
 }
 
+/// What to do if a source does not know a device well enough.
+const FROM_THE_HOST: &str = "look on the host itself, or use a record made there: virt-mdev list --json";
+
 /// What describes a host.
 pub const HOST_FILE: &str =
     "a host is described by what virt-mdev list --json prints there, or virsh nodedev-dumpxml of its devices";
@@ -111,27 +112,36 @@ pub const OTHER_KIND: &str =
 
 /// Returns how to make a device what a hostdev needs: the command, complete as far as the type and a parent are known.
 pub fn start(missing: &Missing) -> String {
+    let there = match missing {
+        Missing::NotOnHost { host: HostName::File(_), .. } | Missing::Untyped { host: HostName::File(_), .. } => {
+            " there"
+        }
+        _ => "",
+    };
     let (uuid, recorded, parent) = match missing {
         Missing::NotOnHost { absence: Absence::NoDriver { .. }, device: DeviceAddress::Mdev(_), .. } => {
-            return "load the driver of the card that has mediated devices".to_owned();
+            return format!("load the driver of the card that has mediated devices{there}");
         }
         Missing::NotOnHost { absence: Absence::NotStarted { .. }, device: DeviceAddress::Mdev(uuid), .. } => {
-            return format!("start it: mdevctl start -u {uuid}");
+            return format!("start it{there}: mdevctl start -u {uuid}");
         }
         Missing::NotOnHost { device: DeviceAddress::Mdev(uuid), recorded, parent, .. } => (uuid, recorded, parent),
-        Missing::NotOnHost { device: DeviceAddress::Pci(_), .. } => {
-            return "assign the guest a device of this host (lspci -D lists them); the virtual functions of a card exist once \
-                    its sriov_numvfs is set"
-                .to_owned();
+        Missing::NotOnHost { device: DeviceAddress::Pci(_), host, .. } => {
+            return format!(
+                "assign the guest a device of {host} (lspci -D lists them); the virtual functions of a card exist once its \
+                 sriov_numvfs is set"
+            );
         }
-        Missing::Untyped { device, recorded, example } => return set_type(*device, *recorded, example.as_ref()),
+        Missing::Untyped { device, recorded, example, .. } => {
+            return set_type(*device, *recorded, example.as_ref(), there);
+        }
         Missing::NoVgpuType { .. } => {
             return "load NVIDIA's vGPU driver and bind the virtual function to it; if it is bound, its interface is not known \
                     to this version"
                 .to_owned();
         }
         Missing::Unknown { .. } => {
-            return "look on the host itself, or use a record made there: virt-mdev list --json".to_owned();
+            return FROM_THE_HOST.to_owned();
         }
         Missing::ParentNotPci { .. } => return "assign the guest a slice of a PCI device".to_owned(),
     };
@@ -141,18 +151,23 @@ pub fn start(missing: &Missing) -> String {
     };
     match (mdev_type, parent) {
         (Some(mdev_type), Some(parent)) => {
-            format!("start it: mdevctl start -u {uuid} -p {} -t {mdev_type}", shell_word(parent))
+            format!("start it{there}: mdevctl start -u {uuid} -p {} -t {mdev_type}", shell_word(parent))
         }
         (Some(mdev_type), None) => format!(
-            "start it: mdevctl start -u {uuid} -p PARENT -t {mdev_type}; PARENT needs the recorded ids and a free instance: mdevctl \
+            "start it{there}: mdevctl start -u {uuid} -p PARENT -t {mdev_type}; PARENT needs the recorded ids and a free instance: mdevctl \
              types"
         ),
-        (None, _) => format!("start it: mdevctl start -u {uuid} -p PARENT -t TYPE (mdevctl types lists both)"),
+        (None, _) => format!("start it{there}: mdevctl start -u {uuid} -p PARENT -t TYPE (mdevctl types lists both)"),
     }
 }
 
 /// Returns how to set the type of a virtual function: the recorded one, or else one that its card has.
-fn set_type(device: DeviceAddress, recorded: Option<VgpuType>, known: Option<&(VgpuType, String)>) -> String {
+fn set_type(
+    device: DeviceAddress,
+    recorded: Option<VgpuType>,
+    known: Option<&(VgpuType, String)>,
+    there: &str,
+) -> String {
     let address = match device {
         DeviceAddress::Pci(address) => address.to_string(),
         DeviceAddress::Mdev(uuid) => uuid.to_string(),
@@ -160,11 +175,13 @@ fn set_type(device: DeviceAddress, recorded: Option<VgpuType>, known: Option<&(V
     let file = format!("/sys/bus/pci/devices/{address}/nvidia/current_vgpu_type");
     let list = "creatable_vgpu_types beside it lists the numbers";
     match (recorded, known) {
-        (Some(recorded), Some((_, name))) => format!("set its type, {name}: echo {} > {file}", recorded.number()),
-        (Some(recorded), None) => format!("set its type: echo {} > {file}", recorded.number()),
-        (None, Some((known, name))) => {
-            format!("set its type, for example {name}: echo {} > {file}; {list}", known.number())
+        (Some(recorded), Some((_, name))) => {
+            format!("set its type{there}, {name}: echo {} > {file}", recorded.number())
         }
-        (None, None) => format!("set its type: echo NUMBER > {file}; {list}"),
+        (Some(recorded), None) => format!("set its type{there}: echo {} > {file}", recorded.number()),
+        (None, Some((known, name))) => {
+            format!("set its type{there}, for example {name}: echo {} > {file}; {list}", known.number())
+        }
+        (None, None) => format!("set its type{there}: echo NUMBER > {file}; {list}"),
     }
 }

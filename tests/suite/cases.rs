@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use crate::support::{Run, Scratch, first_difference, testdata_matching};
+use crate::support::{Run, Scratch, first_difference, testdata_matching, testdata_matching_or_none};
 
 /// If this variable is set, the expected files are rewritten with the current results.
 const UPDATE: &str = "UPDATE_EXPECT";
@@ -51,7 +51,16 @@ impl Case {
     /// Returns a scratch directory with the host of the case, and the arguments for it.
     fn set_up(&self) -> (Scratch, Vec<OsString>) {
         let scratch = Scratch::new();
-        let sys = scratch.host(&self.text("sys.txt").unwrap());
+        let sys = scratch.host(&self.text("sys.txt").unwrap_or_default());
+        for name in ["host.json", "host.xml"] {
+            if let Some(content) = self.file(name) {
+                scratch.file(name, content);
+            }
+        }
+        for definition in testdata_matching_or_none(&format!("cases/{}/mdevctl.d/*/*", self.name)) {
+            let relative = definition.strip_prefix(&self.folder).unwrap();
+            scratch.file(relative, fs::read(&definition).unwrap());
+        }
         let places = [("{SYS}", sys), ("{IN2}", scratch.path("in2.xml")), ("{IN}", scratch.path("in.xml"))];
         let put = |argument: &String| {
             places.iter().fold(argument.clone(), |text, (name, path)| text.replace(name, path.to_str().unwrap())).into()
@@ -249,6 +258,9 @@ fn every_file_of_a_case_is_used() {
         "about.txt",
         "args.txt",
         "sys.txt",
+        "host.json",
+        "host.xml",
+        "mdevctl.d",
         "in.xml",
         "in2.xml",
         "expect.status",

@@ -161,7 +161,7 @@ fn a_record_has_what_mdevctl_has_defined_and_not_started() {
     let orphaned = "deadbeef-0000-4000-8000-000000000002";
     let broken = "deadbeef-0000-4000-8000-000000000003";
     let scratch = Scratch::new();
-    let definition = |parent: &str, uuid: &str, text: &str| scratch.file(&format!("mdevctl.d/{parent}/{uuid}"), text);
+    let definition = |parent: &str, uuid: &str, text: &str| scratch.file(format!("mdevctl.d/{parent}/{uuid}"), text);
     let of_type = r#"{"mdev_type": "i915-GVTg_V5_4", "start": "manual", "attrs": []}"#;
     definition("0000:00:02.0", defined, of_type);
     definition("0000:00:02.0", started, "not JSON");

@@ -3,7 +3,7 @@
 use super::super::settings::HookSettings;
 use crate::device::{Identity, Part};
 use crate::domain::{Record, RecordKind, RecordedIdentity};
-use crate::host::{Absence, Host};
+use crate::host::{Absence, Host, HostName};
 use crate::plan::check::{Checked, Verdict};
 use crate::plan::demand::{Orphan, OrphanPlace};
 use crate::plan::{DeviceName, Missing};
@@ -13,7 +13,7 @@ use crate::report::{Diagnostic, help};
 
 /// Returns why a device keeps the guest from coming, or `None` if it does not.
 pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &Host) -> Option<String> {
-    let host = host_name();
+    let host = compared_host(answers);
     let names = checked.vgpu_names(answers);
     let device = match &checked.wanted.guest.address {
         Some(address) => format!("{} at guest address {address}", checked.wanted.device),
@@ -40,6 +40,9 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
             let why = match missing {
                 Missing::NotOnHost { absence: Absence::NoDriver { .. }, .. } => {
                     ", where no driver for mediated devices is loaded"
+                }
+                Missing::NotOnHost { absence: Absence::NotStarted { .. }, .. } => {
+                    ", where it is defined and not started"
                 }
                 _ => "",
             };
@@ -104,10 +107,10 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
 }
 
 /// Returns the warning for a device on another board than the recorded one. Vendors allow that for some boards.
-pub(super) fn other_board(checked: &Checked<'_>) -> Option<String> {
+pub(super) fn other_board(checked: &Checked<'_>, answers: &Host) -> Option<String> {
     let recorded = checked.other_subsystem()?;
     let found = checked.found.as_ref().ok()?.subsystem?;
-    let (device, host) = (checked.wanted.device, host_name());
+    let (device, host) = (checked.wanted.device, compared_host(answers));
     Some(format!("{device} is on another board: its subsystem was {}, and is {found} on {host}", short(&recorded.text)))
 }
 
@@ -195,6 +198,14 @@ pub(super) fn in_one_line(error: &Diagnostic) -> String {
         error.excerpt.as_ref().map(|excerpt| format!(" ({}:{})", excerpt.origin, excerpt.place)).unwrap_or_default();
     let help = error.help.first().map(|help| format!("; {help}")).unwrap_or_default();
     format!("cannot judge it on {}: {}{place}{help}", host_name(), error.message)
+}
+
+/// Returns the name of the host that the guest was compared with.
+fn compared_host(answers: &Host) -> String {
+    match answers.name() {
+        HostName::This => host_name(),
+        HostName::File(file) => format!("the host of {file}"),
+    }
 }
 
 pub(super) fn host_name() -> String {

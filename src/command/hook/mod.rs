@@ -188,7 +188,7 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>, host: 
             continue;
         }
         judgement.refusals.extend(reason(settings, checked, host));
-        judgement.warnings.extend(other_board(checked));
+        judgement.warnings.extend(other_board(checked, host));
         if checked.wanted.is_only_pair {
             let made_for = checked.wanted.recorded_uuid().map_or_else(String::new, |uuid| format!(" for mdev {uuid}"));
             judgement.warnings.push(format!(

@@ -21,7 +21,7 @@ impl Category {
     /// Returns how a document with this plan is counted.
     pub fn of(document: &Document, plan: &Plan) -> Self {
         let has = |wanted: fn(&RemarkKind) -> bool| plan.remarks.iter().any(|remark| wanted(&remark.kind));
-        let is_skipped = has(|kind| matches!(kind, RemarkKind::Skipped(_) | RemarkKind::Kept(..)));
+        let is_skipped = has(|kind| matches!(kind, RemarkKind::Skipped(_) | RemarkKind::Kept { .. }));
         let has_mdevs = document.domains.iter().any(|domain| !domain.hostdevs.is_empty());
         if !plan.edits.is_empty() {
             Self::Changes

@@ -13,6 +13,7 @@ use crate::domain::{
     Domain, GuestSide, Hostdev, Model, PciHostdev, PciSource, Record, RecordKind, RecordedIdentity, Source,
 };
 use crate::edit::NewElement;
+use crate::host::HostName;
 use crate::text::Span;
 
 /// What is done with one hostdev.
@@ -188,7 +189,7 @@ impl<'a> Filling<'a> {
         let (address, found) = find(source, written.identity().as_ref(), self.host).map_err(error_at)?;
         let device = match (found, self.policy.on_missing) {
             (Ok(device), _) => device,
-            (Err(missing), OnMissing::Error) => return Err(error_at(PlanErrorKind::Missing(missing))),
+            (Err(missing), OnMissing::Error) => return Err(error_at(PlanErrorKind::Missing(Box::new(missing)))),
             (Err(missing), OnMissing::Skip) => return self.skip(source, record, claim, missing, records),
         };
         if record.is_none() {
@@ -243,7 +244,7 @@ impl<'a> Filling<'a> {
             return Err(error_at(PlanErrorKind::TwoHostdevs(address)));
         }
         match (found, self.policy.on_missing) {
-            (Err(missing), OnMissing::Error) => Err(error_at(PlanErrorKind::Missing(missing))),
+            (Err(missing), OnMissing::Error) => Err(error_at(PlanErrorKind::Missing(Box::new(missing)))),
             (Err(missing), OnMissing::Skip) => {
                 self.remark(span, RemarkKind::Skipped(missing));
                 Ok(Judged::Leave { record, kept: None })
@@ -260,6 +261,11 @@ impl<'a> Filling<'a> {
 
     /// Decides about a hostdev whose device was found: it is filled, unless it conflicts with what the document has.
     fn decide(&mut self, fillable: Fillable<'a>) -> Result<Judged<'a>, Vec<PlanError>> {
+        let host = self.host;
+        let (device, is_defined_only) = (fillable.address, fillable.device.is_defined_only);
+        if let Some(source_name) = host.source_of(device) {
+            self.remark(fillable.target.span(), RemarkKind::NotFromSysfs { device, source_name, is_defined_only });
+        }
         let conflicts = fillable.conflicts();
         let is_filled = |conflict: &Conflict| self.policy.into.include(conflict.place);
         match self.policy.on_conflict {
@@ -268,17 +274,20 @@ impl<'a> Filling<'a> {
             // Correcting one place only would leave two that disagree.
             OnConflict::Replace => {
                 let elsewhere = conflicts.into_iter().filter(|conflict| !is_filled(conflict));
-                Err(elsewhere.map(|conflict| fillable.error_of_elsewhere(conflict)).collect())
+                Err(elsewhere.map(|conflict| fillable.error_of_elsewhere(conflict, host.name())).collect())
             }
             OnConflict::Error => {
-                Err(conflicts.into_iter().map(|conflict| fillable.error_of_conflict(conflict)).collect())
+                Err(conflicts.into_iter().map(|conflict| fillable.error_of_conflict(conflict, host.name())).collect())
             }
             OnConflict::Keep => {
                 let Fillable { target, record, address, device, .. } = fillable;
                 if let Some(source) = target.source() {
                     recorded(source, record).map_err(|error| vec![error])?;
                 }
-                self.remark(target.span(), RemarkKind::Kept(address, device.identity));
+                self.remark(
+                    target.span(),
+                    RemarkKind::Kept { device: address, identity: device.identity, host: self.host.name().clone() },
+                );
                 Ok(Judged::Leave { record, kept: Some(address) })
             }
         }
@@ -339,13 +348,15 @@ impl Fillable<'_> {
         identity.value(part).unwrap_or_else(|| identity.kind.to_string())
     }
 
-    pub(super) fn error_of_conflict(&self, Conflict { place, part, written, span }: Conflict) -> PlanError {
-        let (device, found) = (self.address, self.value(part));
-        PlanError { span, kind: PlanErrorKind::Conflict { device, place, part, written, found } }
+    pub(super) fn error_of_conflict(&self, conflict: Conflict, host: &HostName) -> PlanError {
+        let Conflict { place, part, written, span } = conflict;
+        let (device, host, found) = (self.address, host.clone(), self.value(part));
+        PlanError { span, kind: PlanErrorKind::Conflict { device, host, place, part, written, found } }
     }
 
-    pub(super) fn error_of_elsewhere(&self, Conflict { place, part, written, span }: Conflict) -> PlanError {
-        let (device, found) = (self.address, self.value(part));
-        PlanError { span, kind: PlanErrorKind::Elsewhere { device, place, part, written, found } }
+    pub(super) fn error_of_elsewhere(&self, conflict: Conflict, host: &HostName) -> PlanError {
+        let Conflict { place, part, written, span } = conflict;
+        let (device, host, found) = (self.address, host.clone(), self.value(part));
+        PlanError { span, kind: PlanErrorKind::Elsewhere { device, host, place, part, written, found } }
     }
 }

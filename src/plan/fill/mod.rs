@@ -187,7 +187,10 @@ impl<'a> Filling<'a> {
         let (twins, mut fillable): (Vec<_>, Vec<_>) =
             fillable.into_iter().partition(|found| kept.contains(&found.address));
         for Fillable { target, record, address, device, .. } in twins {
-            self.remark(target.span(), RemarkKind::Kept(address, device.identity));
+            self.remark(
+                target.span(),
+                RemarkKind::Kept { device: address, identity: device.identity, host: self.host.name().clone() },
+            );
             left.extend(record.map(|record| Left { guest: target.guest(), start: target.start(), record }));
         }
         // A device that appears twice has one record, which belongs to the first: where it was made, if it names a guest address.

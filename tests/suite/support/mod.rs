@@ -35,10 +35,15 @@ pub fn testdata(path: &str) -> PathBuf {
 
 /// Returns all paths of `testdata` that match, sorted; at least one.
 pub fn testdata_matching(pattern: &str) -> Vec<PathBuf> {
-    let top = glob::Pattern::escape(testdata("").to_str().unwrap());
-    let paths: Vec<PathBuf> = glob::glob(&format!("{top}{pattern}")).unwrap().map(Result::unwrap).collect();
-    assert!(!paths.is_empty(), "nothing matches {top}{pattern}");
+    let paths = testdata_matching_or_none(pattern);
+    assert!(!paths.is_empty(), "nothing in testdata matches {pattern}");
     paths
+}
+
+/// Returns all paths of `testdata` that match, sorted.
+pub fn testdata_matching_or_none(pattern: &str) -> Vec<PathBuf> {
+    let top = glob::Pattern::escape(testdata("").to_str().unwrap());
+    glob::glob(&format!("{top}{pattern}")).unwrap().map(Result::unwrap).collect()
 }
 
 /// A directory to run in, with a /sys beside it if a test describes one.
