@@ -24,18 +24,32 @@ binary = $(release)/virt-mdev
 # These are shipped: the program of a cross build does not run here.
 completions = src/cli/completions/virt-mdev
 
-.PHONY: build demo test lint bench e2e e2e-versions install install-hook uninstall portable clean
+.PHONY: build demo test lint bench e2e e2e-versions install install-hook uninstall portable dist deb rpm clean
 .DELETE_ON_ERROR:
 
 build: $(binary)
 
+# The source tarballs have the crates in vendor.
+cargo = $(CARGO)$(if $(wildcard vendor), --offline --config packaging/vendored.toml)
+
+# The same program wherever it is built: panics name source files, and their paths would be in it. \037 separates flags.
+separator := $(shell printf '\037')
+empty :=
+space := $(empty) $(empty)
+cargo_home = $(or $(CARGO_HOME),$(HOME)/.cargo)
+flags := $(subst $(space),$(separator),$(strip $(RUSTFLAGS)))
+flags := $(or $(CARGO_ENCODED_RUSTFLAGS),$(flags))
+flags := $(if $(flags),$(flags)$(separator))--remap-path-prefix=$(CURDIR)=.
+flags := $(flags)$(separator)--remap-path-prefix=$(cargo_home)/registry/src=registry
+$(binary) bench: export CARGO_ENCODED_RUSTFLAGS = $(flags)
+
 $(binary): Cargo.toml Cargo.lock $(shell find src -name '*.rs')
-	$(CARGO) build --release --locked
+	$(cargo) build --release --locked
 	@touch $@
 
 # What fill writes, and what the person who runs virsh migrate sees if the device differs on the other host.
 demo:
-	$(CARGO) build --locked --bin virt-mdev
+	$(cargo) build --locked --bin virt-mdev
 	@testdata/demo/run $(builds)debug/virt-mdev
 
 # cargo counts a test that this machine cannot run as passed. It prints why it was skipped, and the last line counts them.
@@ -43,7 +57,7 @@ skipped = $(abspath $(target)/skipped-tests)
 test:
 	@mkdir -p '$(target)' && : > '$(skipped)'
 	@echo '$(CARGO) test --locked'; \
-	VIRT_MDEV_TEST_SKIPPED='$(skipped)' $(CARGO) test --locked; status=$$?; \
+	VIRT_MDEV_TEST_SKIPPED='$(skipped)' $(cargo) test --locked; status=$$?; \
 	echo "$$(sort -u '$(skipped)' | wc -l) tests skipped, in whole or in part: see the lines that begin with skipped"; \
 	exit $$status
 
@@ -56,7 +70,7 @@ lint:
 # All benchmarks, in one run. Programs to compare with that are not installed are named and left out. BENCHDIR: the directory
 # for the many files (default: beside the binary).
 bench: $(binary)
-	$(CARGO) build --release --locked --example copy
+	$(cargo) build --release --locked --example copy
 	benches/run $(binary) target/release/examples/copy
 	benches/many $(if $(BENCHDIR),-d '$(BENCHDIR)') $(binary)
 
@@ -89,7 +103,7 @@ install-hook:
 machine := $(shell uname -m)
 rustlib = $(shell $(or $(RUSTC),rustc) --print sysroot)/lib/rustlib
 PORTABLE_TARGET ?= $(machine)-unknown-linux-$(if $(wildcard $(rustlib)/$(machine)-unknown-linux-musl/lib),musl,gnu)
-portable = virt-mdev-$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-$(firstword $(subst -, ,$(PORTABLE_TARGET)))-linux
+portable = $(name)-$(firstword $(subst -, ,$(PORTABLE_TARGET)))-linux
 unpacked = $(abspath $(target))/portable/$(portable)
 static = CARGO_TARGET_DIR='$(abspath $(target))/portable' CARGO_BUILD_TARGET='$(PORTABLE_TARGET)' \
     RUSTFLAGS='$(RUSTFLAGS) -C target-feature=+crt-static'
@@ -113,6 +127,46 @@ uninstall:
 	rmdir '$(confdir)' 2>/dev/null || true
 	for page in man/*.1; do rm -f "$(DESTDIR)$(MANDIR)/man1/$${page##*/}"; done
 	for page in man/*.8; do rm -f "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done
+
+# The source as committed, and the crates that it needs: the same commit gives the same bytes. With cargo-cyclonedx also an SBOM.
+version = $(shell sed -n '/^version = "/{s///;s/"//p;q}' Cargo.toml)
+name = virt-mdev-$(version)
+dist = $(abspath $(target))/dist
+vendored = $(target)/dist/$(name)-vendor.tar.xz
+tar = tar --sort=name --mtime="@$$(git log -1 --format=%ct Cargo.lock)" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX
+dist: $(vendored)
+	@git diff --quiet HEAD || echo 'make dist: changes that are not committed are left out' >&2
+	git archive --prefix='$(name)/' HEAD | xz > '$(dist)/$(name).tar.xz'
+	@if $(CARGO) cyclonedx --version > /dev/null 2>&1; then \
+	    $(CARGO) cyclonedx --format json --override-filename '$(name).cdx' && mv '$(name).cdx.json' '$(dist)'; \
+	else \
+	    echo 'make dist: no SBOM, since cargo-cyclonedx is not installed'; \
+	fi
+
+$(vendored): Cargo.lock
+	rm -rf '$(dist)'
+	mkdir -p '$(dist)'
+	$(CARGO) vendor --locked --quiet '$(dist)/vendor' > /dev/null
+	$(tar) -C '$(dist)' -c vendor | xz > $@
+	rm -r '$(dist)/vendor'
+
+# Both compile without the network. Debian's or Fedora's tools make them: debhelper, or rpmbuild. They do not ask for the
+# packages of Rust, which may be rustup's. DEB_BUILD_OPTIONS=nocheck leaves the tests out; the spec runs them with --with check.
+debs = $(abspath $(target))/deb
+deb: dist
+	rm -rf '$(debs)'
+	mkdir -p '$(debs)'
+	cp '$(dist)/$(name).tar.xz' '$(debs)/virt-mdev_$(version).orig.tar.xz'
+	cp '$(dist)/$(name)-vendor.tar.xz' '$(debs)/virt-mdev_$(version).orig-vendor.tar.xz'
+	cd '$(debs)' && tar -xf virt-mdev_*.orig.tar.xz && tar -C '$(name)' -xf virt-mdev_*.orig-vendor.tar.xz
+	cd '$(debs)/$(name)' && cp -r packaging/debian . && packaging/licenses vendor/* >> debian/copyright
+	cd '$(debs)/$(name)' && dpkg-buildpackage --unsigned-source --unsigned-changes --no-check-builddeps
+
+rpms = $(abspath $(target))/rpm
+rpm: dist
+	rm -rf '$(rpms)'
+	mkdir -p '$(rpms)'
+	rpmbuild -ba --nodeps --define '_topdir $(rpms)' --define '_sourcedir $(dist)' packaging/virt-mdev.spec
 
 clean:
 	$(CARGO) clean

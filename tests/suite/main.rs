@@ -35,6 +35,7 @@ mod makefile;
 mod man_pages;
 mod metadata;
 mod namespaces;
+mod packaging;
 mod properties;
 mod readme;
 mod sources;

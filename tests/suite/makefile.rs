@@ -130,3 +130,40 @@ fn the_portable_tarball_installs_what_make_installs() {
     install(&["--hook"]);
     assert!(fs::read_to_string(conf).unwrap().contains("\noption=--require\n"));
 }
+
+/// Runs `make` with a script instead of cargo, and returns the flags that cargo would pass to rustc.
+fn flags_of_make(variables: &[(&str, &str)]) -> Vec<String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let script = scratch.path().join("cargo");
+    let cargo =
+        "printf %s \"$CARGO_ENCODED_RUSTFLAGS\" > \"$CARGO_TARGET_DIR/flags\"; mkdir \"$CARGO_TARGET_DIR/release\"\n";
+    fs::write(&script, cargo).unwrap();
+    let made = Command::new("make")
+        .args(["-s", "-C", env!("CARGO_MANIFEST_DIR")])
+        .arg(format!("CARGO=sh {}", script.display()))
+        .env_remove("CARGO_BUILD_TARGET")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_TARGET_DIR", scratch.path())
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let flags = fs::read_to_string(scratch.path().join("flags")).unwrap();
+    flags.split('\x1f').map(str::to_owned).collect()
+}
+
+#[test]
+fn make_keeps_the_paths_of_this_machine_out_of_the_program() {
+    let remapped = |home: &str| {
+        let top = format!("--remap-path-prefix={}=.", env!("CARGO_MANIFEST_DIR"));
+        [top, format!("--remap-path-prefix={home}/registry/src=registry")]
+    };
+    assert_eq!(flags_of_make(&[("CARGO_HOME", "/with a blank")]), remapped("/with a blank"));
+    let flags = flags_of_make(&[("CARGO_HOME", "/home"), ("RUSTFLAGS", "-C target-cpu=native")]);
+    assert_eq!(flags[..2], ["-C", "target-cpu=native"]);
+    assert_eq!(flags[2..], remapped("/home"));
+    let flags = flags_of_make(&[("CARGO_HOME", "/home"), ("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1fa b")]);
+    assert_eq!(flags[..2], ["--cfg", "a b"]);
+    assert_eq!(flags[2..], remapped("/home"));
+}

@@ -211,3 +211,40 @@ fn pages_refer_to_each_other_with_the_right_section() {
         }
     }
 }
+
+/// Without an operating system, `man` prints its own name for this one: "Debian" on Debian, whatever the host runs.
+#[test]
+fn each_page_names_the_version_and_in_a_release_its_date() {
+    let version = env!("CARGO_PKG_VERSION");
+    let changelog = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
+    // Before a release, the first heading is "## [Unreleased]".
+    let newest = changelog.lines().find(|line| line.starts_with("## [")).unwrap();
+    let released = newest.strip_prefix(&format!("## [{version}] - ")).map(in_words);
+    for page in Page::all() {
+        assert!(page.text.contains(&format!("\n.Os virt-mdev {version}\n")), "{}", page.name);
+        if let Some(date) = &released {
+            assert!(page.text.contains(&format!("\n.Dd {date}\n")), "{}: it should be dated {date}", page.name);
+        }
+    }
+    assert_eq!(in_words("2026-01-05"), "January 5, 2026");
+}
+
+/// Returns the date `2026-11-25` as `November 25, 2026`.
+fn in_words(date: &str) -> String {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    let numbers: Vec<usize> = date.split('-').map(|number| number.parse().unwrap()).collect();
+    format!("{} {}, {}", MONTHS[numbers[1] - 1], numbers[2], numbers[0])
+}
