@@ -85,7 +85,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
             Some(format!("{device} is {found} on {host}{had}; assign the hostdev there a device of the recorded type"))
         }
         Verdict::Unrecorded | Verdict::Missing | Verdict::Untyped | Verdict::Unknown => {
-            let record = record_command(settings);
+            let record = record_command(settings, "");
             Some(match checked.wanted.made_for_another() {
                 Some(rival) => format!(
                     "{device} is not recorded: the record of {} was {}; if the device was replaced on purpose, record it on the \
@@ -115,7 +115,7 @@ pub(super) fn other_board(checked: &Checked<'_>, answers: &Host) -> Option<Strin
 }
 
 /// Describes a record that belongs to no hostdev of the guest.
-pub(super) fn about_orphan(orphan: &Orphan<'_>) -> String {
+pub(super) fn about_orphan(settings: &HookSettings, orphan: &Orphan<'_>) -> String {
     let record = format!("the record that was {}, {},", made_for(orphan.record), described(&orphan.record.written));
     match orphan.place {
         OrphanPlace::Pci(hostdev) => {
@@ -136,9 +136,9 @@ pub(super) fn about_orphan(orphan: &Orphan<'_>) -> String {
         ),
         OrphanPlace::UnrecordedPci(hostdev) => format!(
             "{record} belongs to no hostdev, and {}, which may have replaced its device, has no record; if that is on purpose, \
-             record it or remove the record on the host that the guest comes from: virt-mdev fill --into metadata \
-             --on-conflict replace",
+             replace the record on the host that the guest comes from: {}",
             hostdev.device().map_or_else(|| "a hostdev of type pci".to_owned(), |device| device.to_string()),
+            record_command(settings, " --on-conflict replace"),
         ),
         OrphanPlace::Unknown => format!(
             "{record} belongs to no hostdev and names no guest address, and the guest has a hostdev of type pci that may have \
@@ -157,9 +157,10 @@ fn made_for(record: &Record) -> String {
 }
 
 /// Returns how to record the guest's devices where the hook finds them: in a definition, a running guest or a saved one.
-pub(super) fn record_command(settings: &HookSettings) -> String {
+/// `options` are further options of `fill`.
+pub(super) fn record_command(settings: &HookSettings, options: &str) -> String {
     let guest = virsh_domain(&settings.guest);
-    let editor = "EDITOR='virt-mdev fill -i --into metadata'";
+    let editor = format!("EDITOR='virt-mdev fill -i --into metadata{options}'");
     match settings.operation.0.as_str() {
         "restore" => format!("{editor} virsh save-image-edit FILE, the file that it is restored from"),
         "prepare" => format!("{editor} virsh edit {guest} (managedsave-edit if it has a managed-save image)"),

@@ -198,7 +198,7 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>, host: 
         }
     }
     for orphan in &comparison.orphans {
-        let told = about_orphan(orphan);
+        let told = about_orphan(settings, orphan);
         let is_refused = orphan.place.is_difference() || orphan.place == OrphanPlace::Unknown && settings.require;
         let lines = if is_refused { &mut judgement.refusals } else { &mut judgement.warnings };
         lines.push(told);
@@ -248,7 +248,7 @@ fn judge_unrecorded(settings: &HookSettings, devices: usize) -> Judgement {
         1 => ("its mediated device is".to_owned(), "it"),
         _ => (format!("its {devices} mediated devices are"), "them"),
     };
-    let remedy = format!("record {them} on the host that the guest comes from: {}", record_command(settings));
+    let remedy = format!("record {them} on the host that the guest comes from: {}", record_command(settings, ""));
     let compared = Some("nothing is recorded".to_owned());
     if settings.require {
         let refusal = format!("{are} not recorded, which {} requires; {remedy}", host_name());
