@@ -18,9 +18,11 @@ fn main() -> ExitCode {
         Err(error) => return print_usage(&error),
     };
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let has_bar = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let has_bar = io::stderr().is_terminal() && !is_dumb;
     let color = has_bar && !is_plain;
-    let mut streams = Streams { stdout: &mut Stdout::new(), stderr: &mut io::stderr(), color, has_bar };
+    let stdout_color = io::stdout().is_terminal() && !is_dumb && !is_plain;
+    let mut streams = Streams { stdout: &mut Stdout::new(), stderr: &mut io::stderr(), color, stdout_color, has_bar };
     match command::run(&settings, &mut streams) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),

@@ -12,7 +12,7 @@ use super::completions::Shell;
 use super::{Environment, usage_error};
 use crate::command::settings::{
     CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, DryRun, FillSettings, Format, HookSettings,
-    HostSettings, Inputs, Output, RewriteSettings, Settings, StripSettings, Target, Verbosity,
+    HostSettings, Inputs, ListSettings, Output, RewriteSettings, Settings, StripSettings, Target, Verbosity,
 };
 use crate::file::Suffix;
 use crate::host::Mdevctl;
@@ -51,6 +51,15 @@ Compare recorded identities with the devices of this host.
 Each mediated device of model vfio-pci, each vGPU and each recorded PCI device is the same, different, missing on this \
 host, untyped (a virtual function without a vGPU type) or unrecorded. DOMAIN is a document of a kind \
 that fill reads, not the name of a guest. To check a guest: virsh dumpxml GUEST | virt-mdev check";
+
+pub(super) const ABOUT_LIST: &str = "Show the parents, mediated devices and vGPUs of a host";
+
+pub(super) const LONG_ABOUT_LIST: &str = "\
+Show the parents, mediated devices and vGPUs of a host.
+
+Without DOMAIN, list shows each parent of mediated devices with its types and devices, and each card whose virtual functions \
+are vGPUs. With DOMAIN, it shows the devices of these domains, what is recorded of them, and what the host has for them. \
+list --json prints the record of the host, which --host of other commands reads.";
 
 pub(super) const ABOUT_HOOK: &str = "Refuse a migration to a host whose devices differ; for libvirt's hooks";
 
@@ -306,6 +315,31 @@ impl CheckArgs {
             pairing: pairing(self.follow_guest_address),
             keep_going: self.keep_going,
             format: format(self.json, self.quiet),
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Domain documents or glob patterns; - is standard input
+    #[arg(value_name = "DOMAIN", value_hint = ValueHint::FilePath)]
+    files: Vec<OsString>,
+
+    #[command(flatten)]
+    host: HostArgs,
+
+    /// Print JSON for programs: without DOMAIN, the record of the host
+    #[arg(long)]
+    json: bool,
+}
+
+impl ListArgs {
+    pub(super) fn settings(self, environment: Environment) -> Settings {
+        Settings::List(ListSettings {
+            domains: (!self.files.is_empty()).then(|| Inputs::new(self.files)),
+            host: self.host.settings(environment.sysfs),
+            pci_ids: environment.pci_ids,
+            format: format(self.json, false),
         })
     }
 }

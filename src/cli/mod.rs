@@ -13,9 +13,9 @@ use crate::command::settings::{HookSettings, HostSettings, Settings};
 use crate::plan::Pairing;
 use crate::report::escape;
 use arguments::{
-    ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_DOCTOR, ABOUT_FILL, ABOUT_HOOK, ABOUT_STRIP, CheckArgs,
-    CompareArgs, CompletionArgs, DoctorArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK, LONG_ABOUT_COMPARE,
-    LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, StripArgs,
+    ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_DOCTOR, ABOUT_FILL, ABOUT_HOOK, ABOUT_LIST, ABOUT_STRIP,
+    CheckArgs, CompareArgs, CompletionArgs, DoctorArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK, LONG_ABOUT_COMPARE,
+    LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, LONG_ABOUT_LIST, ListArgs, StripArgs,
 };
 
 /// The environment variables that are read.
@@ -23,6 +23,8 @@ use arguments::{
 pub struct Environment {
     /// The directory to read instead of `/sys`: `VIRT_MDEV_SYSFS`.
     pub sysfs: Option<PathBuf>,
+    /// The list of the names of PCI devices to read instead of the system's: `VIRT_MDEV_PCI_IDS`.
+    pub pci_ids: Option<PathBuf>,
     /// The socket to send to instead of `/dev/log`: `VIRT_MDEV_SYSLOG`.
     pub syslog: Option<PathBuf>,
 }
@@ -31,7 +33,7 @@ impl Environment {
     /// Reads the environment. An empty variable counts as unset.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        Self { sysfs: path("VIRT_MDEV_SYSFS"), syslog: path("VIRT_MDEV_SYSLOG") }
+        Self { sysfs: path("VIRT_MDEV_SYSFS"), pci_ids: path("VIRT_MDEV_PCI_IDS"), syslog: path("VIRT_MDEV_SYSLOG") }
     }
 
     fn syslog(&self) -> PathBuf {
@@ -56,7 +58,7 @@ Exit status:
   128+n  ended by signal n";
 
 /// The subcommands, in the order of `--help`.
-const SUBCOMMANDS: [Subcommand; 7] = [
+const SUBCOMMANDS: [Subcommand; 8] = [
     Subcommand {
         name: "fill",
         command: || FillArgs::augment_args(Command::new("fill")).about(ABOUT_FILL).long_about(LONG_ABOUT_FILL),
@@ -78,6 +80,11 @@ const SUBCOMMANDS: [Subcommand; 7] = [
         name: "check",
         command: || CheckArgs::augment_args(Command::new("check")).about(ABOUT_CHECK).long_about(LONG_ABOUT_CHECK),
         settings: |matches, environment| Ok(CheckArgs::from_arg_matches(matches)?.settings(environment.sysfs)),
+    },
+    Subcommand {
+        name: "list",
+        command: || ListArgs::augment_args(Command::new("list")).about(ABOUT_LIST).long_about(LONG_ABOUT_LIST),
+        settings: |matches, environment| Ok(ListArgs::from_arg_matches(matches)?.settings(environment)),
     },
     Subcommand {
         name: "hook",

@@ -87,7 +87,12 @@ impl From<&Device> for Parts {
 
 /// Returns an array as text for a terminal or a program.
 pub(super) fn array<T: Serialize>(entries: &[T]) -> Result<String, Failure> {
-    serde_json::to_string_pretty(entries)
+    text(entries)
+}
+
+/// Returns a value as text for a terminal or a program.
+pub(super) fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value)
         .map(|text| without_controls(&text) + "\n")
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod fill;
 mod hook;
 mod json;
+mod list;
 mod progress;
 mod rewrite;
 pub mod settings;
@@ -93,6 +94,8 @@ pub struct Streams<'a> {
     pub stderr: &'a mut dyn Write,
     /// Whether standard error shows color.
     pub color: bool,
+    /// Whether standard output does.
+    pub stdout_color: bool,
     /// Whether standard error is a terminal that can show a progress bar.
     pub has_bar: bool,
 }
@@ -189,6 +192,7 @@ pub fn run(settings: &Settings, streams: &mut Streams<'_>) -> Result<Outcome, Fa
         Settings::Strip(settings) => strip::run(settings, streams),
         Settings::Compare(settings) => compare::run(settings, streams),
         Settings::Check(settings) => check::run(settings, streams),
+        Settings::List(settings) => list::run(settings, streams),
         Settings::Hook(settings) => hook::run(settings, streams),
         Settings::Doctor(settings) => doctor::run(settings, streams),
         Settings::Completions(script) => streams.print(script).map(|()| Outcome::Done),

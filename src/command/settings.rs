@@ -20,6 +20,8 @@ pub enum Settings {
     Compare(CompareSettings),
     /// `check`.
     Check(CheckSettings),
+    /// `list`.
+    List(ListSettings),
     /// `hook`.
     Hook(HookSettings),
     /// `doctor`.
@@ -163,7 +165,20 @@ pub struct CheckSettings {
     pub format: Format,
 }
 
-/// How the results of `check` and `compare` are printed.
+/// The settings of `list`.
+#[derive(Clone, Debug)]
+pub struct ListSettings {
+    /// The documents whose devices are shown; without any, everything that the host has.
+    pub domains: Option<Inputs>,
+    /// Where the devices of the host are read from.
+    pub host: HostSettings,
+    /// The list of the names of PCI devices, if it is not the system's.
+    pub pci_ids: Option<PathBuf>,
+    /// How the devices are printed.
+    pub format: Format,
+}
+
+/// How the results of `check`, `compare` and `list` are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A table or lines for people.

@@ -5,6 +5,7 @@
 mod file;
 mod mdevctl;
 mod nodedev;
+mod pci_names;
 pub mod record;
 mod recorded;
 pub mod sysfs;
@@ -21,6 +22,7 @@ use crate::device::{Device, DeviceAddress, DeviceKind, Identity, VgpuType};
 pub use file::{HostFileError, HostFileErrorKind, MAX_BYTES, read};
 pub use mdevctl::{Mdevctl, MdevctlError};
 pub use nodedev::NodeDeviceError;
+pub use pci_names::PciNames;
 pub use record::HostRecord;
 pub use recorded::{Duplicate, RecordedHost};
 pub use sysfs::{Sysfs, SysfsError};

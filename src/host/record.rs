@@ -1,6 +1,6 @@
 //! The record of a host: what it has, as a value that can be written to a file and read on another host.
 //!
-//! `virt-mdev list --json` writes it, and its JSON Schema is `testdata/host-record.schema.json`. A field that is missing in sysfs
+//! `virt-mdev list --json` writes it, and its JSON Schema is `record.schema.json` beside this file. A field that is missing in sysfs
 //! is left out. A reader ignores fields that it does not know, so that a field can be added without another [`VERSION`].
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -104,7 +104,7 @@ pub(super) fn find(
 ///
 /// # Errors
 /// If the host cannot be read, or the device has another device API than vfio-pci.
-pub(super) fn find_device(
+pub fn find_device(
     device: DeviceAddress,
     recorded: Option<&Identity>,
     host: &Host,

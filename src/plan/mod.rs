@@ -21,7 +21,7 @@ use crate::text::Span;
 pub use claims::{Pairing, Rival};
 pub use error::{PciAdvice, PlanError, PlanErrorKind, Remark, RemarkKind};
 pub use key::Key;
-pub use lookup::Missing;
+pub use lookup::{Missing, find_device};
 
 /// Where identities are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

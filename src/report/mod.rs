@@ -8,6 +8,7 @@ pub mod escape;
 pub mod help;
 mod origin;
 mod render;
+pub mod table;
 
 pub use abridge::{Kind, abridge};
 pub use escape::escape;

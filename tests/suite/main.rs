@@ -31,6 +31,7 @@ mod invariants;
 mod json;
 mod library;
 mod libvirt_files;
+mod list;
 mod makefile;
 mod man_pages;
 mod metadata;

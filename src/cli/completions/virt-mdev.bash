@@ -37,6 +37,9 @@ _virt__mdev() {
             virt__mdev,hook)
                 cmd="virt__mdev__subcmd__hook"
                 ;;
+            virt__mdev,list)
+                cmd="virt__mdev__subcmd__list"
+                ;;
             virt__mdev,strip)
                 cmd="virt__mdev__subcmd__strip"
                 ;;
@@ -61,6 +64,9 @@ _virt__mdev() {
             virt__mdev__subcmd__help,hook)
                 cmd="virt__mdev__subcmd__help__subcmd__hook"
                 ;;
+            virt__mdev__subcmd__help,list)
+                cmd="virt__mdev__subcmd__help__subcmd__list"
+                ;;
             virt__mdev__subcmd__help,strip)
                 cmd="virt__mdev__subcmd__help__subcmd__strip"
                 ;;
@@ -71,7 +77,7 @@ _virt__mdev() {
 
     case "${cmd}" in
         virt__mdev)
-            opts="-h -V --help --version fill strip compare check hook doctor completions help"
+            opts="-h -V --help --version fill strip compare check list hook doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -289,7 +295,7 @@ _virt__mdev() {
             return 0
             ;;
         virt__mdev__subcmd__help)
-            opts="fill strip compare check hook doctor completions help"
+            opts="fill strip compare check list hook doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -400,6 +406,20 @@ _virt__mdev() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        virt__mdev__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         virt__mdev__subcmd__help__subcmd__strip)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -416,6 +436,49 @@ _virt__mdev() {
             ;;
         virt__mdev__subcmd__hook)
             opts="-h --sysfs --host --defined --mdevctl-dir --require --check-start --defer-absent --follow-guest-address --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sysfs)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --host)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --mdevctl-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__mdev__subcmd__list)
+            opts="-h --sysfs --host --defined --mdevctl-dir --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -30,6 +30,7 @@ complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "fill" -d 'Recor
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "strip" -d 'Remove what fill has written'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "compare" -d 'Compare the mediated devices and vGPUs of two domains'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "check" -d 'Compare recorded identities with the devices of this host'
+complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "list" -d 'Show the parents, mediated devices and vGPUs of a host'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "hook" -d 'Refuse a migration to a host whose devices differ; for libvirt\'s hooks'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "doctor" -d 'Check that the hook is installed and works on this host'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -85,6 +86,12 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s k -l keep-
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l json -d 'Print JSON for programs'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s q -l quiet -d 'Print errors only; the exit status is the result'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l json -d 'Print JSON for programs: without DOMAIN, the record of the host'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
@@ -99,11 +106,12 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand doctor" -l sysfs -d 
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand doctor" -l json -d 'Print JSON for programs'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check hook doctor completions help" -f -a "fill" -d 'Record what each mediated device and vGPU of a domain is'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check hook doctor completions help" -f -a "strip" -d 'Remove what fill has written'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check hook doctor completions help" -f -a "compare" -d 'Compare the mediated devices and vGPUs of two domains'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check hook doctor completions help" -f -a "check" -d 'Compare recorded identities with the devices of this host'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check hook doctor completions help" -f -a "hook" -d 'Refuse a migration to a host whose devices differ; for libvirt\'s hooks'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check hook doctor completions help" -f -a "doctor" -d 'Check that the hook is installed and works on this host'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check hook doctor completions help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check hook doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "fill" -d 'Record what each mediated device and vGPU of a domain is'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "strip" -d 'Remove what fill has written'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "compare" -d 'Compare the mediated devices and vGPUs of two domains'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "check" -d 'Compare recorded identities with the devices of this host'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "list" -d 'Show the parents, mediated devices and vGPUs of a host'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "hook" -d 'Refuse a migration to a host whose devices differ; for libvirt\'s hooks'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "doctor" -d 'Check that the hook is installed and works on this host'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

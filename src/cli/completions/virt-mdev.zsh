@@ -121,6 +121,18 @@ _arguments "${_arguments_options[@]}" : \
 '*::files -- Domain documents or glob patterns; - is standard input:_files' \
 && ret=0
 ;;
+(list)
+_arguments "${_arguments_options[@]}" : \
+'--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
+'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
+'--defined[Also take devices that mdevctl has defined and that are not started]' \
+'--json[Print JSON for programs\: without DOMAIN, the record of the host]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'*::files -- Domain documents or glob patterns; - is standard input:_files' \
+&& ret=0
+;;
 (hook)
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
@@ -183,6 +195,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(list)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (hook)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -215,6 +231,7 @@ _virt-mdev_commands() {
 'strip:Remove what fill has written' \
 'compare:Compare the mediated devices and vGPUs of two domains' \
 'check:Compare recorded identities with the devices of this host' \
+'list:Show the parents, mediated devices and vGPUs of a host' \
 'hook:Refuse a migration to a host whose devices differ; for libvirt'\''s hooks' \
 'doctor:Check that the hook is installed and works on this host' \
 'completions:Print a completion script for a shell' \
@@ -254,6 +271,7 @@ _virt-mdev__subcmd__help_commands() {
 'strip:Remove what fill has written' \
 'compare:Compare the mediated devices and vGPUs of two domains' \
 'check:Compare recorded identities with the devices of this host' \
+'list:Show the parents, mediated devices and vGPUs of a host' \
 'hook:Refuse a migration to a host whose devices differ; for libvirt'\''s hooks' \
 'doctor:Check that the hook is installed and works on this host' \
 'completions:Print a completion script for a shell' \
@@ -296,6 +314,11 @@ _virt-mdev__subcmd__help__subcmd__hook_commands() {
     local commands; commands=()
     _describe -t commands 'virt-mdev help hook commands' commands "$@"
 }
+(( $+functions[_virt-mdev__subcmd__help__subcmd__list_commands] )) ||
+_virt-mdev__subcmd__help__subcmd__list_commands() {
+    local commands; commands=()
+    _describe -t commands 'virt-mdev help list commands' commands "$@"
+}
 (( $+functions[_virt-mdev__subcmd__help__subcmd__strip_commands] )) ||
 _virt-mdev__subcmd__help__subcmd__strip_commands() {
     local commands; commands=()
@@ -305,6 +328,11 @@ _virt-mdev__subcmd__help__subcmd__strip_commands() {
 _virt-mdev__subcmd__hook_commands() {
     local commands; commands=()
     _describe -t commands 'virt-mdev hook commands' commands "$@"
+}
+(( $+functions[_virt-mdev__subcmd__list_commands] )) ||
+_virt-mdev__subcmd__list_commands() {
+    local commands; commands=()
+    _describe -t commands 'virt-mdev list commands' commands "$@"
 }
 (( $+functions[_virt-mdev__subcmd__strip_commands] )) ||
 _virt-mdev__subcmd__strip_commands() {

@@ -1,0 +1,127 @@
+//! The devices of a domain, what is recorded of them, and what a host has for them.
+
+use serde::Serialize;
+
+use crate::command::json::{Entry, Parts};
+use crate::command::{name_of, read_document};
+use crate::device::{Device, DeviceAddress};
+use crate::domain::RecordedIdentity;
+use crate::file::{Input, Purpose};
+use crate::host::{HostSource, RecordedHost};
+use crate::plan::demand::{PciScope, Wanted, demand};
+use crate::plan::{Missing, Pairing, find_device};
+use crate::report::table::Table;
+use crate::report::{Diagnostic, Origin, escape};
+
+/// A device of a domain.
+#[derive(Serialize)]
+pub(super) struct Row {
+    file: String,
+    domain: Option<String>,
+    /// That of a mediated device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uuid: Option<String>,
+    /// The source address of a PCI device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    /// The hostdev's own address, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guest: Option<String>,
+    /// The recorded identity, as far as it was recorded.
+    recorded: Parts,
+    /// The identity on the host; empty if it has no such device.
+    found: Parts,
+    /// The parent of a mediated device on the host, or the physical function of a virtual function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    /// Whether mdevctl has defined the device on the host and it is not started.
+    #[serde(rename = "defined_only", skip_serializing_if = "std::ops::Not::not")]
+    is_defined_only: bool,
+    /// Why the host has no identity for the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Returns the devices of each domain in a document: its mediated devices of model vfio-pci, then its PCI devices.
+pub(super) fn rows(input: &Input, source: &HostSource, host: &RecordedHost) -> Result<Vec<Row>, Vec<Diagnostic>> {
+    let name = name_of(input);
+    let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
+    let origin = Origin::new(&name, document.text());
+    let answers = source.ask(document.devices());
+    let mut rows = Vec::new();
+    let mut errors = Vec::new();
+    for domain in &document.domains {
+        let (demand, found) = demand(domain, Pairing::default(), PciScope::Vgpus);
+        errors.extend(found);
+        for wanted in &demand.devices {
+            let identity = wanted.recorded.and_then(RecordedIdentity::identity);
+            match find_device(wanted.device, identity.as_ref(), &answers) {
+                Ok(found) => rows.push(Row::new(&name, wanted, &found, host)),
+                Err(kind) => errors.push(crate::plan::PlanError { span: wanted.span, kind }),
+            }
+        }
+    }
+    errors.sort_by_key(|error| error.span);
+    if errors.is_empty() { Ok(rows) } else { Err(errors.iter().map(|error| origin.error(error)).collect()) }
+}
+
+impl Row {
+    fn new(file: &str, wanted: &Wanted<'_>, found: &Result<Device, Missing>, host: &RecordedHost) -> Self {
+        let (uuid, source, parent) = match wanted.device {
+            DeviceAddress::Mdev(uuid) => {
+                (Some(uuid.to_string()), None, host.mdev(uuid).map(|(parent, _)| parent.name.clone()))
+            }
+            DeviceAddress::Pci(address) => {
+                let physfn = host.pci_device(address).and_then(|device| device.physfn);
+                (None, Some(address.to_string()), physfn.map(|physfn| physfn.to_string()))
+            }
+        };
+        Self {
+            file: file.to_owned(),
+            domain: wanted.domain.map(str::to_owned),
+            uuid,
+            source,
+            guest: wanted.guest.address.as_ref().map(ToString::to_string),
+            recorded: wanted.recorded.map(Parts::from).unwrap_or_default(),
+            found: found.as_ref().map(Parts::from).unwrap_or_default(),
+            parent,
+            is_defined_only: found.as_ref().is_ok_and(|found| found.is_defined_only),
+            reason: found.as_ref().err().map(|missing| match missing {
+                Missing::NotOnHost { parent: Some(parent), .. } => format!("{missing}; {parent} can create one"),
+                Missing::NotOnHost { .. } => missing.to_string(),
+                _ => format!("{missing}: {}", missing.label()),
+            }),
+        }
+    }
+}
+
+/// Returns a table for people.
+pub(super) fn table(entries: &[Entry<Row>], has_files: bool, color: bool) -> String {
+    let heading = ["FILE", "DOMAIN", "DEVICE", "GUEST ADDRESS", "RECORDED", "ON THIS HOST", "PARENT", "NOTE"];
+    let mut table = Table::new(heading);
+    for entry in entries {
+        let Entry::Found(row) = entry else { continue };
+        let short = |text: &Option<String>| text.as_deref().map(escape::short).unwrap_or_default();
+        let note = if row.is_defined_only { "defined, not started".to_owned() } else { short(&row.reason) };
+        table.row([
+            if has_files { row.file.clone() } else { String::new() },
+            short(&row.domain),
+            short(if row.uuid.is_some() { &row.uuid } else { &row.source }),
+            short(&row.guest),
+            cell(&row.recorded),
+            cell(&row.found),
+            short(&row.parent),
+            note,
+        ]);
+    }
+    table.render("", color)
+}
+
+/// Returns the cell for an identity; a dash replaces a part that is missing.
+fn cell(parts: &Parts) -> String {
+    let parts = [parts.vendorid.as_deref(), parts.productid.as_deref(), parts.kind()];
+    if parts.iter().all(Option::is_none) {
+        return String::new();
+    }
+    parts.map(|part| part.map_or_else(|| "-".to_owned(), escape::short)).join(" ")
+}

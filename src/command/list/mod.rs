@@ -1,0 +1,80 @@
+//! `list`: shows what a host has, or what it has for the devices of a domain.
+
+mod domain;
+mod host;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::json::{self, Entry};
+use super::settings::{Format, ListSettings};
+use super::{Failure, Outcome, Streams, expand, name_of, open_host};
+use crate::device::VgpuType;
+use crate::host::record::VgpuState;
+use crate::host::{HostSource, PciNames, RecordedHost};
+use crate::report::{Diagnostic, escape};
+use host::Names;
+
+pub(super) fn run(settings: &ListSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    let source = open_host(&settings.host).map_err(Failure::of)?;
+    let host = source.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?;
+    if let Some(inputs) = &settings.domains {
+        let inputs = expand(inputs)?;
+        let mut entries = Vec::new();
+        let mut errors = Vec::new();
+        for input in &inputs {
+            match domain::rows(input, &source, &host) {
+                Ok(rows) => entries.extend(rows.into_iter().map(Entry::Found)),
+                Err(found) => {
+                    entries.push(Entry::failed(name_of(input), &found));
+                    errors.extend(found);
+                }
+            }
+        }
+        streams.print(&match settings.format {
+            Format::Json => json::text(&entries)?,
+            _ => domain::table(&entries, inputs.len() > 1, streams.stdout_color),
+        })?;
+        return if errors.is_empty() { Ok(Outcome::Done) } else { Err(Failure::Told(errors)) };
+    }
+
+    if settings.format == Format::Json {
+        streams.print(&json::text(host.record())?)?;
+        return Ok(Outcome::Done);
+    }
+    let record = host.record();
+    let shown: BTreeSet<_> = record.pci_devices.iter().map(|device| (device.vendor, device.product)).collect();
+    let names =
+        Names { pci: PciNames::read(settings.pci_ids.as_deref(), &shown), vgpu_types: vgpu_names(&source, &host) };
+    let heading = matches!(source, HostSource::Recorded(_)).then(|| heading(&host));
+    streams.print(&(heading.unwrap_or_default() + &host::text(&host, &names, streams.stdout_color)))?;
+    streams.tell_all(record.unreadable.iter().map(|entry| {
+        Diagnostic::warning(match entry.device() {
+            Some(device) => format!("{device} cannot be looked up: {}", entry.error),
+            None => entry.error.clone(),
+        })
+    }));
+    Ok(Outcome::Done)
+}
+
+/// Returns the names of vGPU types: those that the cards list, and if that does not suffice, all that the driver knows.
+fn vgpu_names(source: &HostSource, host: &RecordedHost) -> BTreeMap<VgpuType, String> {
+    let mut names = host.vgpu_names();
+    let is_named = |state| !matches!(state, Some(VgpuState::Type(vgpu_type)) if !names.contains_key(&vgpu_type));
+    if let HostSource::Sysfs(sysfs) | HostSource::Mdevctl(sysfs, _) = source {
+        if !host.record().pci_devices.iter().all(|device| is_named(device.vgpu_type)) {
+            names.extend(sysfs.all_vgpu_names().iter().map(|(vgpu_type, name)| (*vgpu_type, name.clone())));
+        }
+    }
+    names
+}
+
+/// Returns which host was recorded, and when.
+fn heading(host: &RecordedHost) -> String {
+    let record = host.record();
+    let parts = [
+        Some(escape::short(&record.host)),
+        record.time.as_ref().map(|time| format!("recorded {}", escape::short(time))),
+        record.kernel.as_ref().map(|kernel| format!("kernel {}", escape::short(kernel))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ") + "\n\n"
+}

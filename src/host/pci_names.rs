@@ -1,0 +1,86 @@
+//! The names of PCI devices, from the list that lspci uses.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::device::PciId;
+
+/// Where distributions install the list.
+const FILES: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
+
+/// How many bytes are read: ten times the list of 2026.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The names of some PCI devices, by vendor and device id.
+#[derive(Clone, Debug, Default)]
+pub struct PciNames(HashMap<(PciId, PciId), String>);
+
+impl PciNames {
+    /// Reads the names of these devices from a list, or from the first of the system's lists that can be read. Without a list
+    /// there are no names: they are only for people.
+    pub fn read(file: Option<&Path>, wanted: &BTreeSet<(PciId, PciId)>) -> Self {
+        let files = file.map_or_else(|| FILES.map(PathBuf::from).into(), |file| vec![file.to_owned()]);
+        let read = |file: &PathBuf| {
+            let mut bytes = Vec::new();
+            File::open(file).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes)).ok()?;
+            Some(Self::parse(&String::from_utf8_lossy(&bytes), wanted))
+        };
+        files.iter().find_map(read).unwrap_or_default()
+    }
+
+    /// Returns the name of a device, or that of its vendor.
+    pub fn get(&self, vendor: PciId, product: PciId) -> Option<&str> {
+        self.0.get(&(vendor, product)).map(String::as_str)
+    }
+
+    /// Parses the list: `VENDOR  NAME`, below it `DEVICE  NAME` after a tab, and below that subsystems after two tabs. Classes
+    /// follow, which begin with `C`.
+    fn parse(text: &str, wanted: &BTreeSet<(PciId, PciId)>) -> Self {
+        let id_and_name = |line: &str| {
+            let (id, name) = line.split_once("  ").filter(|(id, _)| id.len() == 4)?;
+            Some((PciId::from(u16::from_str_radix(id, 16).ok()?), name.trim().to_owned()))
+        };
+        let mut names = HashMap::new();
+        let mut vendor = None;
+        for line in text.lines() {
+            match line.strip_prefix('\t') {
+                None if line.starts_with(['#', ' ']) || line.is_empty() => {}
+                None => {
+                    vendor = id_and_name(line);
+                    let of_vendor =
+                        wanted.iter().filter(|(id, _)| vendor.as_ref().is_some_and(|(vendor, _)| vendor == id));
+                    let name = vendor.as_ref().map(|(_, name)| name.clone()).unwrap_or_default();
+                    names.extend(of_vendor.map(|ids| (*ids, name.clone())));
+                }
+                Some(line) => {
+                    if let (Some((vendor, vendor_name)), Some((product, name))) = (&vendor, id_and_name(line)) {
+                        if let Some(of_device) = names.get_mut(&(*vendor, product)) {
+                            *of_device = format!("{vendor_name} {name}");
+                        }
+                    }
+                }
+            }
+        }
+        Self(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_its_name_or_that_of_its_vendor() {
+        let list = "# comment\n10de  NVIDIA Corporation\n\t26b9  AD102GL [L40S]\n\t\t10de 1851  board\n\
+            8086  Intel Corporation\n\t26b9  Another\nC 03  Display controller\n\t00  VGA\n";
+        let id = PciId::from;
+        let wanted = [(0x10de, 0x26b9), (0x10de, 1), (0x1234, 0x26b9), (0x1851, 0)];
+        let names = PciNames::parse(list, &wanted.map(|(vendor, product)| (id(vendor), id(product))).into());
+        let name = |vendor, product| names.get(id(vendor), id(product));
+        assert_eq!(name(0x10de, 0x26b9), Some("NVIDIA Corporation AD102GL [L40S]"));
+        assert_eq!(name(0x10de, 1), Some("NVIDIA Corporation"));
+        assert_eq!([name(0x1234, 0x26b9), name(0x1851, 0), name(0x8086, 0x26b9)], [None; 3]);
+    }
+}
