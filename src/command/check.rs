@@ -66,7 +66,7 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
     }
     match settings.format {
         Format::Text => {
-            let on_host = if matches!(host, HostSource::Recorded(_)) { "ON THAT HOST" } else { "ON THIS HOST" };
+            let on_host = if host.is_recorded() { "ON THAT HOST" } else { "ON THIS HOST" };
             streams.print(&table(&entries, inputs.len() > 1, on_host))?;
         }
         Format::Json => streams.print(&json::array(&entries)?)?,

@@ -359,6 +359,11 @@ impl HostSource {
         }
     }
 
+    /// Whether the facts were recorded earlier, perhaps on another host.
+    pub fn is_recorded(&self) -> bool {
+        matches!(self, Self::Recorded(_))
+    }
+
     /// Records what the host has. Devices that mdevctl has defined are included if they count and are not started.
     ///
     /// # Errors

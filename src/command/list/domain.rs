@@ -96,8 +96,8 @@ impl Row {
 }
 
 /// Returns a table for people.
-pub(super) fn table(entries: &[Entry<Row>], has_files: bool, color: bool) -> String {
-    let heading = ["FILE", "DOMAIN", "DEVICE", "GUEST ADDRESS", "RECORDED", "ON THIS HOST", "PARENT", "NOTE"];
+pub(super) fn table(entries: &[Entry<Row>], on_host: &'static str, has_files: bool, color: bool) -> String {
+    let heading = ["FILE", "DOMAIN", "DEVICE", "GUEST ADDRESS", "RECORDED", on_host, "PARENT", "NOTE"];
     let mut table = Table::new(heading);
     for entry in entries {
         let Entry::Found(row) = entry else { continue };

@@ -32,7 +32,10 @@ pub(super) fn run(settings: &ListSettings, streams: &mut Streams<'_>) -> Result<
         }
         streams.print(&match settings.format {
             Format::Json => json::text(&entries)?,
-            _ => domain::table(&entries, inputs.len() > 1, streams.stdout_color),
+            _ => {
+                let on_host = if source.is_recorded() { "ON THAT HOST" } else { "ON THIS HOST" };
+                domain::table(&entries, on_host, inputs.len() > 1, streams.stdout_color)
+            }
         })?;
         return if errors.is_empty() { Ok(Outcome::Done) } else { Err(Failure::Told(errors)) };
     }
@@ -45,7 +48,7 @@ pub(super) fn run(settings: &ListSettings, streams: &mut Streams<'_>) -> Result<
     let shown: BTreeSet<_> = record.pci_devices.iter().map(|device| (device.vendor, device.product)).collect();
     let names =
         Names { pci: PciNames::read(settings.pci_ids.as_deref(), &shown), vgpu_types: vgpu_names(&source, &host) };
-    let heading = matches!(source, HostSource::Recorded(_)).then(|| heading(&host));
+    let heading = source.is_recorded().then(|| heading(&host));
     streams.print(&(heading.unwrap_or_default() + &host::text(&host, &names, streams.stdout_color)))?;
     streams.tell_all(record.unreadable.iter().map(|entry| {
         Diagnostic::warning(match entry.device() {
