@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::support::here::{have_terminals, skipped};
+use crate::support::here::{have, have_terminals, root_can, skipped};
 use crate::support::{BINARY, Run, Scratch, testdata, testdata_matching};
 
 /// Returns a run with the names of `testdata/list/pci.ids`.
@@ -266,4 +266,67 @@ fn a_terminal_shows_color_unless_it_is_not_wanted() {
         let text = output(run().env(name, value), Path::new("SYS"));
         assert!(text.contains("0000:00:02.0") && !text.contains('\x1b'), "{text:?}");
     }
+}
+
+/// Returns what mdevctl prints where this tree is /sys.
+fn mdevctl(scratch: &Scratch, sys: &Path, command: &str) -> Value {
+    let script = r#"mount --bind "$1" /sys && exec mdevctl "$2" --dumpjson"#;
+    let run = scratch.program("unshare", ["-m", "sh", "-c", script, "sh"]).arg(sys).arg(command);
+    serde_json::from_slice(&run.stdout_any().check().stdout).unwrap()
+}
+
+/// Returns each entry of what mdevctl prints, with the name of its parent: `[{PARENT: [{NAME: VALUE}]}]`.
+fn entries(printed: &Value) -> Vec<(String, String, Value)> {
+    let objects = |array: &Value| -> Vec<(String, Value)> {
+        array.as_array().unwrap().iter().flat_map(|object| object.as_object().unwrap().clone()).collect()
+    };
+    let parents = objects(printed).into_iter();
+    let mut entries: Vec<_> = parents
+        .flat_map(|(parent, of_parent)| {
+            objects(&of_parent).into_iter().map(move |(name, value)| (parent.clone(), name, value))
+        })
+        .collect();
+    entries.sort_by_key(|(parent, name, _)| (parent.clone(), name.clone()));
+    entries
+}
+
+#[test]
+fn mdevctl_lists_the_same_devices_and_types() {
+    if !root_can("mount a tree as /sys") || !have("mdevctl") || !have("unshare") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut compared = 0;
+    for name in HOSTS.into_iter().filter(|name| host(name).join("class/mdev_bus").is_dir()) {
+        let recorded = record(of_host(&scratch, name));
+        let parents = recorded["mdev_parents"].as_array().unwrap();
+        let of_parents = |of_parent: fn(&Value) -> Vec<Value>| -> Value {
+            parents.iter().map(|parent| json!({ parent["name"].as_str().unwrap(): of_parent(parent) })).collect()
+        };
+        let mdevs = of_parents(|parent| {
+            let mdevs = parent["mdevs"].as_array().unwrap().iter();
+            let entry = |mdev: &Value| json!({ "mdev_type": mdev["type"], "start": "manual", "attrs": [] });
+            mdevs.map(|mdev| json!({ mdev["uuid"].as_str().unwrap(): entry(mdev) })).collect()
+        });
+        let types = of_parents(|parent| {
+            let types = parent["types"].as_array().unwrap().iter();
+            types
+                .map(|supported| {
+                    let mut entry = supported.as_object().unwrap().clone();
+                    let name = entry.remove("type").unwrap();
+                    // mdevctl joins the lines.
+                    if let Some(description) = entry.get_mut("description") {
+                        *description = json!(description.as_str().unwrap().replace('\n', ", "));
+                    }
+                    json!({ name.as_str().unwrap(): entry })
+                })
+                .collect()
+        });
+        for (command, ours) in [("list", mdevs), ("types", types)] {
+            let theirs = entries(&mdevctl(&scratch, &host(name), command));
+            assert_eq!(entries(&ours), theirs, "{name}: left is virt-mdev list, right is mdevctl {command}");
+            compared += theirs.len();
+        }
+    }
+    assert!(compared > 30, "{compared}");
 }
