@@ -325,6 +325,17 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
          <address bus='0x26' slot='0x00' function='0x4'/>\n      </source>\n    </hostdev>\n  </devices>\n</domain>\n"
     );
     let source = HostSource::Sysfs(sysfs);
+    if let Ok(recorded) = source.record() {
+        for device in [DeviceAddress::Mdev(uuid), DeviceAddress::Pci(address)] {
+            match (source.lookup(device), recorded.lookup(device)) {
+                (Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))) => {}
+                (Ok(Lookup::NoVgpuType { .. }), Ok(Lookup::NoVgpuType { .. })) => {}
+                (Ok(answer), Ok(recorded)) => assert_eq!(answer, recorded, "the record has another answer"),
+                (Err(_), Err(_)) => {}
+                (answer, recorded) => panic!("{answer:?}, and from the record {recorded:?}"),
+            }
+        }
+    }
     let mut host = source.ask([DeviceAddress::Mdev(uuid), DeviceAddress::Pci(address)]);
     source.name_vgpus(&mut host);
     let document = reread(&xml);

@@ -86,6 +86,8 @@ fn make_and_make_install_do_not_run_the_program() {
             fs::read(shipped).unwrap()
         );
     }
+    let schema = scratch.path().join("made/usr/share/virt-mdev/host-record.schema.json");
+    assert_eq!(fs::read_to_string(schema).unwrap(), include_str!("../../src/host/record.schema.json"));
 }
 
 /// Makes the tarball of `make portable` twice, and unpacks it.
