@@ -67,11 +67,11 @@ lint:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	mandoc -Tlint -W warning man/*.[1-9]
 
-# All benchmarks, in one run. Programs to compare with that are not installed are named and left out. BENCHDIR: the directory
-# for the many files (default: beside the binary).
+# All benchmarks, in one run. Programs to compare with that are not installed, and the portable build if it was not made, are
+# named and left out. BENCHDIR: the directory for the many files (default: beside the binary).
 bench: $(binary)
 	$(cargo) build --release --locked --example copy
-	benches/run $(binary) target/release/examples/copy
+	benches/run $(binary) target/release/examples/copy $(wildcard $(target)/portable/*/bin/virt-mdev)
 	benches/many $(if $(BENCHDIR),-d '$(BENCHDIR)') $(binary)
 
 # Needs root, libvirt and QEMU; tests/e2e/install.sh installs them on Debian.
