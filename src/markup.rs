@@ -51,6 +51,8 @@ pub(crate) struct RawAttribute<'a> {
     pub name: Span,
     /// Its value, with references not resolved.
     pub value: &'a str,
+    /// Where its value is, between the quotes.
+    pub value_span: Span,
 }
 
 /// Iterates over the markup of a text. Ends early at a tag whose `>` is missing: every parser stops there.
@@ -171,7 +173,8 @@ impl StartTag {
             }
             let length = text.as_bytes()[open + 1..end].iter().position(|byte| byte == quote)?;
             at = open + 1 + length + 1;
-            Some(RawAttribute { name, value: &text[open + 1..at - 1] })
+            let value_span = Span::new(open + 1, at - 1);
+            Some(RawAttribute { name, value: value_span.of(text), value_span })
         })
     }
 }

@@ -253,7 +253,7 @@ pub enum DeviceKind {
 }
 
 /// What a host knows of a device: its identity, and what is recorded beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Device {
     /// The identity, which decides.
     pub identity: Identity,

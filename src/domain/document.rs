@@ -59,6 +59,14 @@ pub struct Domain {
     pub metadata: Option<Metadata>,
 }
 
+impl Domain {
+    /// Returns the devices that it asks for, mediated devices of model vfio-pci and PCI devices, each as often as it asks for it.
+    pub fn devices(&self) -> impl Iterator<Item = DeviceAddress> {
+        let mdevs = self.hostdevs.iter().filter_map(|hostdev| hostdev.uuid().map(DeviceAddress::Mdev));
+        mdevs.chain(self.pci_hostdevs.iter().filter_map(PciHostdev::device))
+    }
+}
+
 /// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{kind}")]
@@ -228,10 +236,7 @@ impl Document {
     /// Returns the devices that the document asks for, mediated devices of model vfio-pci and PCI devices, each as often as it
     /// asks for it.
     pub fn devices(&self) -> impl Iterator<Item = DeviceAddress> {
-        let mdevs = self.domains.iter().flat_map(|domain| &domain.hostdevs);
-        let mdevs = mdevs.filter_map(|hostdev| hostdev.uuid().map(DeviceAddress::Mdev));
-        let pci = self.domains.iter().flat_map(|domain| &domain.pci_hostdevs);
-        mdevs.chain(pci.filter_map(PciHostdev::device))
+        self.domains.iter().flat_map(Domain::devices)
     }
 }
 

@@ -62,7 +62,7 @@ pub struct PciSource {
     /// The address.
     pub address: PciAddress,
     /// The `<address>`.
-    pub span: Span,
+    pub element: EditScope,
 }
 
 /// What ties a hostdev to the device that the guest sees.
@@ -100,6 +100,8 @@ pub enum Model {
 pub struct Source {
     /// The element itself.
     pub scope: EditScope,
+    /// The number of the address among its elements.
+    pub address: usize,
     /// The UUID in its address.
     pub uuid: UuidAttribute,
     /// The identity in it.
@@ -307,7 +309,7 @@ impl PciHostdev {
     /// Returns the span that messages about it point at.
     pub fn span(&self) -> Span {
         match &self.source {
-            Ok(source) => source.span,
+            Ok(source) => source.element.span,
             Err(error) => error.span(),
         }
     }
@@ -327,9 +329,10 @@ impl PciSource {
         let source = hostdev.children_named("source").next();
         let address = source.and_then(|source| source.children_named("address").next());
         let address = address.ok_or(HostdevError::NoPciAddress { span: start_tag })?;
-        let span = address.span();
+        let element = address.scope();
+        let span = element.span;
         let read = PciAddress::from_attributes(|name| address.values_of(name).next());
-        read.map(|address| Self { address, span }).ok_or(HostdevError::NotAPciAddress { span })
+        read.map(|address| Self { address, element }).ok_or(HostdevError::NotAPciAddress { span })
     }
 }
 
@@ -384,6 +387,6 @@ impl Source {
         let insertion = || InsertionPoint::after(text, place.span, source.span().start, place.index + 1);
         let written = RecordedIdentity::read(text, source, None, &Part::OF_MDEV, "", insertion)
             .map_err(|Twice { part, span }| HostdevError::Twice { part, span })?;
-        Ok(Self { scope: source.scope(), uuid: uuid.into(), written })
+        Ok(Self { scope: source.scope(), address: place.index, uuid: uuid.into(), written })
     }
 }

@@ -53,7 +53,7 @@ impl fmt::Display for DeviceApi {
 }
 
 /// A host's answer about one device. Failing to read is not an answer but a [`HostError`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lookup {
     /// The device is there.
@@ -95,7 +95,7 @@ impl Lookup {
 }
 
 /// Why a host does not have a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Absence {
     /// It has devices of this kind, but not this one.

@@ -46,11 +46,17 @@ pub struct VgpuNames<'h> {
 }
 
 /// How a device or a record was judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// They are in order, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Verdict {
     /// The host's device has the recorded identity.
     Same,
+    /// It does not, and another device of the recorded identity is free there.
+    Free,
+    /// It does not, and a device of the recorded identity can be created there.
+    Creatable,
     /// The host's device differs.
     Different,
     /// The host has no such device.
@@ -79,6 +85,8 @@ impl Verdict {
     pub fn name(self) -> &'static str {
         match self {
             Self::Same => "same",
+            Self::Free => "free",
+            Self::Creatable => "creatable",
             Self::Different => "different",
             Self::Missing => "missing",
             Self::Untyped => "untyped",

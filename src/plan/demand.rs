@@ -6,7 +6,8 @@ use super::lookup::device_of;
 use super::span_of;
 use crate::device::{Device, DeviceAddress, Identity};
 use crate::domain::{
-    Domain, GuestSide, Hostdev, Model, PciHostdev, Record, RecordKind, RecordedIdentity, RecordedPart, Source,
+    Domain, GuestSide, Hostdev, Model, PciHostdev, PciSource, Record, RecordKind, RecordedIdentity, RecordedPart,
+    Source,
 };
 use crate::text::Span;
 
@@ -40,6 +41,8 @@ pub struct Wanted<'a> {
     pub device: DeviceAddress,
     /// What the guest sees.
     pub guest: &'a GuestSide,
+    /// The source that names it.
+    pub source: WantedSource<'a>,
     /// Where the device is named.
     pub span: Span,
     /// The recorded identity, if anything was recorded.
@@ -85,6 +88,15 @@ impl OrphanPlace<'_> {
     pub fn is_difference(self) -> bool {
         matches!(self, Self::Pci(_) | Self::Mdev(_) | Self::UnrecordedPci(_))
     }
+}
+
+/// The source of a hostdev.
+#[derive(Clone, Copy, Debug)]
+pub enum WantedSource<'a> {
+    /// Of a mediated device.
+    Mdev(&'a Source),
+    /// Of a PCI device.
+    Pci(&'a PciSource),
 }
 
 impl<'a> Wanted<'a> {
@@ -153,7 +165,16 @@ pub fn demand<'a>(domain: &'a Domain, pairing: Pairing, scope: PciScope) -> (Dem
                 let recorded = record.map(|record| &record.written).filter(|recorded| !recorded.is_empty());
                 let paired = Paired { record: *record, ..Paired::default() };
                 let device = DeviceAddress::Pci(source.address);
-                demand.devices.push(Wanted::new(domain, device, &hostdev.guest, hostdev.span(), recorded, paired));
+                let source = WantedSource::Pci(source);
+                demand.devices.push(Wanted::new(
+                    domain,
+                    device,
+                    &hostdev.guest,
+                    source,
+                    hostdev.span(),
+                    recorded,
+                    paired,
+                ));
             }
             Err(error) => {
                 errors.push(PlanError { span: hostdev.span(), kind: PlanErrorKind::Hostdev(error.clone()) });
@@ -179,7 +200,7 @@ fn wanted_mdev<'a>(
     };
     let recorded = recorded(source, paired.record)?;
     let device = device_of(source).map_err(error_at)?;
-    Ok(Some(Wanted::new(domain, device, &hostdev.guest, span, recorded, paired)))
+    Ok(Some(Wanted::new(domain, device, &hostdev.guest, WantedSource::Mdev(source), span, recorded, paired)))
 }
 
 impl<'a> Wanted<'a> {
@@ -187,12 +208,13 @@ impl<'a> Wanted<'a> {
         domain: &'a Domain,
         device: DeviceAddress,
         guest: &'a GuestSide,
+        source: WantedSource<'a>,
         span: Span,
         recorded: Option<&'a RecordedIdentity>,
         paired: Paired<'a>,
     ) -> Self {
         let Paired { record, rivals, is_only_pair } = paired;
-        Self { domain: domain.name.as_deref(), device, guest, span, recorded, record, rivals, is_only_pair }
+        Self { domain: domain.name.as_deref(), device, guest, source, span, recorded, record, rivals, is_only_pair }
     }
 }
 

@@ -11,6 +11,8 @@ mod error;
 pub mod fill;
 mod key;
 mod lookup;
+pub mod placement;
+pub mod retarget;
 pub mod strip;
 mod write;
 

@@ -74,6 +74,11 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
+    /// Makes a record name another device.
+    pub fn rename(record: &Record, device: DeviceAddress) -> Self {
+        Self { rename: Some(device).filter(|_| device_of(record) != Some(device)), ..Self::default() }
+    }
+
     /// Makes a record name its hostdev. An attribute that the hostdev has no value for is removed only if another hostdev of the
     /// domain has the value now.
     pub fn for_hostdev(record: &Record, device: DeviceAddress, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {

@@ -84,7 +84,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
             });
             Some(format!("{device} is {found} on {host}{had}; assign the hostdev there a device of the recorded type"))
         }
-        Verdict::Unrecorded | Verdict::Missing | Verdict::Untyped | Verdict::Unknown => {
+        _ => {
             let record = record_command(settings, "");
             Some(match checked.wanted.made_for_another() {
                 Some(rival) => format!(

@@ -57,7 +57,7 @@ impl<'a> Target<'a> {
     pub(super) fn span(self) -> Span {
         match self {
             Self::Mdev(_, source) => source.uuid.name,
-            Self::Pci(_, source) => source.span,
+            Self::Pci(_, source) => source.element.span,
         }
     }
 

@@ -1,0 +1,204 @@
+//! Whether a guest can go to a host, and with which devices: what a domain asks for, against all that the host offers.
+//!
+//! A hostdev whose own device is not the same on the host can be given another device of the recorded identity, or one that would
+//! have to be created. No device is given twice. Devices of equal identity can stand in for each other, so that counting them
+//! finds the most that can be given; only what shares a card has to be searched (`create`).
+
+mod create;
+mod offer;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+
+use super::check::Verdict;
+use super::demand::{Demand, Wanted};
+use crate::device::{DeviceAddress, PciAddress};
+use crate::domain::Domain;
+use crate::host::Lookup;
+use create::{Created, Missing, create};
+use offer::ByIdentity;
+pub use offer::{FactId, Facts, IdentityId, Offer};
+
+/// The devices that guests of the hosts have.
+#[derive(Clone, Debug, Default)]
+pub struct InUse {
+    guests: HashMap<DeviceAddress, Vec<Option<String>>>,
+}
+
+impl InUse {
+    /// Adds the devices of a guest.
+    pub fn add(&mut self, domain: &Domain) {
+        for device in domain.devices() {
+            self.guests.entry(device).or_default().push(domain.name.clone());
+        }
+    }
+
+    /// Whether a guest has the device.
+    pub fn has(&self, device: DeviceAddress) -> bool {
+        self.guests.contains_key(&device)
+    }
+
+    /// Returns the name of another guest that has the device: `Some(None)` if it has no name.
+    pub fn by_another(&self, device: DeviceAddress, guest: Option<&str>) -> Option<Option<&str>> {
+        let mut guests = self.guests.get(&device)?.iter().map(Option::as_deref);
+        guests.find(|other| other.is_none() || *other != guest)
+    }
+}
+
+/// A domain, prepared for being placed on many hosts.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    /// Its name.
+    pub name: Option<&'a str>,
+    /// What it asks for.
+    pub demand: Demand<'a>,
+    /// The recorded identity of each device, if it is complete and not contradicted.
+    identities: Vec<Option<IdentityId>>,
+    /// Every device that it names, compared or not.
+    named: HashSet<DeviceAddress>,
+}
+
+impl<'a> Guest<'a> {
+    /// Takes a domain and what it asks for.
+    pub fn new(domain: &'a Domain, demand: Demand<'a>, facts: &mut Facts) -> Self {
+        let identities = demand.devices.iter().map(|wanted| wanted.identity().map(|known| facts.identity(known)));
+        Self {
+            name: domain.name.as_deref(),
+            identities: identities.collect(),
+            named: domain.devices().collect(),
+            demand,
+        }
+    }
+}
+
+impl Guest<'_> {
+    /// Whether a hostdev names the device.
+    pub fn names(&self, device: DeviceAddress) -> bool {
+        self.named.contains(&device)
+    }
+}
+
+/// What a hostdev would have on a host instead of the device that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// This device, which no guest has.
+    Free(DeviceAddress),
+    /// A mediated device, to be created from this parent.
+    NewMdev(PciAddress),
+    /// This virtual function, once it is given its vGPU type.
+    Type(PciAddress),
+}
+
+/// Why a hostdev cannot have another device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing else has the recorded identity, or it is in use.
+    NoneLeft,
+    /// The card that could provide it was given to other devices of the guest, which are of another type.
+    SharedCard(PciAddress),
+}
+
+/// A device of a guest on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Which of the guest's devices it is.
+    pub number: usize,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What the host has at the address that the domain names, if anything.
+    pub found: Option<FactId>,
+    /// What the hostdev would have instead.
+    pub target: Option<Target>,
+    /// Why it cannot have another device, if that was tried.
+    pub refusal: Option<Refusal>,
+    /// Whether another guest has the device that the domain names.
+    pub is_taken: bool,
+}
+
+/// Places a guest on a host: judges each of its devices, and finds others for those that are not the same.
+///
+/// A device that needs no verdict there is left out: an unrecorded PCI device that is not a vGPU.
+pub fn place(guest: &Guest<'_>, offer: &Offer, in_use: &InUse, facts: &Facts) -> Vec<Placed> {
+    let devices = guest.demand.devices.iter().enumerate();
+    let judged = devices.filter_map(|(number, wanted)| {
+        let found = offer.device(wanted.device);
+        let verdict = verdict(wanted, guest.identities[number], found, facts)?;
+        let is_taken = verdict == Verdict::Same && in_use.by_another(wanted.device, guest.name).is_some();
+        let verdict = if is_taken { Verdict::Missing } else { verdict };
+        Some(Placed { number, verdict, found, target: None, refusal: None, is_taken })
+    });
+    let mut placed: Vec<_> = judged.collect();
+    let missing = place_on_free(guest, offer, &mut placed);
+    if !missing.is_empty() {
+        place_on_new(guest, offer, &missing, &mut placed);
+    }
+    placed
+}
+
+/// Returns the verdict on the device that a hostdev names, or `None` if it needs none.
+fn verdict(wanted: &Wanted<'_>, identity: Option<IdentityId>, found: Option<FactId>, facts: &Facts) -> Option<Verdict> {
+    let answer = found.map(|fact| facts.answer(fact));
+    if wanted.is_judged_only_as_vgpu() && !answer.is_some_and(|(answer, _)| answer.is_vgpu()) {
+        return None;
+    }
+    Some(match answer {
+        Some((Lookup::Found(_), found)) if identity.is_some() && identity == *found => Verdict::Same,
+        Some((Lookup::Found(device), _)) => Verdict::of(wanted, device),
+        Some((Lookup::Untyped, _)) => Verdict::Untyped,
+        Some((Lookup::OtherDeviceApi(_), _)) => Verdict::Different,
+        Some((Lookup::Unknown { .. }, _)) => Verdict::Unknown,
+        Some((Lookup::NoVgpuType { .. } | Lookup::ParentNotPci { .. } | Lookup::Absent(_), _)) | None => {
+            Verdict::Missing
+        }
+    })
+}
+
+/// Gives free devices to those that are not the same. Returns the rest of those that could have another device.
+///
+/// Those whose own virtual function can be made what they want come last: no other hostdev can have that function.
+fn place_on_free(guest: &Guest<'_>, offer: &Offer, placed: &mut [Placed]) -> Vec<Missing> {
+    // How many free devices of an identity were looked at.
+    let mut looked_at: ByIdentity<usize> = ByIdentity::default();
+    let mut missing = Vec::new();
+    for of_those_that_can_be_made in [false, true] {
+        for (index, place) in placed.iter_mut().enumerate() {
+            let is_sought = matches!(place.verdict, Verdict::Different | Verdict::Missing | Verdict::Untyped);
+            let Some(identity) = guest.identities[place.number].filter(|_| is_sought) else { continue };
+            let can_be_made = place.verdict == Verdict::Untyped
+                && offer.can_make(guest.demand.devices[place.number].device, identity);
+            if can_be_made != of_those_that_can_be_made {
+                continue;
+            }
+            let next = looked_at.entry(identity);
+            let rest = offer.free(identity)[*next..].iter();
+            let free = rest.inspect(|_| *next += 1).find(|device| !guest.named.contains(device));
+            if let Some(device) = free {
+                place.verdict = Verdict::Free;
+                place.target = Some(Target::Free(*device));
+            } else {
+                place.refusal = Some(Refusal::NoneLeft);
+                let device = guest.demand.devices[place.number].device;
+                missing.push(Missing { number: index, identity, device });
+            }
+        }
+    }
+    missing
+}
+
+/// Gives devices that would have to be created to those that are still missing.
+fn place_on_new(guest: &Guest<'_>, offer: &Offer, missing: &[Missing], placed: &mut [Placed]) {
+    let Created { targets, given } = create(missing, &offer.cards, |device| guest.named.contains(&device));
+    for (index, target) in targets {
+        let place = &mut placed[index];
+        (place.verdict, place.target, place.refusal) = (Verdict::Creatable, Some(target), None);
+    }
+    for Missing { number, identity, .. } in missing {
+        let place = &mut placed[*number];
+        if place.refusal.is_some() {
+            let could = offer.cards.iter().filter(|card| card.makes.get(*identity).is_some()).map(|card| card.address);
+            let is_given = |card: &PciAddress| given.iter().any(|(given, to)| given == card && to != identity);
+            place.refusal = { could }.find(is_given).map(Refusal::SharedCard).or(place.refusal);
+        }
+    }
+}
