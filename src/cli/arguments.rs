@@ -12,10 +12,12 @@ use super::completions::Shell;
 use super::{Environment, usage_error};
 use crate::command::settings::{
     CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, DryRun, FillSettings, Format, HookSettings,
-    HostSettings, Inputs, ListSettings, Output, RewriteSettings, Settings, StripSettings, Target, Verbosity,
+    HostSettings, Inputs, ListSettings, Output, PlacingSettings, RetargetSettings, RewriteSettings, Settings,
+    StripSettings, Target, Verbosity,
 };
 use crate::file::Suffix;
 use crate::host::Mdevctl;
+use crate::plan::check::Verdict;
 use crate::plan::fill::{Devices, OnConflict, OnMissing, Policy};
 use crate::plan::{Pairing, Place, Places};
 
@@ -60,6 +62,15 @@ Show the parents, mediated devices and vGPUs of a host.
 Without DOMAIN, list shows each parent of mediated devices with its types and devices, and each card whose virtual functions \
 are vGPUs. With DOMAIN, it shows the devices of these domains, what is recorded of them, and what the host has for them. \
 list --json prints the record of the host, which --host of other commands reads.";
+
+pub(super) const ABOUT_RETARGET: &str = "Print the domain for another host, with devices of that host";
+
+pub(super) const LONG_ABOUT_RETARGET: &str = "\
+Print the domain for another host, with devices of that host.
+
+Each device that is not the same there is replaced by a free one of the recorded identity, in its hostdev and in its \
+record; no other byte changes. Exit status 1 means that one cannot be had; then nothing is printed. Migrate with the \
+result: virsh migrate --live --persistent --xml NEW --persistent-xml NEW";
 
 pub(super) const ABOUT_HOOK: &str = "Refuse a migration to a host whose devices differ; for libvirt's hooks";
 
@@ -162,13 +173,20 @@ impl RewriteArgs {
 /// The options of commands that look up devices.
 #[derive(Debug, Args)]
 struct HostArgs {
-    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    sysfs: Option<PathBuf>,
+    #[command(flatten)]
+    live: LiveArgs,
 
     /// Read devices from FILE, which virt-mdev list --json wrote; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["sysfs", "defined"])]
     host: Option<OsString>,
+}
+
+/// The options for the devices of this host.
+#[derive(Debug, Args)]
+struct LiveArgs {
+    /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    sysfs: Option<PathBuf>,
 
     /// Also take devices that mdevctl has defined and that are not started
     #[arg(long)]
@@ -182,9 +200,13 @@ struct HostArgs {
 impl HostArgs {
     /// `environment` is the directory to use as `/sys` if no option names one.
     fn settings(self, environment: Option<PathBuf>) -> HostSettings {
-        if let Some(file) = self.host {
-            return HostSettings::File(file);
-        }
+        self.host.map_or_else(|| self.live.settings(environment), HostSettings::File)
+    }
+}
+
+impl LiveArgs {
+    /// `environment` is the directory to use as `/sys` if no option names one.
+    fn settings(self, environment: Option<PathBuf>) -> HostSettings {
         let sysfs = self.sysfs.or(environment);
         // The definitions of this host say nothing about another one's sysfs.
         let default = || (self.defined || sysfs.is_none()).then(|| "/etc/mdevctl.d".into());
@@ -288,7 +310,19 @@ pub(super) struct CheckArgs {
     files: Vec<OsString>,
 
     #[command(flatten)]
-    host: HostArgs,
+    live: LiveArgs,
+
+    /// Check against the host that FILE describes, or a pattern; may be repeated
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["sysfs", "defined"])]
+    host: Vec<OsString>,
+
+    /// Look for other devices too; the worst verdict that is accepted [default with --host: same]
+    #[arg(long, value_name = "VERDICT")]
+    accept: Option<AcceptArg>,
+
+    /// A domain, or a pattern, of a guest that has devices of the hosts; may be repeated
+    #[arg(long, value_name = "DOMAIN", value_hint = ValueHint::FilePath)]
+    in_use: Vec<OsString>,
 
     /// Use the record of a device's guest address, for managers that change UUIDs
     #[arg(long)]
@@ -305,16 +339,28 @@ pub(super) struct CheckArgs {
     /// Print errors only; the exit status is the result
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
+
+    /// With several hosts, also print the reasons
+    #[arg(short, long, conflicts_with_all = ["json", "quiet"])]
+    verbose: bool,
 }
 
 impl CheckArgs {
     pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Settings {
+        let is_placing = self.accept.is_some() || !self.host.is_empty() || !self.in_use.is_empty();
+        let placing = is_placing.then(|| PlacingSettings {
+            hosts: self.host,
+            accept: self.accept.map_or(Verdict::Same, Verdict::from),
+            in_use: self.in_use,
+            verbose: self.verbose,
+        });
         Settings::Check(CheckSettings {
             inputs: Inputs::new(self.files),
-            host: self.host.settings(sysfs),
+            host: self.live.settings(sysfs),
             pairing: pairing(self.follow_guest_address),
             keep_going: self.keep_going,
             format: format(self.json, self.quiet),
+            placing,
         })
     }
 }
@@ -344,6 +390,26 @@ impl ListArgs {
     }
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AcceptArg {
+    /// Only the device that the domain names
+    Same,
+    /// Also another device that is free
+    Free,
+    /// Also a device that would have to be created
+    Creatable,
+}
+
+impl From<AcceptArg> for Verdict {
+    fn from(argument: AcceptArg) -> Self {
+        match argument {
+            AcceptArg::Same => Self::Same,
+            AcceptArg::Free => Self::Free,
+            AcceptArg::Creatable => Self::Creatable,
+        }
+    }
+}
+
 fn format(json: bool, quiet: bool) -> Format {
     match (json, quiet) {
         (true, _) => Format::Json,
@@ -354,6 +420,54 @@ fn format(json: bool, quiet: bool) -> Format {
 
 fn pairing(follow_guest_address: bool) -> Pairing {
     if follow_guest_address { Pairing::GuestAddress } else { Pairing::Uuid }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RetargetArgs {
+    /// The domain; without it, or with -, standard input
+    #[arg(value_name = "DOMAIN", value_hint = ValueHint::FilePath)]
+    file: Option<OsString>,
+
+    #[command(flatten)]
+    host: HostArgs,
+
+    /// A domain, or a pattern, of a guest that has devices of the host; may be repeated
+    #[arg(long, value_name = "DOMAIN", value_hint = ValueHint::FilePath)]
+    in_use: Vec<OsString>,
+
+    /// Choose free devices without knowing which ones guests of the host have
+    #[arg(long)]
+    assume_unused: bool,
+
+    /// Also choose devices that have to be created, and print the commands that create them
+    #[arg(long)]
+    create_plan: bool,
+
+    /// Print which devices would change instead of the domain
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// With --dry-run, print JSON for programs
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+
+    /// Use the record of a device's guest address, for managers that change UUIDs
+    #[arg(long)]
+    follow_guest_address: bool,
+}
+
+impl RetargetArgs {
+    pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Settings {
+        Settings::Retarget(RetargetSettings {
+            input: Inputs::new(self.file.into_iter().collect()),
+            host: self.host.settings(sysfs),
+            pairing: pairing(self.follow_guest_address),
+            in_use: self.in_use,
+            assume_unused: self.assume_unused,
+            create_plan: self.create_plan,
+            dry_run: self.dry_run.then_some(if self.json { DryRun::Json } else { DryRun::Lines }),
+        })
+    }
 }
 
 #[derive(Debug, Args)]

@@ -13,9 +13,10 @@ use crate::command::settings::{HookSettings, HostSettings, Settings};
 use crate::plan::Pairing;
 use crate::report::escape;
 use arguments::{
-    ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_DOCTOR, ABOUT_FILL, ABOUT_HOOK, ABOUT_LIST, ABOUT_STRIP,
-    CheckArgs, CompareArgs, CompletionArgs, DoctorArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK, LONG_ABOUT_COMPARE,
-    LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, LONG_ABOUT_LIST, ListArgs, StripArgs,
+    ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_DOCTOR, ABOUT_FILL, ABOUT_HOOK, ABOUT_LIST, ABOUT_RETARGET,
+    ABOUT_STRIP, CheckArgs, CompareArgs, CompletionArgs, DoctorArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK,
+    LONG_ABOUT_COMPARE, LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, LONG_ABOUT_LIST, LONG_ABOUT_RETARGET,
+    ListArgs, RetargetArgs, StripArgs,
 };
 
 /// The environment variables that are read.
@@ -58,7 +59,7 @@ Exit status:
   128+n  ended by signal n";
 
 /// The subcommands, in the order of `--help`.
-const SUBCOMMANDS: [Subcommand; 8] = [
+const SUBCOMMANDS: [Subcommand; 9] = [
     Subcommand {
         name: "fill",
         command: || FillArgs::augment_args(Command::new("fill")).about(ABOUT_FILL).long_about(LONG_ABOUT_FILL),
@@ -85,6 +86,13 @@ const SUBCOMMANDS: [Subcommand; 8] = [
         name: "list",
         command: || ListArgs::augment_args(Command::new("list")).about(ABOUT_LIST).long_about(LONG_ABOUT_LIST),
         settings: |matches, environment| Ok(ListArgs::from_arg_matches(matches)?.settings(environment)),
+    },
+    Subcommand {
+        name: "retarget",
+        command: || {
+            RetargetArgs::augment_args(Command::new("retarget")).about(ABOUT_RETARGET).long_about(LONG_ABOUT_RETARGET)
+        },
+        settings: |matches, environment| Ok(RetargetArgs::from_arg_matches(matches)?.settings(environment.sysfs)),
     },
     Subcommand {
         name: "hook",

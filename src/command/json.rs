@@ -97,6 +97,13 @@ pub(super) fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> 
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
 }
 
+/// Returns a value as JSON on one line, for a terminal or a program.
+pub(super) fn in_one_line(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map(|text| without_controls(&text))
+        .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
+}
+
 /// Escapes U+007F to U+009F, which JSON allows as they are and a terminal obeys.
 fn without_controls(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());

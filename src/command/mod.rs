@@ -11,11 +11,11 @@ mod hook;
 mod json;
 mod list;
 mod progress;
+mod retarget;
 mod rewrite;
 pub mod settings;
 mod strip;
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
 
 use crate::domain::Document;
@@ -144,15 +144,15 @@ fn open_host(settings: &HostSettings) -> Result<HostSource, Diagnostic> {
                 None => HostSource::Sysfs(sysfs),
             })
         }
-        HostSettings::File(file) => read_host(file).map(|host| HostSource::Recorded(Box::new(host))),
+        HostSettings::File(file) => read_host(&if file == "-" { Input::Stdin } else { Input::File(file.into()) })
+            .map(|host| HostSource::Recorded(Box::new(host))),
     }
 }
 
 /// Reads a file that describes a host.
-fn read_host(file: &OsStr) -> Result<RecordedHost, Diagnostic> {
-    let input = if file == "-" { Input::Stdin } else { Input::File(file.into()) };
-    let original = file::read_up_to(host::MAX_BYTES, &input, Purpose::Reading);
-    let name = name_of(&input);
+fn read_host(input: &Input) -> Result<RecordedHost, Diagnostic> {
+    let original = file::read_up_to(host::MAX_BYTES, input, Purpose::Reading);
+    let name = name_of(input);
     let Original { contents, .. } = original.map_err(|error| Diagnostic::of(&error).help(help::HOST_FILE))?;
     host::read(&name, &contents)
         .map_err(|error| Diagnostic::of_host_file(&name, &String::from_utf8_lossy(&contents), &error))
@@ -193,6 +193,7 @@ pub fn run(settings: &Settings, streams: &mut Streams<'_>) -> Result<Outcome, Fa
         Settings::Compare(settings) => compare::run(settings, streams),
         Settings::Check(settings) => check::run(settings, streams),
         Settings::List(settings) => list::run(settings, streams),
+        Settings::Retarget(settings) => retarget::run(settings, streams),
         Settings::Hook(settings) => hook::run(settings, streams),
         Settings::Doctor(settings) => doctor::run(settings, streams),
         Settings::Completions(script) => streams.print(script).map(|()| Outcome::Done),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::file::Suffix;
 use crate::host::Mdevctl;
+use crate::plan::check::Verdict;
 use crate::plan::fill::Policy;
 use crate::plan::{Pairing, Places};
 
@@ -22,6 +23,8 @@ pub enum Settings {
     Check(CheckSettings),
     /// `list`.
     List(ListSettings),
+    /// `retarget`.
+    Retarget(RetargetSettings),
     /// `hook`.
     Hook(HookSettings),
     /// `doctor`.
@@ -163,6 +166,21 @@ pub struct CheckSettings {
     pub keep_going: bool,
     /// How the verdicts are printed.
     pub format: Format,
+    /// Whether other devices are looked for too, and where. Otherwise only those that the documents name are compared.
+    pub placing: Option<PlacingSettings>,
+}
+
+/// The settings of `check` that look for other devices.
+#[derive(Clone, Debug)]
+pub struct PlacingSettings {
+    /// The files that describe the hosts, or patterns; if there are none, the host is [`CheckSettings::host`].
+    pub hosts: Vec<OsString>,
+    /// The worst verdict that is accepted.
+    pub accept: Verdict,
+    /// The domains of guests that have devices of the hosts, or patterns.
+    pub in_use: Vec<OsString>,
+    /// Whether reasons are printed for several hosts.
+    pub verbose: bool,
 }
 
 /// The settings of `list`.
@@ -187,6 +205,25 @@ pub enum Format {
     Json,
     /// Nothing: the exit status is the result.
     Status,
+}
+
+/// The settings of `retarget`.
+#[derive(Clone, Debug)]
+pub struct RetargetSettings {
+    /// The domain.
+    pub input: Inputs,
+    /// Where the devices of the host are read from.
+    pub host: HostSettings,
+    /// Which record counts for a hostdev.
+    pub pairing: Pairing,
+    /// The domains of guests that have devices of the host, or patterns.
+    pub in_use: Vec<OsString>,
+    /// Whether a device may be chosen although it is not known which are in use.
+    pub assume_unused: bool,
+    /// Whether devices may be chosen that have to be created, with the commands for that.
+    pub create_plan: bool,
+    /// How to print what would change, instead of the domain.
+    pub dry_run: Option<DryRun>,
 }
 
 /// The settings of `hook`.

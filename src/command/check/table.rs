@@ -1,23 +1,22 @@
-//! `check`: compares recorded identities with the devices of a host.
+//! The devices of a comparison: a row of the table, and an object of the JSON.
 
 use serde::Serialize;
 
-use super::json::{self, Entry, Parts};
-use super::settings::{CheckSettings, Format};
-use super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document};
+use super::super::json::Parts;
+use super::placing::Pair;
 use crate::device::DeviceAddress;
 use crate::domain::{Record, RecordKind};
-use crate::file::{Input, Purpose};
-use crate::host::{Host, HostSource};
-use crate::plan::check::{Checked, Comparison, Verdict, check};
-use crate::plan::demand::{Orphan, OrphanPlace, PciScope};
-use crate::plan::{Missing, Remark, RemarkKind};
+use crate::host::{Host, Lookup};
+use crate::plan::Missing;
+use crate::plan::check::{Checked, Verdict};
+use crate::plan::demand::{Orphan, OrphanPlace, Wanted};
+use crate::plan::placement::Placed;
+use crate::report::escape;
 use crate::report::help::OTHER_KIND;
-use crate::report::{Diagnostic, Origin, escape};
 
 /// One device, as JSON and as a row of the table.
 #[derive(Serialize)]
-struct Row {
+pub(super) struct Row {
     file: String,
     domain: Option<String>,
     /// That of a mediated device.
@@ -29,7 +28,7 @@ struct Row {
     /// The hostdev's own address, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     guest: Option<String>,
-    verdict: &'static str,
+    pub verdict: &'static str,
     /// The recorded identity, as far as it was recorded.
     recorded: Parts,
     /// The UUID that it was recorded for, if that differs.
@@ -37,7 +36,7 @@ struct Row {
     recorded_uuid: Option<String>,
     /// The identity on the host; empty if it has no such device.
     found: Parts,
-    /// What describes the device, if that is not sysfs: the file that `--host` names, or a definition of mdevctl.
+    /// What describes the device, if that is not sysfs: a definition of mdevctl.
     #[serde(skip_serializing_if = "Option::is_none")]
     found_in: Option<String>,
     /// Whether the device is only defined.
@@ -48,114 +47,83 @@ struct Row {
     reason: Option<String>,
 }
 
-pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let host = open_host(&settings.host).map_err(Failure::of)?;
-    let (inputs, mut errors) = match settings.keep_going {
-        true => expand_each(&settings.inputs),
-        false => (expand(&settings.inputs)?, Vec::new()),
-    };
-    let mut entries = Vec::new();
-    for input in &inputs {
-        match judge(input, &host, settings, streams) {
-            Ok(rows) => entries.extend(rows.into_iter().map(Entry::Found)),
-            Err(found) => {
-                entries.push(Entry::failed(name_of(input), &found));
-                errors.extend(found);
-            }
-        }
-    }
-    match settings.format {
-        Format::Text => {
-            let on_host = if host.is_recorded() { "ON THAT HOST" } else { "ON THIS HOST" };
-            streams.print(&table(&entries, inputs.len() > 1, on_host))?;
-        }
-        Format::Json => streams.print(&json::array(&entries)?)?,
-        Format::Status => {}
-    }
-    if !errors.is_empty() {
-        return Err(Failure::Told(errors));
-    }
-    let is_same = |entry: &Entry<Row>| matches!(entry, Entry::Found(row) if row.verdict == Verdict::Same.name());
-    Ok(if entries.iter().all(is_same) { Outcome::Done } else { Outcome::Differs })
+/// What a domain says of one of its devices.
+#[derive(Serialize)]
+pub(super) struct Asked {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uuid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guest: Option<String>,
+    recorded: Parts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_uuid: Option<String>,
 }
 
-fn judge(
-    input: &Input,
-    host: &HostSource,
-    settings: &CheckSettings,
-    streams: &mut Streams<'_>,
-) -> Result<Vec<Row>, Vec<Diagnostic>> {
-    let name = name_of(input);
-    let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
-    let origin = Origin::new(&name, document.text());
-    let mut answers = host.ask(document.devices());
-    let comparison = check(&document, &answers, settings.pairing, PciScope::Vgpus)
-        .map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
-    if !comparison.is_same() {
-        host.name_vgpus(&mut answers);
-    }
-    let Comparison { devices, orphans, not_compared } = comparison;
-    let is_replaced = |orphan: &&Orphan<'_>| orphan.place.is_difference();
-    if settings.format != Format::Status {
-        let stale = orphans
-            .iter()
-            .filter(|orphan| !is_replaced(orphan))
-            .map(|orphan| Remark { span: orphan.record.element.start_tag, kind: RemarkKind::Stale });
-        streams.tell_all(stale.map(|remark| origin.remark(&remark)));
-        if not_compared > 0 {
-            streams.tell(&Diagnostic::note(not_checked(&name, not_compared)));
-        }
-    }
-    let rows = devices.iter().map(|checked| Row::new(&name, checked, &answers));
-    Ok(rows.chain(orphans.iter().filter(is_replaced).map(|orphan| Row::of_replaced(&name, orphan))).collect())
-}
-
-/// Returns the note about hostdevs that are not compared.
-pub(super) fn not_checked(name: &str, count: usize) -> String {
-    let (hostdevs, were) = if count == 1 { ("hostdev", "was") } else { ("hostdevs", "were") };
-    format!("{name}: {count} {hostdevs} of type pci {were} not compared: not recorded and not vGPUs")
-}
-
-impl Row {
-    fn new(file: &str, checked: &Checked<'_>, host: &Host) -> Self {
-        let (uuid, source) = match checked.wanted.device {
+impl From<&Wanted<'_>> for Asked {
+    fn from(wanted: &Wanted<'_>) -> Self {
+        let (uuid, source) = match wanted.device {
             DeviceAddress::Mdev(uuid) => (Some(uuid.to_string()), None),
             DeviceAddress::Pci(address) => (None, Some(address.to_string())),
         };
-        let defined_only = checked.found.as_ref().is_ok_and(|found| found.is_defined_only);
         Self {
-            file: file.to_owned(),
-            domain: checked.wanted.domain.map(str::to_owned),
             uuid,
             source,
-            guest: checked.wanted.guest.address.as_ref().map(ToString::to_string),
-            verdict: checked.verdict().name(),
-            recorded: checked.wanted.recorded.map(Parts::from).unwrap_or_default(),
-            recorded_uuid: checked.wanted.recorded_uuid(),
-            found: checked.found.as_ref().map(Parts::from).unwrap_or_default(),
-            found_in: checked
-                .found
-                .as_ref()
-                .ok()
-                .and_then(|_| Some(host.source_of(checked.wanted.device)?.to_string())),
-            defined_only,
-            reason: reason(checked, host).or_else(|| defined_only.then(|| "defined, and not started".to_owned())),
+            guest: wanted.guest.address.as_ref().map(ToString::to_string),
+            recorded: wanted.recorded.map(Parts::from).unwrap_or_default(),
+            recorded_uuid: wanted.recorded_uuid(),
+        }
+    }
+}
+
+impl Row {
+    fn of(file: &str, wanted: &Wanted<'_>, verdict: Verdict, found: Parts, reason: Option<String>) -> Self {
+        let Asked { uuid, source, guest, recorded, recorded_uuid } = Asked::from(wanted);
+        Self {
+            file: file.to_owned(),
+            domain: wanted.domain.map(str::to_owned),
+            uuid,
+            source,
+            guest,
+            verdict: verdict.name(),
+            recorded,
+            recorded_uuid,
+            found,
+            found_in: None,
+            defined_only: false,
+            reason,
         }
     }
 
+    pub fn new(file: &str, checked: &Checked<'_>, host: &Host) -> Self {
+        let found = checked.found.as_ref().map(Parts::from).unwrap_or_default();
+        let found_in =
+            checked.found.as_ref().ok().and_then(|_| Some(host.source_of(checked.wanted.device)?.to_string()));
+        let defined_only = checked.found.as_ref().is_ok_and(|found| found.is_defined_only);
+        let reason = reason(checked, host).or_else(|| defined_only.then(|| "defined, and not started".to_owned()));
+        let row = Self::of(file, &checked.wanted, checked.verdict(), found, reason);
+        Self { found_in, defined_only, ..row }
+    }
+
+    /// Returns the rows of a guest on a host.
+    pub fn of_pair(pair: &Pair<'_>) -> Vec<Self> {
+        let of = |placed: &Placed| {
+            let wanted = &pair.guest.demand.devices[placed.number];
+            let (found, why) = placed.found.map(|fact| said_by(&pair.facts.answer(fact).0)).unwrap_or_default();
+            let reasons: Vec<_> = pair.reason(placed).into_iter().chain(why).collect();
+            let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+            Self::of(pair.file, wanted, placed.verdict, found, reason)
+        };
+        let replaced = pair.replaced().map(|orphan| Self::of_replaced(pair.file, orphan));
+        pair.placed.iter().map(of).chain(replaced).collect()
+    }
+
     /// Returns the row for a record whose device was replaced by another one.
-    fn of_replaced(file: &str, Orphan { domain, record, place }: &Orphan<'_>) -> Self {
+    pub fn of_replaced(file: &str, orphan: &Orphan<'_>) -> Self {
+        let Orphan { domain, record, .. } = orphan;
         let uuid = record.uuid.as_ref().map(|uuid| uuid.text.clone()).unwrap_or_default();
         let source = record.source_address().map(|address| address.to_string());
-        let reason = match place {
-            OrphanPlace::Mdev(_) => format!("the guest has a hostdev of type mdev in its place; {OTHER_KIND}"),
-            OrphanPlace::UnrecordedPci(hostdev) => {
-                let which =
-                    hostdev.device().map_or_else(|| "a hostdev of type pci".to_owned(), |device| device.to_string());
-                format!("it belongs to no hostdev, and {which} has no record")
-            }
-            _ => format!("the guest has a hostdev of type pci in its place; {OTHER_KIND}"),
-        };
         Self {
             file: file.to_owned(),
             domain: domain.map(str::to_owned),
@@ -168,9 +136,35 @@ impl Row {
             found: Parts::default(),
             found_in: None,
             defined_only: false,
-            reason: Some(reason),
+            reason: Some(replaced_by(orphan)),
         }
     }
+}
+
+/// Returns what is in the place of a device that was recorded.
+pub(super) fn replaced_by(orphan: &Orphan<'_>) -> String {
+    match orphan.place {
+        OrphanPlace::Mdev(_) => format!("the guest has a hostdev of type mdev in its place; {OTHER_KIND}"),
+        OrphanPlace::UnrecordedPci(hostdev) => {
+            let which =
+                hostdev.device().map_or_else(|| "a hostdev of type pci".to_owned(), |device| device.to_string());
+            format!("it belongs to no hostdev, and {which} has no record")
+        }
+        _ => format!("the guest has a hostdev of type pci in its place; {OTHER_KIND}"),
+    }
+}
+
+/// Returns the identity that an answer has, and why it has none.
+pub(super) fn said_by(answer: &Lookup) -> (Parts, Option<String>) {
+    let why = match answer {
+        Lookup::Found(device) => return (Parts::from(device), None),
+        Lookup::OtherDeviceApi(device_api) => format!("its device API is {device_api}"),
+        Lookup::NoVgpuType { looked_for } => looked_for.clone(),
+        Lookup::ParentNotPci { parent, .. } => format!("its parent {parent} is not a PCI device"),
+        Lookup::Unknown { reason } => reason.clone(),
+        Lookup::Untyped | Lookup::Absent(_) => return (Parts::default(), None),
+    };
+    (Parts::default(), Some(why))
 }
 
 /// Returns the reason for a verdict that does not follow from the recorded identity and the one on the host.
@@ -226,14 +220,8 @@ fn cell(parts: &Parts) -> String {
 
 /// Returns a table for people, or an empty string without devices. The columns FILE and REASON appear only if they are
 /// needed.
-fn table(entries: &[Entry<Row>], has_files: bool, on_host: &str) -> String {
-    let rows: Vec<_> = entries
-        .iter()
-        .filter_map(|entry| match entry {
-            Entry::Found(row) => Some(row),
-            Entry::Failed(_) => None,
-        })
-        .collect();
+pub(super) fn table<'r>(rows: impl IntoIterator<Item = &'r Row>, has_files: bool, on_host: &str) -> String {
+    let rows: Vec<_> = rows.into_iter().collect();
     if rows.is_empty() {
         return String::new();
     }

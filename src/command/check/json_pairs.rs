@@ -1,0 +1,186 @@
+//! The JSON of guests on hosts: an object for each pair.
+//!
+//! A fleet has a million pairs, and what they say repeats. So the text of a guest, of a host and of an answer is made once, and
+//! a pair is put together from such pieces.
+
+use std::mem;
+
+use serde::Serialize;
+
+use super::super::json::{Entry, in_one_line};
+use super::super::{Failure, Streams};
+use super::placing::{Destination, Pair};
+use super::table::{Asked, Row, said_by};
+use crate::device::DeviceAddress;
+use crate::host::Lookup;
+use crate::plan::placement::{Facts, Guest, Placed, Target};
+use crate::report::Diagnostic;
+
+/// How many bytes are collected before they are written.
+const CHUNK: usize = 1 << 16;
+
+/// The pieces of the current guest, and the text that is not written yet.
+pub(super) struct JsonPairs {
+    /// Whether there are several hosts: an object on each line. Otherwise an array.
+    are_lines: bool,
+    text: Vec<u8>,
+    is_first: bool,
+    hosts: Vec<String>,
+    /// What each fact says: `{…}` of the identity, and perhaps a reason.
+    facts: Vec<(String, Option<String>)>,
+    /// The file and the name of the guest.
+    guest: String,
+    devices: Vec<Device>,
+    replaced: Vec<String>,
+}
+
+/// A device of the current guest.
+struct Device {
+    /// All that comes before its verdict.
+    head: String,
+    /// How it was placed last, and what is written of that.
+    last: Option<(Placed, String)>,
+}
+
+#[derive(Serialize)]
+struct Host<'a> {
+    host: &'a str,
+    source: &'a str,
+}
+
+#[derive(Serialize)]
+struct Name<'a> {
+    file: &'a str,
+    domain: Option<&'a str>,
+}
+
+impl JsonPairs {
+    pub fn new(destinations: &[Destination]) -> Result<Self, Failure> {
+        let host = |Destination { name, source, .. }: &Destination| members(&Host { host: name, source });
+        Ok(Self {
+            are_lines: destinations.len() != 1,
+            text: Vec::new(),
+            is_first: true,
+            hosts: destinations.iter().map(host).collect::<Result<_, _>>()?,
+            facts: Vec::new(),
+            guest: String::new(),
+            devices: Vec::new(),
+            replaced: Vec::new(),
+        })
+    }
+
+    /// Takes the next guest.
+    pub fn begin(&mut self, file: &str, guest: &Guest<'_>, facts: &Facts) -> Result<(), Failure> {
+        for answer in facts.answers().skip(self.facts.len()) {
+            self.facts.push(fact(answer)?);
+        }
+        self.guest = members(&Name { file, domain: guest.name })?;
+        let device = |wanted| Ok(Device { head: members(&Asked::from(wanted))?, last: None });
+        self.devices = guest.demand.devices.iter().map(device).collect::<Result<_, Failure>>()?;
+        let orphans = guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference());
+        self.replaced = orphans.map(|orphan| in_one_line(&Row::of_replaced(file, orphan))).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Adds the guest on a host.
+    pub fn add(&mut self, pair: &Pair<'_>, streams: &mut Streams<'_>) -> Result<(), Failure> {
+        self.separate();
+        for piece in ["{", &self.guest, ",", &self.hosts[pair.host], ",\"verdict\":\"", pair.verdict().name()] {
+            self.text.extend_from_slice(piece.as_bytes());
+        }
+        let mut before = "\",\"devices\":[";
+        for placed in pair.placed {
+            let Device { head, last } = &mut self.devices[placed.number];
+            // What is written of a device follows from how it is placed, and on most hosts it is placed alike.
+            if last.as_ref().is_none_or(|(of, _)| of != placed) {
+                *last = Some((*placed, device(head, placed, pair, &self.facts)?));
+            }
+            let text = last.as_ref().map_or("", |(_, text)| text);
+            self.text.extend_from_slice(before.as_bytes());
+            self.text.extend_from_slice(text.as_bytes());
+            before = ",";
+        }
+        for replaced in &self.replaced {
+            self.text.extend_from_slice(before.as_bytes());
+            self.text.extend_from_slice(replaced.as_bytes());
+            before = ",";
+        }
+        if before != "," {
+            self.text.extend_from_slice(before.as_bytes());
+        }
+        self.text.extend_from_slice(if self.are_lines { b"]}\n" } else { b"]}" });
+        if self.text.len() >= CHUNK { self.write(streams) } else { Ok(()) }
+    }
+
+    /// Adds a document that cannot be read.
+    pub fn add_failed(&mut self, file: &str, errors: &[Diagnostic]) -> Result<(), Failure> {
+        self.separate();
+        let text = in_one_line(&Entry::<Row>::failed(file.to_owned(), errors))?;
+        self.text.extend_from_slice(text.as_bytes());
+        if self.are_lines {
+            self.text.push(b'\n');
+        }
+        Ok(())
+    }
+
+    /// Writes the rest.
+    pub fn end(mut self, streams: &mut Streams<'_>) -> Result<(), Failure> {
+        if !self.are_lines {
+            self.text.extend_from_slice(if self.is_first { b"[]\n" } else { b"\n]\n" });
+        }
+        self.write(streams)?;
+        streams.print("")
+    }
+
+    fn separate(&mut self) {
+        let is_first = mem::replace(&mut self.is_first, false);
+        if !self.are_lines {
+            self.text.extend_from_slice(if is_first { b"[\n  " } else { b",\n  " });
+        }
+    }
+
+    fn write(&mut self, streams: &mut Streams<'_>) -> Result<(), Failure> {
+        streams.stdout.write_all(&self.text).map_err(|error| Failure::of_stdout(&error))?;
+        self.text.clear();
+        Ok(())
+    }
+}
+
+/// Returns the members of an object, without its braces.
+fn members(value: &impl Serialize) -> Result<String, Failure> {
+    let mut text = in_one_line(value)?;
+    text.pop();
+    text.remove(0);
+    Ok(text)
+}
+
+/// Returns what an answer says, as JSON.
+fn fact(answer: &Lookup) -> Result<(String, Option<String>), Failure> {
+    let (found, why) = said_by(answer);
+    Ok((in_one_line(&found)?, why.map(|why| in_one_line(&why)).transpose()?))
+}
+
+/// Returns the object of a device on a host.
+fn device(head: &str, placed: &Placed, pair: &Pair<'_>, facts: &[(String, Option<String>)]) -> Result<String, Failure> {
+    let (found, why) = placed.found.map_or(("{}", None), |fact| {
+        let (found, why) = &facts[fact.index()];
+        (found.as_str(), why.as_deref())
+    });
+    let mut text = ["{", head, ",\"verdict\":\"", placed.verdict.name(), "\",\"found\":", found].concat();
+    if let Some(target) = placed.target {
+        let (name, value) = match target {
+            Target::Free(DeviceAddress::Mdev(uuid)) => ("uuid", uuid.to_string()),
+            Target::Free(DeviceAddress::Pci(address)) => ("source", address.to_string()),
+            Target::NewMdev(parent) => ("parent", parent.to_string()),
+            Target::Type(address) => ("untyped", address.to_string()),
+        };
+        text.extend([",\"instead\":{\"", name, "\":\"", &value, "\"}"]);
+    }
+    // A target says for itself why the verdict is what it is.
+    let of_pair = if placed.target.is_none() { pair.reason(placed) } else { None };
+    if let Some(reason) = of_pair.map(|reason| in_one_line(&reason)).transpose()?.as_deref().or(why) {
+        text.extend([",\"reason\":", reason]);
+    }
+    text.push('}');
+    Ok(text)
+}

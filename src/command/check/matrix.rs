@@ -1,0 +1,106 @@
+//! The table of guests and hosts.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::placing::{Destination, Pair};
+use crate::plan::check::Verdict;
+use crate::plan::placement::Guest;
+use crate::report::escape;
+
+/// A guest on a host, in one character.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cell {
+    Verdict(Verdict),
+    Failed,
+}
+
+impl Cell {
+    fn symbol(self) -> char {
+        match self {
+            Self::Verdict(Verdict::Same) => '=',
+            Self::Verdict(Verdict::Free) => 'f',
+            Self::Verdict(Verdict::Creatable) => 'c',
+            Self::Verdict(Verdict::Different) => 'D',
+            Self::Verdict(Verdict::Missing) => 'M',
+            Self::Verdict(Verdict::Untyped) => 'U',
+            Self::Verdict(Verdict::Unrecorded) => 'R',
+            Self::Verdict(Verdict::Unknown) => '?',
+            Self::Failed => '!',
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Verdict(verdict) => verdict.name(),
+            Self::Failed => "not readable",
+        }
+    }
+}
+
+/// A row for each guest, and a column for each host.
+pub(super) struct Matrix {
+    hosts: Vec<String>,
+    rows: Vec<(String, Vec<Cell>)>,
+    reasons: Option<String>,
+}
+
+impl Matrix {
+    /// `verbose`: whether the reasons are listed too.
+    pub fn new(destinations: &[Destination], verbose: bool) -> Self {
+        let hosts = destinations.iter().map(|destination| escape::short(&destination.name)).collect();
+        Self { hosts, rows: Vec::new(), reasons: verbose.then(String::new) }
+    }
+
+    pub fn begin(&mut self, file: &str, guest: &Guest<'_>) {
+        let name = guest.name.map_or_else(|| file.to_owned(), escape::short);
+        self.rows.push((name, Vec::with_capacity(self.hosts.len())));
+    }
+
+    pub fn add(&mut self, pair: &Pair<'_>) {
+        let Some((name, row)) = self.rows.last_mut() else { return };
+        row.push(Cell::Verdict(pair.verdict()));
+        let Some(reasons) = &mut self.reasons else { return };
+        let host = &self.hosts[pair.host];
+        for placed in pair.placed.iter().filter(|placed| placed.verdict != Verdict::Same) {
+            let device = pair.guest.demand.devices[placed.number].device;
+            let reason = pair.reason(placed).map(|reason| format!(": {reason}")).unwrap_or_default();
+            // Writing into a String cannot fail.
+            let _ = writeln!(reasons, "{name} on {host}: {device} is {}{reason}", placed.verdict.name());
+        }
+        for orphan in pair.replaced() {
+            let _ = writeln!(reasons, "{name} on {host}: {}", super::table::replaced_by(orphan));
+        }
+    }
+
+    pub fn add_failed(&mut self, file: &str) {
+        self.rows.push((file.to_owned(), vec![Cell::Failed; self.hosts.len()]));
+    }
+
+    /// Returns the matrix, its legend and the reasons.
+    pub fn text(&self) -> String {
+        const HEADING: &str = "DOMAIN";
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        let width = self.rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default().max(HEADING.len());
+        let pad = |text: &str, width: usize| text.to_owned() + &" ".repeat(width - text.chars().count());
+        let mut text = pad(HEADING, width);
+        self.hosts.iter().for_each(|host| text.extend(["  ", host]));
+        text.push('\n');
+        for (name, cells) in &self.rows {
+            let mut line = pad(name, width);
+            for (host, cell) in self.hosts.iter().zip(cells) {
+                line.extend(["  ", &pad(&cell.symbol().to_string(), host.chars().count().max(1))]);
+            }
+            text.extend([line.trim_end(), "\n"]);
+        }
+        let used: BTreeSet<_> = self.rows.iter().flat_map(|(_, cells)| cells).copied().collect();
+        let legend: Vec<_> = used.iter().map(|cell| format!("{} {}", cell.symbol(), cell.name())).collect();
+        text.extend(["\n", &legend.join("   "), "\n"]);
+        if let Some(reasons) = self.reasons.as_deref().filter(|reasons| !reasons.is_empty()) {
+            text.extend(["\n", reasons]);
+        }
+        text
+    }
+}

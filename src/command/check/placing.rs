@@ -1,0 +1,239 @@
+//! `check` with `--host` or `--accept`: whether guests can go to hosts, and with which devices.
+
+use super::super::settings::{CheckSettings, Format, Inputs, PlacingSettings};
+use super::super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document, read_host};
+use super::json_pairs::JsonPairs;
+use super::matrix::Matrix;
+use super::table::{Row, table};
+use crate::domain::Document;
+use crate::file::{Input, Purpose};
+use crate::host::RecordedHost;
+use crate::plan::Pairing;
+use crate::plan::check::Verdict;
+use crate::plan::demand::{Orphan, PciScope, demand};
+use crate::plan::placement::{Facts, Guest, InUse, Offer, Placed, Refusal, Target, place};
+use crate::report::{Diagnostic, Origin, escape};
+
+/// A host that guests may go to.
+pub(super) struct Destination {
+    /// Its name.
+    pub name: String,
+    /// Where it was read from.
+    pub source: String,
+    pub offer: Offer,
+}
+
+/// A guest on a host.
+pub(super) struct Pair<'p> {
+    pub file: &'p str,
+    pub guest: &'p Guest<'p>,
+    /// The number of the destination.
+    pub host: usize,
+    pub placed: &'p [Placed],
+    pub facts: &'p Facts,
+    pub in_use: &'p InUse,
+}
+
+impl Pair<'_> {
+    /// Returns the verdict on the worst device.
+    pub fn verdict(&self) -> Verdict {
+        let replaced = self.replaced().map(|_| Verdict::Different);
+        self.placed.iter().map(|placed| placed.verdict).chain(replaced).max().unwrap_or(Verdict::Same)
+    }
+
+    /// Returns the records whose device was replaced by another one in the domain.
+    pub fn replaced(&self) -> impl Iterator<Item = &Orphan<'_>> {
+        self.guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference())
+    }
+
+    /// Returns what the hostdev would have instead of its device, or why it cannot have another one.
+    pub fn reason(&self, placed: &Placed) -> Option<String> {
+        let device = self.guest.demand.devices[placed.number].device;
+        let instead = match placed.target {
+            Some(Target::Free(free)) => Some(format!("{free} is free")),
+            Some(Target::NewMdev(parent)) => Some(format!("can be created from {parent}")),
+            Some(Target::Type(address)) => Some(format!("PCI device {address} can be given the type")),
+            None => None,
+        };
+        let refusal = match placed.refusal {
+            Some(Refusal::SharedCard(card)) => {
+                Some(format!("{card} could provide it, and is counted for devices of the guest of another type"))
+            }
+            _ => None,
+        };
+        let other = self.in_use.by_another(device, self.guest.name).filter(|_| placed.is_taken);
+        let taken = other.map(|guest| format!("guest {} has it", guest.map_or("-".to_owned(), escape::short)));
+        let reasons: Vec<_> = [taken, instead, refusal].into_iter().flatten().collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+}
+
+pub(super) fn run(
+    settings: &CheckSettings,
+    placing: &PlacingSettings,
+    streams: &mut Streams<'_>,
+) -> Result<Outcome, Failure> {
+    let mut facts = Facts::default();
+    let in_use = read_in_use(&placing.in_use)?;
+    let mut errors = Vec::new();
+    let mut destinations = Vec::new();
+    let mut add = |host: &RecordedHost| {
+        let (name, source) = (host.record().host.clone(), host.name().to_owned());
+        destinations.push(Destination { name, source, offer: Offer::of(host, &in_use, &mut facts) });
+    };
+    if placing.hosts.is_empty() {
+        let host = open_host(&settings.host).map_err(Failure::of)?;
+        add(&host.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?);
+    } else {
+        let (files, missing) = expand_inputs(&Inputs { arguments: placing.hosts.clone() }, settings.keep_going)?;
+        errors.extend(missing);
+        for file in &files {
+            match read_host(file) {
+                Ok(host) => add(&host),
+                Err(error) if settings.keep_going => errors.push(error),
+                Err(error) => return Err(Failure::of(error)),
+            }
+        }
+    }
+    let (inputs, missing) = expand_inputs(&settings.inputs, settings.keep_going)?;
+    errors.extend(missing);
+    let mut report = match (settings.format, &destinations[..]) {
+        (Format::Status, _) => Report::Status,
+        (Format::Json, _) => Report::Json(JsonPairs::new(&destinations)?),
+        (Format::Text, [_]) => {
+            let on_host = if placing.hosts.is_empty() { "ON THIS HOST" } else { "ON THAT HOST" };
+            Report::Table(Vec::new(), on_host)
+        }
+        (Format::Text, _) => Report::Matrix(Matrix::new(&destinations, placing.verbose)),
+    };
+    let mut worst = Verdict::Same;
+    for input in &inputs {
+        let name = name_of(input);
+        let placed = read(input).and_then(|document| {
+            let guests = guests(&name, &document, settings.pairing, &mut facts)?;
+            for guest in &guests {
+                let verdict = report.add(&name, guest, &destinations, &facts, &in_use, streams);
+                worst = worst.max(verdict.map_err(Stop::Failed)?);
+            }
+            Ok(())
+        });
+        match placed {
+            Ok(()) => {}
+            Err(Stop::Failed(failure)) => return Err(failure),
+            Err(Stop::Unread(found)) => {
+                report.add_failed(&name, &found)?;
+                errors.extend(found);
+            }
+        }
+    }
+    report.print(inputs.len() > 1, streams)?;
+    if !errors.is_empty() {
+        return Err(Failure::Told(errors));
+    }
+    Ok(if worst <= placing.accept { Outcome::Done } else { Outcome::Differs })
+}
+
+/// Why a document is not placed.
+enum Stop {
+    /// It cannot be read or judged.
+    Unread(Vec<Diagnostic>),
+    /// The command fails.
+    Failed(Failure),
+}
+
+fn expand_inputs(inputs: &Inputs, keep_going: bool) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
+    if keep_going { Ok(expand_each(inputs)) } else { Ok((expand(inputs)?, Vec::new())) }
+}
+
+/// Reads the guests whose devices are not free. All must be readable: a device that is overlooked would be given twice.
+pub(in super::super) fn read_in_use(patterns: &[std::ffi::OsString]) -> Result<InUse, Failure> {
+    let mut in_use = InUse::default();
+    for input in expand(&Inputs { arguments: patterns.to_vec() })? {
+        let (_, document) = read_document(&input, Purpose::Reading).map_err(Failure::of)?;
+        document.domains.iter().for_each(|domain| in_use.add(domain));
+    }
+    Ok(in_use)
+}
+
+fn read(input: &Input) -> Result<Document, Stop> {
+    let (_, document) = read_document(input, Purpose::Reading).map_err(|error| Stop::Unread(vec![error]))?;
+    Ok(document)
+}
+
+fn guests<'a>(name: &str, document: &'a Document, pairing: Pairing, facts: &mut Facts) -> Result<Vec<Guest<'a>>, Stop> {
+    let mut guests = Vec::new();
+    let mut errors = Vec::new();
+    for domain in &document.domains {
+        let (demand, found) = demand(domain, pairing, PciScope::Vgpus);
+        errors.extend(found);
+        guests.push(Guest::new(domain, demand, facts));
+    }
+    if errors.is_empty() {
+        return Ok(guests);
+    }
+    errors.sort_by_key(|error| error.span);
+    let origin = Origin::new(name, document.text());
+    Err(Stop::Unread(errors.iter().map(|error| origin.error(error)).collect()))
+}
+
+/// What is printed.
+enum Report {
+    Status,
+    /// One host: a row for each device.
+    Table(Vec<Row>, &'static str),
+    /// Several hosts: a row for each guest.
+    Matrix(Matrix),
+    Json(JsonPairs),
+}
+
+impl Report {
+    /// Places a guest on each host. Returns the worst verdict.
+    fn add(
+        &mut self,
+        file: &str,
+        guest: &Guest<'_>,
+        destinations: &[Destination],
+        facts: &Facts,
+        in_use: &InUse,
+        streams: &mut Streams<'_>,
+    ) -> Result<Verdict, Failure> {
+        let mut worst = Verdict::Same;
+        match self {
+            Self::Json(pairs) => pairs.begin(file, guest, facts)?,
+            Self::Matrix(matrix) => matrix.begin(file, guest),
+            Self::Table(..) | Self::Status => {}
+        }
+        for (host, destination) in destinations.iter().enumerate() {
+            let placed = place(guest, &destination.offer, in_use, facts);
+            let pair = Pair { file, guest, host, placed: &placed, facts, in_use };
+            worst = worst.max(pair.verdict());
+            match self {
+                Self::Status => {}
+                Self::Table(rows, _) => rows.extend(Row::of_pair(&pair)),
+                Self::Matrix(matrix) => matrix.add(&pair),
+                Self::Json(pairs) => pairs.add(&pair, streams)?,
+            }
+        }
+        Ok(worst)
+    }
+
+    fn add_failed(&mut self, file: &str, errors: &[Diagnostic]) -> Result<(), Failure> {
+        match self {
+            Self::Json(pairs) => pairs.add_failed(file, errors),
+            Self::Matrix(matrix) => {
+                matrix.add_failed(file);
+                Ok(())
+            }
+            Self::Table(..) | Self::Status => Ok(()),
+        }
+    }
+
+    fn print(self, has_files: bool, streams: &mut Streams<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Status => Ok(()),
+            Self::Table(rows, on_host) => streams.print(&table(&rows, has_files, on_host)),
+            Self::Matrix(matrix) => streams.print(&matrix.text()),
+            Self::Json(pairs) => pairs.end(streams),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `retarget`: the domain for another host.
+
+use serde::Serialize;
+
+use super::check::read_in_use;
+use super::settings::{DryRun, RetargetSettings};
+use super::{Failure, Outcome, Streams, expand, json, name_of, open_host, read_document};
+use crate::device::{DeviceAddress, DeviceKind, Identity, Uuid};
+use crate::domain::Kind;
+use crate::file::Purpose;
+use crate::plan::check::Verdict;
+use crate::plan::demand::{PciScope, demand};
+use crate::plan::placement::{Facts, Guest, InUse, Offer, Placed, Refusal, Target, place};
+use crate::plan::retarget::retarget;
+use crate::report::{Diagnostic, Origin, escape};
+
+/// A hostdev that gets another device.
+#[derive(Serialize)]
+struct Change {
+    /// The device that the domain names.
+    from: String,
+    /// The device that it names on the host.
+    to: String,
+    /// The hostdev's own address, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guest: Option<String>,
+    /// The command that creates the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create: Option<String>,
+    #[serde(skip)]
+    number: usize,
+    #[serde(skip)]
+    device: DeviceAddress,
+}
+
+pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
+    let host = open_host(&settings.host).and_then(|host| host.record().map_err(|error| Diagnostic::of(&error)));
+    let host = host.map_err(Failure::of)?;
+    let in_use = read_in_use(&settings.in_use)?;
+    let inputs = expand(&settings.input)?;
+    let [input] = inputs.as_slice() else {
+        return Err(Failure::of(Diagnostic::error(format!("{} files match; give one domain", inputs.len()))));
+    };
+    let name = name_of(input);
+    let (_, document) = read_document(input, Purpose::Reading).map_err(Failure::of)?;
+    let origin = Origin::new(&name, document.text());
+    let ([domain], Kind::Domain) = (&document.domains[..], document.kind) else {
+        let error = Diagnostic::error(format!("{name} is a <{}>, and a <domain> is needed", document.kind.root()));
+        return Err(Failure::of(error.help("virsh dumpxml --migratable GUEST prints it")));
+    };
+    let (demand, errors) = demand(domain, settings.pairing, PciScope::Vgpus);
+    if !errors.is_empty() {
+        return Err(Failure::Told(errors.iter().map(|error| origin.error(error)).collect()));
+    }
+    let mut facts = Facts::default();
+    let offer = Offer::of(&host, &in_use, &mut facts);
+    let guest = Guest::new(domain, demand, &mut facts);
+    let placed = place(&guest, &offer, &in_use, &facts);
+
+    let mut refusals: Vec<_> =
+        placed.iter().filter_map(|placed| refusal(settings, &guest, placed, host.name())).collect();
+    let replaced = guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference());
+    refusals.extend(replaced.map(|_| {
+        Diagnostic::error("a recorded device has been replaced by another one in the domain").help("check shows which")
+    }));
+    if !refusals.is_empty() {
+        streams.tell_all(refusals);
+        return Ok(Outcome::Differs);
+    }
+
+    let host_name = &host.record().host;
+    let changes: Vec<_> =
+        placed.iter().filter_map(|placed| change(&guest, placed, &offer, &in_use, host_name)).collect();
+    let commands: String =
+        changes.iter().filter_map(|change| change.create.as_ref()).map(|line| format!("{line}\n")).collect();
+    match settings.dry_run {
+        Some(DryRun::Json) => streams.print(&json::array(&changes)?)?,
+        Some(DryRun::Lines) => {
+            let lines = changes.iter().filter(|change| change.from != change.to);
+            let lines: String = lines.map(|Change { from, to, .. }| format!("{from} -> {to}\n")).collect();
+            streams.print(&(lines + &commands))?;
+        }
+        None => {
+            let wanted = |change: &Change| (&guest.demand.devices[change.number], change.device);
+            let edits = retarget(document.text(), domain, changes.iter().map(wanted))
+                .map_err(|error| Failure::of(origin.error(&error)))?;
+            let text = edits.apply_proven(document.text()).map_err(|error| Failure::of(origin.unproven(&error)))?;
+            streams.print(&text)?;
+            let _ = streams.stderr.write_all(commands.as_bytes());
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Returns why a hostdev cannot have a device of the host, or may not be given one.
+fn refusal(settings: &RetargetSettings, guest: &Guest<'_>, placed: &Placed, host: &str) -> Option<Diagnostic> {
+    let wanted = &guest.demand.devices[placed.number];
+    let device = wanted.device;
+    let may_choose = settings.assume_unused || !settings.in_use.is_empty();
+    let error = match placed.verdict {
+        Verdict::Same => return None,
+        Verdict::Free if may_choose => return None,
+        Verdict::Creatable if settings.create_plan => return None,
+        Verdict::Free => Diagnostic::error(format!(
+            "{device} can be replaced by another device of {host}, but whether a guest there has that one is not known"
+        ))
+        .help("name the domains of the guests there: --in-use 'GUESTS/*.xml'; --assume-unused if none has mediated devices"),
+        Verdict::Creatable => Diagnostic::error(format!("{device}: a device would have to be created on {host}"))
+            .help("--create-plan prints the commands that create it"),
+        verdict => {
+            let why = match placed.refusal {
+                Some(Refusal::SharedCard(card)) => {
+                    format!(": {card} could provide it, and is counted for devices of another type")
+                }
+                Some(Refusal::NoneLeft) => ", and no device of the recorded identity is free there".to_owned(),
+                None => String::new(),
+            };
+            let error = Diagnostic::error(format!("{device} is {} on {host}{why}", verdict.name()));
+            match verdict {
+                Verdict::Unrecorded => error.help("record it where the guest runs: virt-mdev fill --into metadata"),
+                _ => error,
+            }
+        }
+    };
+    Some(error)
+}
+
+/// Returns what changes for a hostdev.
+fn change(guest: &Guest<'_>, placed: &Placed, offer: &Offer, in_use: &InUse, host: &str) -> Option<Change> {
+    let wanted = &guest.demand.devices[placed.number];
+    let identity = wanted.identity();
+    let (device, create) = match placed.target? {
+        Target::Free(device) => (device, None),
+        Target::NewMdev(parent) => {
+            let is_taken = |device| offer.device(device).is_some() || in_use.has(device);
+            let uuid = match wanted.device {
+                DeviceAddress::Mdev(uuid) if !is_taken(wanted.device) => uuid,
+                old => new_uuid(
+                    |attempt| Uuid::derived(&(host, guest.name, old, attempt)),
+                    |uuid| is_taken(uuid) || guest.names(uuid),
+                ),
+            };
+            let command = match identity {
+                Some(Identity { kind: DeviceKind::Mdev(mdev_type), .. }) => {
+                    format!("mdevctl start -u {uuid} -p {parent} -t {}", escape::shell_word(mdev_type.as_str()))
+                }
+                _ => return None,
+            };
+            (DeviceAddress::Mdev(uuid), Some(command))
+        }
+        Target::Type(address) => {
+            let command = match identity {
+                Some(Identity { kind: DeviceKind::Vgpu(vgpu_type), .. }) => {
+                    format!("echo {} > /sys/bus/pci/devices/{address}/nvidia/current_vgpu_type", vgpu_type.number())
+                }
+                _ => return None,
+            };
+            (DeviceAddress::Pci(address), Some(command))
+        }
+    };
+    Some(Change {
+        from: wanted.device.to_string(),
+        to: device.to_string(),
+        guest: wanted.guest.address.as_ref().map(ToString::to_string),
+        create,
+        number: placed.number,
+        device,
+    })
+}
+
+/// Returns the first UUID that no device has.
+fn new_uuid(derive: impl Fn(u32) -> Uuid, is_taken: impl Fn(DeviceAddress) -> bool) -> Uuid {
+    let mut attempt = 0;
+    loop {
+        let uuid = derive(attempt);
+        if !is_taken(DeviceAddress::Mdev(uuid)) {
+            return uuid;
+        }
+        attempt += 1;
+    }
+}
