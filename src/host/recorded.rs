@@ -98,6 +98,11 @@ impl RecordedHost {
         Self { not_started, ..self }
     }
 
+    /// Returns the mediated devices that are defined and not started, and so not in the record.
+    pub fn not_started(&self) -> impl Iterator<Item = Uuid> {
+        self.not_started.iter().copied()
+    }
+
     /// Returns what messages call its source.
     pub fn name(&self) -> &str {
         &self.name

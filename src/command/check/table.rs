@@ -6,7 +6,7 @@ use super::super::json::Parts;
 use super::placing::Pair;
 use crate::device::DeviceAddress;
 use crate::domain::{Record, RecordKind};
-use crate::host::{Host, Lookup};
+use crate::host::{Absence, Host, Lookup};
 use crate::plan::Missing;
 use crate::plan::check::{Checked, Verdict};
 use crate::plan::demand::{Orphan, OrphanPlace, Wanted};
@@ -157,7 +157,10 @@ pub(super) fn replaced_by(orphan: &Orphan<'_>) -> String {
 /// Returns the identity that an answer has, and why it has none.
 pub(super) fn said_by(answer: &Lookup) -> (Parts, Option<String>) {
     let why = match answer {
-        Lookup::Found(device) => return (Parts::from(device), None),
+        Lookup::Found(device) => {
+            return (Parts::from(device), device.is_defined_only.then(|| "defined, and not started".to_owned()));
+        }
+        Lookup::Absent(Absence::NotStarted { .. }) => "defined, and not started".to_owned(),
         Lookup::OtherDeviceApi(device_api) => format!("its device API is {device_api}"),
         Lookup::NoVgpuType { looked_for } => looked_for.clone(),
         Lookup::ParentNotPci { parent, .. } => format!("its parent {parent} is not a PCI device"),

@@ -121,7 +121,8 @@ impl Offer {
         let pci = record.pci_devices.iter().map(|device| device.address);
         let all = mdevs.map(|mdev| DeviceAddress::Mdev(mdev.uuid)).chain(pci.map(DeviceAddress::Pci));
         let unreadable = record.unreadable.iter().filter_map(|entry| entry.device());
-        for device in all.chain(unreadable) {
+        let not_started = host.not_started().map(DeviceAddress::Mdev);
+        for device in all.chain(unreadable).chain(not_started) {
             let answer = host.lookup(device).unwrap_or_else(|error| Lookup::Unknown { reason: error.to_string() });
             let can_be_given = match device {
                 DeviceAddress::Mdev(_) => true,
