@@ -40,6 +40,9 @@ _virt__mdev() {
             virt__mdev,list)
                 cmd="virt__mdev__subcmd__list"
                 ;;
+            virt__mdev,retarget)
+                cmd="virt__mdev__subcmd__retarget"
+                ;;
             virt__mdev,strip)
                 cmd="virt__mdev__subcmd__strip"
                 ;;
@@ -67,6 +70,9 @@ _virt__mdev() {
             virt__mdev__subcmd__help,list)
                 cmd="virt__mdev__subcmd__help__subcmd__list"
                 ;;
+            virt__mdev__subcmd__help,retarget)
+                cmd="virt__mdev__subcmd__help__subcmd__retarget"
+                ;;
             virt__mdev__subcmd__help,strip)
                 cmd="virt__mdev__subcmd__help__subcmd__strip"
                 ;;
@@ -77,7 +83,7 @@ _virt__mdev() {
 
     case "${cmd}" in
         virt__mdev)
-            opts="-h -V --help --version fill strip compare check list hook doctor completions help"
+            opts="-h -V --help --version fill strip compare check list retarget hook doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -91,13 +97,20 @@ _virt__mdev() {
             return 0
             ;;
         virt__mdev__subcmd__check)
-            opts="-k -q -h --sysfs --host --defined --mdevctl-dir --follow-guest-address --keep-going --json --quiet --help"
+            opts="-k -q -v -h --sysfs --defined --mdevctl-dir --host --accept --in-use --follow-guest-address --keep-going --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --sysfs)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --mdevctl-dir)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
@@ -119,10 +132,22 @@ _virt__mdev() {
                     fi
                     return 0
                     ;;
-                --mdevctl-dir)
-                    COMPREPLY=()
+                --accept)
+                    COMPREPLY=($(compgen -W "same free creatable" -- "${cur}"))
+                    return 0
+                    ;;
+                --in-use)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o plusdirs
+                        compopt -o filenames
                     fi
                     return 0
                     ;;
@@ -190,7 +215,7 @@ _virt__mdev() {
             return 0
             ;;
         virt__mdev__subcmd__fill)
-            opts="-i -o -n -k -j -q -v -h --in-place --output --diff --dry-run --json --keep-going --jobs --quiet --verbose --sysfs --host --defined --mdevctl-dir --into --devices --metadata-only --on-missing --on-conflict --help"
+            opts="-i -o -n -k -j -q -v -h --in-place --output --diff --dry-run --json --keep-going --jobs --quiet --verbose --sysfs --defined --mdevctl-dir --host --into --devices --metadata-only --on-missing --on-conflict --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -249,6 +274,13 @@ _virt__mdev() {
                     fi
                     return 0
                     ;;
+                --mdevctl-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
                 --host)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -261,13 +293,6 @@ _virt__mdev() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
-                    fi
-                    return 0
-                    ;;
-                --mdevctl-dir)
-                    COMPREPLY=()
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o plusdirs
                     fi
                     return 0
                     ;;
@@ -295,7 +320,7 @@ _virt__mdev() {
             return 0
             ;;
         virt__mdev__subcmd__help)
-            opts="fill strip compare check list hook doctor completions help"
+            opts="fill strip compare check list retarget hook doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -420,6 +445,20 @@ _virt__mdev() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        virt__mdev__subcmd__help__subcmd__retarget)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         virt__mdev__subcmd__help__subcmd__strip)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -435,13 +474,20 @@ _virt__mdev() {
             return 0
             ;;
         virt__mdev__subcmd__hook)
-            opts="-h --sysfs --host --defined --mdevctl-dir --require --check-start --defer-absent --follow-guest-address --help"
+            opts="-h --sysfs --defined --mdevctl-dir --host --require --check-start --defer-absent --follow-guest-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --sysfs)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --mdevctl-dir)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
@@ -460,13 +506,6 @@ _virt__mdev() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
-                    fi
-                    return 0
-                    ;;
-                --mdevctl-dir)
-                    COMPREPLY=()
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o plusdirs
                     fi
                     return 0
                     ;;
@@ -478,13 +517,20 @@ _virt__mdev() {
             return 0
             ;;
         virt__mdev__subcmd__list)
-            opts="-h --sysfs --host --defined --mdevctl-dir --json --help"
+            opts="-h --sysfs --defined --mdevctl-dir --host --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --sysfs)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --mdevctl-dir)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
@@ -506,10 +552,61 @@ _virt__mdev() {
                     fi
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__mdev__subcmd__retarget)
+            opts="-n -h --sysfs --defined --mdevctl-dir --host --in-use --assume-unused --create-plan --dry-run --json --follow-guest-address --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sysfs)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
                 --mdevctl-dir)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --host)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --in-use)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
                     fi
                     return 0
                     ;;

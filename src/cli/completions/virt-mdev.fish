@@ -31,6 +31,7 @@ complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "strip" -d 'Remo
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "compare" -d 'Compare the mediated devices and vGPUs of two domains'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "check" -d 'Compare recorded identities with the devices of this host'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "list" -d 'Show the parents, mediated devices and vGPUs of a host'
+complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "retarget" -d 'Print the domain for another host, with devices of that host'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "hook" -d 'Refuse a migration to a host whose devices differ; for libvirt\'s hooks'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "doctor" -d 'Check that the hook is installed and works on this host'
 complete -c virt-mdev -n "__fish_virt_mdev_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -39,8 +40,8 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s i -l in-pla
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s o -l output -d 'Write the document to FILE' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s j -l jobs -d 'Work on N files at once; the default is the number of processors' -r
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l into -d 'Where to write identities' -r -f -a "source\t'The hostdev\'s source'
 metadata\t'The domain\'s metadata, where libvirt keeps them'
 both\t'Both places'"
@@ -78,23 +79,39 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand compare" -l json -d 
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand compare" -s q -l quiet -d 'Print errors only; the exit status is the result'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand compare" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l host -d 'Check against the host that FILE describes, or a pattern; may be repeated' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l accept -d 'Look for other devices too; the worst verdict that is accepted [default with --host: same]' -r -f -a "same\t'Only the device that the domain names'
+free\t'Also another device that is free'
+creatable\t'Also a device that would have to be created'"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l in-use -d 'A domain, or a pattern, of a guest that has devices of the hosts; may be repeated' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l follow-guest-address -d 'Use the record of a device\'s guest address, for managers that change UUIDs'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s k -l keep-going -d 'Continue if a file cannot be found; the exit status is still 2'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -l json -d 'Print JSON for programs'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s q -l quiet -d 'Print errors only; the exit status is the result'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s v -l verbose -d 'With several hosts, also print the reasons'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l json -d 'Print JSON for programs: without DOMAIN, the record of the host'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l in-use -d 'A domain, or a pattern, of a guest that has devices of the host; may be repeated' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l assume-unused -d 'Choose free devices without knowing which ones guests of the host have'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l create-plan -d 'Also choose devices that have to be created, and print the commands that create them'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -s n -l dry-run -d 'Print which devices would change instead of the domain'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l json -d 'With --dry-run, print JSON for programs'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l follow-guest-address -d 'Use the record of a device\'s guest address, for managers that change UUIDs'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l require -d 'Refuse a guest that has mediated devices or vGPUs but no record of them'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l check-start -d 'Also check at every start (prepare begin) and when a snapshot is reverted to'
@@ -106,12 +123,13 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand doctor" -l sysfs -d 
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand doctor" -l json -d 'Print JSON for programs'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "fill" -d 'Record what each mediated device and vGPU of a domain is'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "strip" -d 'Remove what fill has written'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "compare" -d 'Compare the mediated devices and vGPUs of two domains'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "check" -d 'Compare recorded identities with the devices of this host'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "list" -d 'Show the parents, mediated devices and vGPUs of a host'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "hook" -d 'Refuse a migration to a host whose devices differ; for libvirt\'s hooks'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "doctor" -d 'Check that the hook is installed and works on this host'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list hook doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "fill" -d 'Record what each mediated device and vGPU of a domain is'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "strip" -d 'Remove what fill has written'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "compare" -d 'Compare the mediated devices and vGPUs of two domains'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "check" -d 'Compare recorded identities with the devices of this host'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "list" -d 'Show the parents, mediated devices and vGPUs of a host'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "retarget" -d 'Print the domain for another host, with devices of that host'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "hook" -d 'Refuse a migration to a host whose devices differ; for libvirt\'s hooks'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "doctor" -d 'Check that the hook is installed and works on this host'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand help; and not __fish_seen_subcommand_from fill strip compare check list retarget hook doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

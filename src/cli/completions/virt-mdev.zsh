@@ -37,8 +37,8 @@ _arguments "${_arguments_options[@]}" : \
 '-j+[Work on N files at once; the default is the number of processors]:N:_default' \
 '--jobs=[Work on N files at once; the default is the number of processors]:N:_default' \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
-'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
+'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
 '--into=[Where to write identities]:PLACE:((source\:"The hostdev'\''s source"
 metadata\:"The domain'\''s metadata, where libvirt keeps them"
 both\:"Both places"))' \
@@ -107,8 +107,12 @@ _arguments "${_arguments_options[@]}" : \
 (check)
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
-'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
+'(--sysfs --defined)*--host=[Check against the host that FILE describes, or a pattern; may be repeated]:FILE:_files' \
+'--accept=[Look for other devices too; the worst verdict that is accepted \[default with --host\: same\]]:VERDICT:((same\:"Only the device that the domain names"
+free\:"Also another device that is free"
+creatable\:"Also a device that would have to be created"))' \
+'*--in-use=[A domain, or a pattern, of a guest that has devices of the hosts; may be repeated]:DOMAIN:_files' \
 '--defined[Also take devices that mdevctl has defined and that are not started]' \
 '--follow-guest-address[Use the record of a device'\''s guest address, for managers that change UUIDs]' \
 '-k[Continue if a file cannot be found; the exit status is still 2]' \
@@ -116,6 +120,8 @@ _arguments "${_arguments_options[@]}" : \
 '--json[Print JSON for programs]' \
 '(--json)-q[Print errors only; the exit status is the result]' \
 '(--json)--quiet[Print errors only; the exit status is the result]' \
+'(--json -q --quiet)-v[With several hosts, also print the reasons]' \
+'(--json -q --quiet)--verbose[With several hosts, also print the reasons]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '*::files -- Domain documents or glob patterns; - is standard input:_files' \
@@ -124,8 +130,8 @@ _arguments "${_arguments_options[@]}" : \
 (list)
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
-'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
+'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
 '--defined[Also take devices that mdevctl has defined and that are not started]' \
 '--json[Print JSON for programs\: without DOMAIN, the record of the host]' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -133,11 +139,29 @@ _arguments "${_arguments_options[@]}" : \
 '*::files -- Domain documents or glob patterns; - is standard input:_files' \
 && ret=0
 ;;
+(retarget)
+_arguments "${_arguments_options[@]}" : \
+'--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
+'--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
+'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'*--in-use=[A domain, or a pattern, of a guest that has devices of the host; may be repeated]:DOMAIN:_files' \
+'--defined[Also take devices that mdevctl has defined and that are not started]' \
+'--assume-unused[Choose free devices without knowing which ones guests of the host have]' \
+'--create-plan[Also choose devices that have to be created, and print the commands that create them]' \
+'-n[Print which devices would change instead of the domain]' \
+'--dry-run[Print which devices would change instead of the domain]' \
+'--json[With --dry-run, print JSON for programs]' \
+'--follow-guest-address[Use the record of a device'\''s guest address, for managers that change UUIDs]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'::file -- The domain; without it, or with -, standard input:_files' \
+&& ret=0
+;;
 (hook)
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
-'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
+'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
 '--defined[Also take devices that mdevctl has defined and that are not started]' \
 '--require[Refuse a guest that has mediated devices or vGPUs but no record of them]' \
 '--check-start[Also check at every start (prepare begin) and when a snapshot is reverted to]' \
@@ -199,6 +223,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(retarget)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (hook)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -232,6 +260,7 @@ _virt-mdev_commands() {
 'compare:Compare the mediated devices and vGPUs of two domains' \
 'check:Compare recorded identities with the devices of this host' \
 'list:Show the parents, mediated devices and vGPUs of a host' \
+'retarget:Print the domain for another host, with devices of that host' \
 'hook:Refuse a migration to a host whose devices differ; for libvirt'\''s hooks' \
 'doctor:Check that the hook is installed and works on this host' \
 'completions:Print a completion script for a shell' \
@@ -272,6 +301,7 @@ _virt-mdev__subcmd__help_commands() {
 'compare:Compare the mediated devices and vGPUs of two domains' \
 'check:Compare recorded identities with the devices of this host' \
 'list:Show the parents, mediated devices and vGPUs of a host' \
+'retarget:Print the domain for another host, with devices of that host' \
 'hook:Refuse a migration to a host whose devices differ; for libvirt'\''s hooks' \
 'doctor:Check that the hook is installed and works on this host' \
 'completions:Print a completion script for a shell' \
@@ -319,6 +349,11 @@ _virt-mdev__subcmd__help__subcmd__list_commands() {
     local commands; commands=()
     _describe -t commands 'virt-mdev help list commands' commands "$@"
 }
+(( $+functions[_virt-mdev__subcmd__help__subcmd__retarget_commands] )) ||
+_virt-mdev__subcmd__help__subcmd__retarget_commands() {
+    local commands; commands=()
+    _describe -t commands 'virt-mdev help retarget commands' commands "$@"
+}
 (( $+functions[_virt-mdev__subcmd__help__subcmd__strip_commands] )) ||
 _virt-mdev__subcmd__help__subcmd__strip_commands() {
     local commands; commands=()
@@ -333,6 +368,11 @@ _virt-mdev__subcmd__hook_commands() {
 _virt-mdev__subcmd__list_commands() {
     local commands; commands=()
     _describe -t commands 'virt-mdev list commands' commands "$@"
+}
+(( $+functions[_virt-mdev__subcmd__retarget_commands] )) ||
+_virt-mdev__subcmd__retarget_commands() {
+    local commands; commands=()
+    _describe -t commands 'virt-mdev retarget commands' commands "$@"
 }
 (( $+functions[_virt-mdev__subcmd__strip_commands] )) ||
 _virt-mdev__subcmd__strip_commands() {
