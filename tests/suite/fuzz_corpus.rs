@@ -32,6 +32,13 @@ fn documents_of_the_corpus_are_stripped_of_what_was_filled() {
 }
 
 #[test]
+fn host_files_of_the_corpus_are_read_or_refused() {
+    for pattern in ["fuzz/host_file/*", "host-files/*", "nodedev/*", "cases/*/host.*"] {
+        for_each(pattern, invariants::bytes_as_host_file);
+    }
+}
+
+#[test]
 fn no_link_out_of_the_sysfs_trees_of_the_corpus_is_followed() {
     let scratch = tempfile::tempdir().unwrap();
     for_each("fuzz/sysfs/*", |bytes| invariants::bytes_as_sysfs(bytes, scratch.path()));

@@ -16,9 +16,10 @@ use virt_mdev::device::{
 };
 use virt_mdev::domain::{Document, Metadata, Model};
 use virt_mdev::edit::{Edits, ProofError};
-use virt_mdev::host::{Absence, DeviceApi, Host, HostSource, Lookup, Sysfs};
+use virt_mdev::host::{self, Absence, DeviceApi, Host, HostSource, Lookup, Sysfs};
 use virt_mdev::plan::fill::{Devices, OnConflict, OnMissing, Policy};
 use virt_mdev::plan::{Pairing, Place, Places, Plan, check, compare, fill, strip};
+use virt_mdev::report::Diagnostic;
 
 /// All values of `--into` and `--from`.
 pub const PLACES: [Places; 3] = [Places::Only(Place::Source), Places::Only(Place::Metadata), Places::Both];
@@ -402,6 +403,37 @@ struct Entry {
 const PARENT: &str = "devices/pci0000:00/0000:00:02.0";
 const FUNCTION: &str = "devices/pci0000:25/0000:26:00.4";
 const CARD: &str = "devices/pci0000:25/0000:26:00.0";
+
+/// Reads bytes as a file that describes a host. An error has a place in the file and can be shown. A host has an answer about each
+/// of its devices, and its record is the same after it was written and read again.
+pub fn bytes_as_host_file(bytes: &[u8]) {
+    let host = match host::read("host-b", bytes) {
+        Ok(host) => host,
+        Err(error) => {
+            let text = String::from_utf8_lossy(bytes);
+            let shown = Diagnostic::of_host_file("host-b", &text, &error).render(false);
+            let is_shown = |character: char| character == '\n' || !character.is_control();
+            assert!(shown.chars().all(is_shown) && shown.len() < 8_000, "{shown:?}");
+            return;
+        }
+    };
+    let record = host.record();
+    let mdevs = record.mdev_parents.iter().flat_map(|parent| &parent.mdevs).map(|mdev| DeviceAddress::Mdev(mdev.uuid));
+    let pci_devices = record.pci_devices.iter().map(|device| DeviceAddress::Pci(device.address));
+    let devices: Vec<_> = mdevs.chain(pci_devices).collect();
+    let written = serde_json::to_vec(record).unwrap_or_else(|error| panic!("{error}"));
+    let again = host::read("host-b", &written).unwrap_or_else(|error| panic!("not read again: {error}\n{record:?}"));
+    assert_eq!(again.record(), record);
+    for device in &devices {
+        let (first, second) = (host.lookup(*device), again.lookup(*device));
+        assert_eq!(first.is_ok(), second.is_ok(), "{device}");
+        assert_eq!(first.ok(), second.ok(), "{device}");
+        assert!(!matches!(host.lookup(*device), Ok(Lookup::Absent(_))), "{device} is recorded and absent");
+    }
+    let source = HostSource::Recorded(Box::new(host));
+    let mut answers = source.ask(devices.into_iter().chain([mdev(UUID)]));
+    source.name_vgpus(&mut answers);
+}
 
 /// How many of the entries are of the mediated device.
 const MDEV_ENTRIES: usize = 6;
