@@ -176,8 +176,8 @@ struct HostArgs {
     #[command(flatten)]
     live: LiveArgs,
 
-    /// Read devices from FILE, which virt-mdev list --json wrote; - is standard input
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["sysfs", "defined"])]
+    /// Read devices from FILE: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["sysfs", "defined", "mdevctl_dir"])]
     host: Option<OsString>,
 }
 

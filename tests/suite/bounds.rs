@@ -324,7 +324,7 @@ mod costs {
         let limited = format!("ulimit -v {} && exec \"$@\"", memory * 1024);
         let mut child = Command::new("/bin/sh");
         child.args(["-c", &limited, "sh", BINARY, name]);
-        if !matches!(name, "compare" | "strip") {
+        if !matches!(name, "compare" | "strip") && !rest.iter().any(|word| word == "--host") {
             child.arg("--sysfs").arg(host_a());
         }
         child.args(rest).current_dir(scratch.dir()).stdin(File::open(scratch.path("vm.xml")).unwrap());
@@ -465,6 +465,111 @@ mod costs {
         costs.of("two megabytes of indentation", &recorded(&blanks, &hostdevs));
         let comments = hostdev(&uuid(1), &NONE).replace("'/>\n", &format!("'/>{}\n", "<!---->".repeat(100)));
         costs.of("comments after addresses", &domain(&comments.repeat(3_500)));
+    }
+
+    /// Runs commands with a file that describes a host, on a domain with as many devices as a document may have. An unoptimized
+    /// build runs the first.
+    fn host_file(what: &str, file: &str) {
+        assert!(file.len() <= LARGEST && file.len() > LARGEST / 2, "{what}: {} bytes", file.len());
+        let devices: String = (0..4096).map(|number| short_hostdev(&absent(number))).collect();
+        let scratch = Scratch::with("vm.xml", domain(&devices));
+        scratch.file("host", file);
+        let commands = [
+            ("check --host host", 256),
+            ("check --json --host host", 256),
+            ("hook --host host -- g migrate begin -", 256),
+            ("fill --host host --on-missing skip", 512),
+        ];
+        for (command, memory) in commands.into_iter().take(if cfg!(debug_assertions) { 1 } else { 4 }) {
+            let (user_time, status) = run(&scratch, command, memory);
+            let has_ended = matches!(status.code(), Some(0..=2));
+            assert!(has_ended && user_time <= USER_TIME, "{what}, {command}: {user_time:.2} s, {status}");
+        }
+    }
+
+    /// Returns as many of the pieces as fit into the largest host file, with commas between them.
+    fn listed(piece: impl Fn(usize) -> String) -> String {
+        let mut list = piece(0);
+        for number in 1.. {
+            let next = piece(number);
+            if list.len() + next.len() + 1_000 > LARGEST {
+                break;
+            }
+            list = list + "," + &next;
+        }
+        list
+    }
+
+    #[test]
+    fn records_of_hosts() {
+        let record = |pci_devices: &str, mdev_parents: &str, unreadable: &str| {
+            format!(
+                r#"{{"version":1,"host":"b","pci_devices":[{pci_devices}],"mdev_parents":[{mdev_parents}],"unreadable":[{unreadable}]}}"#
+            )
+        };
+        let address = |number: usize| {
+            format!("{:04x}:{:02x}:{:02x}.{}", number >> 16, number >> 8 & 0xff, number >> 3 & 0x1f, number & 7)
+        };
+        let pci_device = |number: usize| {
+            let address = address(number + (number & !0xff));
+            format!(r#"{{"address":"{address}","vendorid":"1","productid":"2","class":"3"}}"#)
+        };
+        host_file("PCI devices", &record(&listed(pci_device), "", ""));
+        let mdev = |number: usize| format!(r#"{{"uuid":"{}","type":"t"}}"#, absent(number));
+        let parent = |types: &str, mdevs: &str| {
+            format!(r#"{{"name":"0000:00:00.0","bus":"pci","types":[{types}],"mdevs":[{mdevs}]}}"#)
+        };
+        let types = r#"{"type":"t","device_api":"vfio-pci"}"#;
+        host_file("mediated devices", &record(&pci_device(0), &parent(types, &listed(mdev)), ""));
+        let types: Vec<_> =
+            (0..60_000).map(|number| format!(r#"{{"type":"{number}","device_api":"vfio-pci"}}"#)).collect();
+        let mdevs: Vec<_> = (0..4096).map(|number| mdev(number).replace("\"t\"", "\"59999\"")).collect();
+        host_file("types", &record(&pci_device(0), &parent(&types.join(","), &mdevs.join(",")), ""));
+        host_file(
+            "parents",
+            &record("", &listed(|number| format!(r#"{{"name":"{number}","types":[],"mdevs":[]}}"#)), ""),
+        );
+        host_file("unreadable", &record("", "", &listed(|_| r#"{"error":""}"#.to_owned())));
+        host_file(
+            "unknown fields",
+            &record("", "", "").replacen('{', &format!(r#"{{"x":[{}],"#, listed(|_| "[]".to_owned())), 1),
+        );
+        host_file("a long string", &format!(r#"{{"version":1,"host":"{}"}}"#, "\\u009b".repeat(LARGEST / 7)));
+        host_file("an error after many lines", &format!("{{{}]", repeated("\n", usize::MAX)));
+        host_file("nesting", &repeated("[", usize::MAX).replacen('[', "{\"host\":", 1));
+    }
+
+    #[test]
+    fn node_devices() {
+        let device = |content: &str| format!("<device><name>a</name>{content}</device>");
+        let mdev = |number: usize| {
+            let uuid = absent(number);
+            device(&format!(
+                "<path>/sys/0000:00:00.0/u</path><capability type='mdev'><type id='t'/><uuid>{uuid}</uuid></capability>"
+            ))
+        };
+        host_file("nothing", &repeated("<device/>", usize::MAX));
+        host_file("mediated devices", &(0..24_000).map(mdev).collect::<String>());
+        let types = |count: usize| (0..count).map(|number| format!("<type id='{number}'/>")).collect::<String>();
+        let parent = |number: usize| {
+            let numbers = format!("<domain>{number}</domain><bus>0</bus><slot>0</slot><function>0</function>");
+            let ids = "<product id='0x1'/><vendor id='0x2'/>";
+            let types = types(11_000);
+            device(&format!(
+                "<capability type='pci'>{numbers}{ids}<capability type='mdev_types'>{types}</capability></capability>"
+            ))
+        };
+        host_file("types", &(0..17).map(parent).collect::<String>());
+        host_file("elements", &device(&"<b/>".repeat(65_000)).repeat(16));
+        let attributes: String = (0..60).map(|number| format!(" a{number}=''")).collect();
+        host_file("attributes", &device(&format!("<b{attributes}/>").repeat(500)).repeat(16));
+        host_file("depth", &device(&format!("{}{}", "<b>".repeat(60), "</b>".repeat(60)).repeat(500)).repeat(18));
+        host_file("references", &device(&"&#65;".repeat(50_000)).repeat(16));
+        host_file("CDATA", &device(&"<![CDATA[a]]>".repeat(19_000)).repeat(16));
+        host_file("comments between", &format!("{}{}", device(""), repeated("<!---->", usize::MAX)));
+        host_file("a long attribute", &format!("<device a='{}'/>", "b".repeat(LARGEST - 100)));
+        host_file("no end", &repeated("<device a='", usize::MAX));
+        host_file("an error after many lines", &format!("{}<", repeated("\n", usize::MAX)));
     }
 
     #[test]

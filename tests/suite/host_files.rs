@@ -6,7 +6,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use virt_mdev::device::{DeviceAddress, Uuid};
 use virt_mdev::host::{self, Absence, HostSource, Lookup, RecordedHost, Sysfs};
 
-use crate::support::guests::{ABSENT, bare, filled, guest, host_a, uuid};
+use crate::support::guests::{ABSENT, NO_PCI, bare, domain, elements, filled, guest, host_a, hostdev, uuid};
 use crate::support::{Scratch, testdata, testdata_matching};
 
 const NONE: [&str; 0] = [];
@@ -78,14 +78,17 @@ fn node_devices_have_every_form_that_libvirt_gave_them() {
 
 /// The node devices are those of libvirt 9.0.0 on a copy of this sysfs.
 #[test]
-fn node_devices_and_sysfs_of_one_host_give_the_same_answers_about_mdevs() {
+fn node_devices_and_the_record_of_one_host_give_the_same_answers_about_mdevs() {
     let nodedev = node_devices("host-a.xml");
     let sysfs = HostSource::Sysfs(Sysfs::open(&testdata("hosts/linux-6.1/host-a/sys")).unwrap());
+    let written = serde_json::to_vec(sysfs.record().unwrap().record()).unwrap();
+    let record = host::read("host-a.json", &written).unwrap();
     let uuids = nodedev.record().mdev_parents.iter().flat_map(|parent| &parent.mdevs).map(|mdev| mdev.uuid);
     let uuids: Vec<Uuid> = uuids.chain(["0b0b0b0b-0000-4000-8000-00000000000b".parse().unwrap()]).collect();
     assert_eq!(uuids.len(), 8);
     for uuid in uuids.into_iter().map(DeviceAddress::Mdev) {
-        match line(sysfs.lookup(uuid)) {
+        assert_eq!(line(record.lookup(uuid)), line(sysfs.lookup(uuid)), "{uuid}");
+        match line(record.lookup(uuid)) {
             // The AP matrix is not a node device of this libvirt, so that the device API of its types is not known.
             device_api if device_api == "vfio-ap" => assert_eq!(line(nodedev.lookup(uuid)), "matrix on vgpu_demo"),
             answer => assert_eq!(line(nodedev.lookup(uuid)), answer, "{uuid}"),
@@ -232,4 +235,28 @@ fn a_definition_of_any_size_is_read_or_refused() {
     run.stdin(bare(1)).stdout(filled(1)).check();
     let names = scratch.virt_mdev(["check", "--mdevctl-dir", "mdevctl.d", "--sysfs"]).arg(host_a());
     names.stdin(guest(&uuid(1), &NONE)).status(1).stdout_has("unrecorded").check();
+}
+
+/// The record and the node devices of one host give the same verdicts, by the program that a user runs.
+#[test]
+fn check_has_the_same_verdicts_for_a_record_and_node_devices_of_one_host() {
+    let sysfs = HostSource::Sysfs(Sysfs::open(&testdata("hosts/linux-6.1/host-a/sys")).unwrap());
+    let scratch = Scratch::with("a.json", serde_json::to_vec(sysfs.record().unwrap().record()).unwrap());
+    scratch.file("a.xml", fs::read(testdata("nodedev/host-a.xml")).unwrap());
+    let hostdevs = [
+        hostdev(&uuid(1), &elements(1)),
+        hostdev(&uuid(2), &elements(1)),
+        hostdev(&uuid(3), &NONE),
+        hostdev(&uuid(NO_PCI), &elements(1)),
+        hostdev(ABSENT, &elements(1)),
+    ];
+    let table = |file: &str| {
+        let run = scratch.virt_mdev(["check", "--host", file]).stdin(domain(&hostdevs.concat())).status(1).stdout_any();
+        String::from_utf8(run.check().stdout).unwrap().replace(file, "FILE")
+    };
+    let of_record = table("a.json");
+    for verdict in ["same", "creatable", "unrecorded", "missing"] {
+        assert!(of_record.contains(verdict), "{verdict}: {of_record}");
+    }
+    assert_eq!(table("a.xml"), of_record);
 }

@@ -41,7 +41,7 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s o -l output
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -s j -l jobs -d 'Work on N files at once; the default is the number of processors' -r
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l host -d 'Read devices from FILE: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand fill" -l into -d 'Where to write identities' -r -f -a "source\t'The hostdev\'s source'
 metadata\t'The domain\'s metadata, where libvirt keeps them'
 both\t'Both places'"
@@ -94,13 +94,13 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s v -l verbo
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l host -d 'Read devices from FILE: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -l json -d 'Print JSON for programs: without DOMAIN, the record of the host'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l host -d 'Read devices from FILE: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l in-use -d 'A domain, or a pattern, of a guest that has devices of the host; may be repeated' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l assume-unused -d 'Choose free devices without knowing which ones guests of the host have'
@@ -111,7 +111,7 @@ complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -l follow-
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand retarget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l sysfs -d 'The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys' -r -f -a "(__fish_complete_directories)"
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l mdevctl-dir -d 'The directory of mdevctl\'s definitions' -r -f -a "(__fish_complete_directories)"
-complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l host -d 'Read devices from FILE, which virt-mdev list --json wrote; - is standard input' -r -F
+complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l host -d 'Read devices from FILE: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input' -r -F
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l defined -d 'Also take devices that mdevctl has defined and that are not started'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l require -d 'Refuse a guest that has mediated devices or vGPUs but no record of them'
 complete -c virt-mdev -n "__fish_virt_mdev_using_subcommand hook" -l check-start -d 'Also check at every start (prepare begin) and when a snapshot is reverted to'

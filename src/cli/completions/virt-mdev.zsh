@@ -38,7 +38,7 @@ _arguments "${_arguments_options[@]}" : \
 '--jobs=[Work on N files at once; the default is the number of processors]:N:_default' \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
-'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'(--sysfs --defined --mdevctl-dir)--host=[Read devices from FILE\: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input]:FILE:_files' \
 '--into=[Where to write identities]:PLACE:((source\:"The hostdev'\''s source"
 metadata\:"The domain'\''s metadata, where libvirt keeps them"
 both\:"Both places"))' \
@@ -131,7 +131,7 @@ creatable\:"Also a device that would have to be created"))' \
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
-'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'(--sysfs --defined --mdevctl-dir)--host=[Read devices from FILE\: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input]:FILE:_files' \
 '--defined[Also take devices that mdevctl has defined and that are not started]' \
 '--json[Print JSON for programs\: without DOMAIN, the record of the host]' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -143,7 +143,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
-'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'(--sysfs --defined --mdevctl-dir)--host=[Read devices from FILE\: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input]:FILE:_files' \
 '*--in-use=[A domain, or a pattern, of a guest that has devices of the host; may be repeated]:DOMAIN:_files' \
 '--defined[Also take devices that mdevctl has defined and that are not started]' \
 '--assume-unused[Choose free devices without knowing which ones guests of the host have]' \
@@ -161,7 +161,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
-'(--sysfs --defined)--host=[Read devices from FILE, which virt-mdev list --json wrote; - is standard input]:FILE:_files' \
+'(--sysfs --defined --mdevctl-dir)--host=[Read devices from FILE\: virt-mdev list --json or virsh nodedev-dumpxml of a host; - is standard input]:FILE:_files' \
 '--defined[Also take devices that mdevctl has defined and that are not started]' \
 '--require[Refuse a guest that has mediated devices or vGPUs but no record of them]' \
 '--check-start[Also check at every start (prepare begin) and when a snapshot is reverted to]' \
