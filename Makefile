@@ -89,6 +89,7 @@ install:
 	for page in man/*.1; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man1/$${page##*/}" || exit 1; done
 	for page in man/*.8; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man8/$${page##*/}" || exit 1; done
 	$(INSTALL) -D -m 644 src/host/record.schema.json '$(DESTDIR)$(DATADIR)/virt-mdev/host-record.schema.json'
+	$(INSTALL) -D -m 755 hooks/record-guests '$(DESTDIR)$(DATADIR)/virt-mdev/record-guests'
 	$(INSTALL) -D -m 644 $(completions).bash '$(DESTDIR)$(BASHDIR)/virt-mdev'
 	$(INSTALL) -D -m 644 $(completions).zsh '$(DESTDIR)$(ZSHDIR)/_virt-mdev'
 	$(INSTALL) -D -m 644 $(completions).fish '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
@@ -126,7 +127,7 @@ uninstall:
 	    '$(DESTDIR)$(BINDIR)/virt-mdev' \
 	    '$(DESTDIR)$(BASHDIR)/virt-mdev' '$(DESTDIR)$(ZSHDIR)/_virt-mdev' '$(DESTDIR)$(FISHDIR)/virt-mdev.fish'
 	rmdir '$(confdir)' 2>/dev/null || true
-	rm -f '$(DESTDIR)$(DATADIR)/virt-mdev/host-record.schema.json'
+	rm -f '$(DESTDIR)$(DATADIR)/virt-mdev/host-record.schema.json' '$(DESTDIR)$(DATADIR)/virt-mdev/record-guests'
 	rmdir '$(DESTDIR)$(DATADIR)/virt-mdev' 2>/dev/null || true
 	for page in man/*.1; do rm -f "$(DESTDIR)$(MANDIR)/man1/$${page##*/}"; done
 	for page in man/*.8; do rm -f "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done

@@ -39,6 +39,7 @@ mod namespaces;
 mod packaging;
 mod properties;
 mod readme;
+mod record_guests;
 mod sources;
 mod support;
 mod writing;

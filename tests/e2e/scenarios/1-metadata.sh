@@ -54,6 +54,25 @@ strip_restores() {
     dumpxml a stripped | diff "$work/before.xml" -
 }
 
+all_guests_are_recorded() {
+    local name
+    guest plain | define
+    for name in off -dash; do guest $name "$same" | define; done
+    guest running "$other_type" | define
+    start running
+    guest saved "$other_parent" | define
+    start saved
+    virsh_on a managedsave --domain saved
+    install -m 755 "$top/hooks/record-guests" "$hosts/a/bin/record-guests"
+    expect "$(on a record-guests | sort)" "$(printf '%s: recorded in the %s\n' -dash definition off definition \
+        running definition running 'running guest' saved definition saved 'saved state' | sort)"
+    for name in off -dash running saved; do dumpxml a $name | virt_mdev_on a check; done
+    virsh_on a dumpxml running | virt_mdev_on a check
+    virsh_on a managedsave-dumpxml saved | virt_mdev_on a check
+    # Nothing is left to do.
+    expect "$(on a record-guests)" ''
+}
+
 for name in recorded -dash --help; do
     check "fill --into metadata | virsh define: dumpxml of '$name' carries the record" survives_define $name
     check "virsh dumpxml | virt-mdev check of '$name': all same, defined and running" check_agrees $name
@@ -65,3 +84,4 @@ for name in edited -dash; do
 done
 check "fill -i on libvirt's own file: the warning names virsh edit" warning_names_virsh_edit
 check 'virt-mdev strip | virsh define: the domain is what it was before fill' strip_restores
+check 'record-guests: all guests are recorded, off, running and saved, and a second run changes none' all_guests_are_recorded
