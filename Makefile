@@ -142,7 +142,7 @@ dist: $(vendored)
 	@git diff --quiet HEAD || echo 'make dist: changes that are not committed are left out' >&2
 	git archive --prefix='$(name)/' HEAD | xz > '$(dist)/$(name).tar.xz'
 	@if $(CARGO) cyclonedx --version > /dev/null 2>&1; then \
-	    $(CARGO) cyclonedx --format json --override-filename '$(name).cdx' && mv '$(name).cdx.json' '$(dist)'; \
+	    SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' $(CARGO) cyclonedx --format json --override-filename '$(name).cdx' && mv '$(name).cdx.json' '$(dist)'; \
 	else \
 	    echo 'make dist: no SBOM, since cargo-cyclonedx is not installed'; \
 	fi
