@@ -313,7 +313,7 @@ pub(super) struct CheckArgs {
     live: LiveArgs,
 
     /// Check against the host that FILE describes, or a pattern; may be repeated
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["sysfs", "defined"])]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["sysfs", "defined", "mdevctl_dir"])]
     host: Vec<OsString>,
 
     /// Look for other devices too; the worst verdict that is accepted [default with --host: same]

@@ -8,9 +8,10 @@ use super::{Failure, Outcome, Streams, expand, json, name_of, open_host, read_do
 use crate::device::{DeviceAddress, DeviceKind, Identity, Uuid};
 use crate::domain::Kind;
 use crate::file::Purpose;
+use crate::host::RecordedHost;
 use crate::plan::check::Verdict;
 use crate::plan::demand::{PciScope, demand};
-use crate::plan::placement::{Facts, Guest, InUse, Offer, Placed, Refusal, Target, place};
+use crate::plan::placement::{Facts, Guest, InUse, Offer, Placed, Placer, Refusal, Target};
 use crate::plan::retarget::retarget;
 use crate::report::{Diagnostic, Origin, escape};
 
@@ -55,7 +56,7 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
     let mut facts = Facts::default();
     let offer = Offer::of(&host, &in_use, &mut facts);
     let guest = Guest::new(domain, demand, &mut facts);
-    let placed = place(&guest, &offer, &in_use, &facts);
+    let placed = Placer::new(&facts, &in_use).place(&guest, &offer).to_vec();
 
     let mut refusals: Vec<_> =
         placed.iter().filter_map(|placed| refusal(settings, &guest, placed, host.name())).collect();
@@ -68,9 +69,7 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
         return Ok(Outcome::Differs);
     }
 
-    let host_name = &host.record().host;
-    let changes: Vec<_> =
-        placed.iter().filter_map(|placed| change(&guest, placed, &offer, &in_use, host_name)).collect();
+    let changes: Vec<_> = placed.iter().filter_map(|placed| change(&guest, placed, &host, &in_use)).collect();
     let commands: String =
         changes.iter().filter_map(|change| change.create.as_ref()).map(|line| format!("{line}\n")).collect();
     match settings.dry_run {
@@ -126,17 +125,17 @@ fn refusal(settings: &RetargetSettings, guest: &Guest<'_>, placed: &Placed, host
 }
 
 /// Returns what changes for a hostdev.
-fn change(guest: &Guest<'_>, placed: &Placed, offer: &Offer, in_use: &InUse, host: &str) -> Option<Change> {
+fn change(guest: &Guest<'_>, placed: &Placed, host: &RecordedHost, in_use: &InUse) -> Option<Change> {
     let wanted = &guest.demand.devices[placed.number];
     let identity = wanted.identity();
     let (device, create) = match placed.target? {
         Target::Free(device) => (device, None),
         Target::NewMdev(parent) => {
-            let is_taken = |device| offer.device(device).is_some() || in_use.has(device);
+            let is_taken = |device| host.has(device) || in_use.has(device);
             let uuid = match wanted.device {
                 DeviceAddress::Mdev(uuid) if !is_taken(wanted.device) => uuid,
                 old => new_uuid(
-                    |attempt| Uuid::derived(&(host, guest.name, old, attempt)),
+                    |attempt| Uuid::derived(&(&host.record().host, guest.name, old, attempt)),
                     |uuid| is_taken(uuid) || guest.names(uuid),
                 ),
             };

@@ -142,6 +142,14 @@ impl RecordedHost {
         Err(HostError::new(WasUnreadable { device, name: self.name.clone(), error }))
     }
 
+    /// Whether anything has this address, defined devices that are not started included.
+    pub fn has(&self, device: DeviceAddress) -> bool {
+        match device {
+            DeviceAddress::Mdev(uuid) => self.mdevs.contains_key(&uuid) || self.not_started.contains(&uuid),
+            DeviceAddress::Pci(address) => self.pci_devices.contains_key(&address),
+        }
+    }
+
     /// Returns the PCI device at this address.
     pub fn pci_device(&self, address: PciAddress) -> Option<&PciDevice> {
         self.pci_devices.get(&address).map(|index| &self.record.pci_devices[*index])

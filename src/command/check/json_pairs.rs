@@ -17,7 +17,7 @@ use crate::plan::placement::{Facts, Guest, Placed, Target};
 use crate::report::Diagnostic;
 
 /// How many bytes are collected before they are written.
-const CHUNK: usize = 1 << 16;
+const CHUNK: usize = 1 << 17;
 
 /// The pieces of the current guest, and the text that is not written yet.
 pub(super) struct JsonPairs {
@@ -25,10 +25,11 @@ pub(super) struct JsonPairs {
     are_lines: bool,
     text: Vec<u8>,
     is_first: bool,
+    /// What follows the guest, up to the verdict.
     hosts: Vec<String>,
     /// What each fact says: `{…}` of the identity, and perhaps a reason.
     facts: Vec<(String, Option<String>)>,
-    /// The file and the name of the guest.
+    /// The beginning of an object: the file and the name of the guest.
     guest: String,
     devices: Vec<Device>,
     replaced: Vec<String>,
@@ -39,7 +40,7 @@ struct Device {
     /// All that comes before its verdict.
     head: String,
     /// How it was placed last, and what is written of that.
-    last: Option<(Placed, String)>,
+    last: Option<(Placed, Vec<u8>)>,
 }
 
 #[derive(Serialize)]
@@ -56,12 +57,14 @@ struct Name<'a> {
 
 impl JsonPairs {
     pub fn new(destinations: &[Destination]) -> Result<Self, Failure> {
-        let host = |Destination { name, source, .. }: &Destination| members(&Host { host: name, source });
+        let host = |Destination { name, source, .. }: &Destination| {
+            Ok(format!(",{},\"verdict\":\"", members(&Host { host: name, source })?))
+        };
         Ok(Self {
             are_lines: destinations.len() != 1,
             text: Vec::new(),
             is_first: true,
-            hosts: destinations.iter().map(host).collect::<Result<_, _>>()?,
+            hosts: destinations.iter().map(host).collect::<Result<_, Failure>>()?,
             facts: Vec::new(),
             guest: String::new(),
             devices: Vec::new(),
@@ -74,7 +77,7 @@ impl JsonPairs {
         for answer in facts.answers().skip(self.facts.len()) {
             self.facts.push(fact(answer)?);
         }
-        self.guest = members(&Name { file, domain: guest.name })?;
+        self.guest = format!("{{{}", members(&Name { file, domain: guest.name })?);
         let device = |wanted| Ok(Device { head: members(&Asked::from(wanted))?, last: None });
         self.devices = guest.demand.devices.iter().map(device).collect::<Result<_, Failure>>()?;
         let orphans = guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference());
@@ -85,20 +88,34 @@ impl JsonPairs {
     /// Adds the guest on a host.
     pub fn add(&mut self, pair: &Pair<'_>, streams: &mut Streams<'_>) -> Result<(), Failure> {
         self.separate();
-        for piece in ["{", &self.guest, ",", &self.hosts[pair.host], ",\"verdict\":\"", pair.verdict().name()] {
+        for piece in [&self.guest, &self.hosts[pair.host], pair.verdict().name()] {
             self.text.extend_from_slice(piece.as_bytes());
         }
         let mut before = "\",\"devices\":[";
         for placed in pair.placed {
+            self.text.extend_from_slice(before.as_bytes());
+            before = ",";
             let Device { head, last } = &mut self.devices[placed.number];
+            if let Some(target) = placed.target {
+                // On each host it is another one.
+                push_placed(&mut self.text, head, placed, &self.facts);
+                push_target(&mut self.text, target);
+                continue;
+            }
             // What is written of a device follows from how it is placed, and on most hosts it is placed alike.
             if last.as_ref().is_none_or(|(of, _)| of != placed) {
-                *last = Some((*placed, device(head, placed, pair, &self.facts)?));
+                let mut text = Vec::new();
+                push_placed(&mut text, head, placed, &self.facts);
+                let why = placed.found.and_then(|fact| self.facts[fact.index()].1.as_deref());
+                if let Some(reason) =
+                    pair.reason(placed).map(|reason| in_one_line(&reason)).transpose()?.as_deref().or(why)
+                {
+                    push(&mut text, &[",\"reason\":", reason]);
+                }
+                text.push(b'}');
+                *last = Some((*placed, text));
             }
-            let text = last.as_ref().map_or("", |(_, text)| text);
-            self.text.extend_from_slice(before.as_bytes());
-            self.text.extend_from_slice(text.as_bytes());
-            before = ",";
+            self.text.extend_from_slice(last.as_ref().map_or(&[], |(_, text)| text));
         }
         for replaced in &self.replaced {
             self.text.extend_from_slice(before.as_bytes());
@@ -160,27 +177,23 @@ fn fact(answer: &Lookup) -> Result<(String, Option<String>), Failure> {
     Ok((in_one_line(&found)?, why.map(|why| in_one_line(&why)).transpose()?))
 }
 
-/// Returns the object of a device on a host.
-fn device(head: &str, placed: &Placed, pair: &Pair<'_>, facts: &[(String, Option<String>)]) -> Result<String, Failure> {
-    let (found, why) = placed.found.map_or(("{}", None), |fact| {
-        let (found, why) = &facts[fact.index()];
-        (found.as_str(), why.as_deref())
-    });
-    let mut text = ["{", head, ",\"verdict\":\"", placed.verdict.name(), "\",\"found\":", found].concat();
-    if let Some(target) = placed.target {
-        let (name, value) = match target {
-            Target::Free(DeviceAddress::Mdev(uuid)) => ("uuid", uuid.to_string()),
-            Target::Free(DeviceAddress::Pci(address)) => ("source", address.to_string()),
-            Target::NewMdev(parent) => ("parent", parent.to_string()),
-            Target::Type(address) => ("untyped", address.to_string()),
-        };
-        text.extend([",\"instead\":{\"", name, "\":\"", &value, "\"}"]);
-    }
-    // A target says for itself why the verdict is what it is.
-    let of_pair = if placed.target.is_none() { pair.reason(placed) } else { None };
-    if let Some(reason) = of_pair.map(|reason| in_one_line(&reason)).transpose()?.as_deref().or(why) {
-        text.extend([",\"reason\":", reason]);
-    }
-    text.push('}');
-    Ok(text)
+fn push(text: &mut Vec<u8>, pieces: &[&str]) {
+    pieces.iter().for_each(|piece| text.extend_from_slice(piece.as_bytes()));
+}
+
+/// Begins the object of a device on a host.
+fn push_placed(text: &mut Vec<u8>, head: &str, placed: &Placed, facts: &[(String, Option<String>)]) {
+    let found = placed.found.map_or("{}", |fact| &facts[fact.index()].0);
+    push(text, &["{", head, ",\"verdict\":\"", placed.verdict.name(), "\",\"found\":", found]);
+}
+
+/// Ends it with the device to use, which says for itself why the verdict is what it is.
+fn push_target(text: &mut Vec<u8>, target: Target) {
+    let (name, value) = match target {
+        Target::Free(DeviceAddress::Mdev(uuid)) => ("uuid", uuid.to_string()),
+        Target::Free(DeviceAddress::Pci(address)) => ("source", address.to_string()),
+        Target::NewMdev(parent) => ("parent", parent.to_string()),
+        Target::Type(address) => ("untyped", address.to_string()),
+    };
+    push(text, &[",\"instead\":{\"", name, "\":\"", &value, "\"}}"]);
 }

@@ -11,7 +11,7 @@ use crate::host::RecordedHost;
 use crate::plan::Pairing;
 use crate::plan::check::Verdict;
 use crate::plan::demand::{Orphan, PciScope, demand};
-use crate::plan::placement::{Facts, Guest, InUse, Offer, Placed, Refusal, Target, place};
+use crate::plan::placement::{Facts, Guest, InUse, Offer, Placed, Placer, Refusal, Target};
 use crate::report::{Diagnostic, Origin, escape};
 
 /// A host that guests may go to.
@@ -203,9 +203,10 @@ impl Report {
             Self::Matrix(matrix) => matrix.begin(file, guest),
             Self::Table(..) | Self::Status => {}
         }
+        let mut placer = Placer::new(facts, in_use);
         for (host, destination) in destinations.iter().enumerate() {
-            let placed = place(guest, &destination.offer, in_use, facts);
-            let pair = Pair { file, guest, host, placed: &placed, facts, in_use };
+            let placed = placer.place(guest, &destination.offer);
+            let pair = Pair { file, guest, host, placed, facts, in_use };
             worst = worst.max(pair.verdict());
             match self {
                 Self::Status => {}

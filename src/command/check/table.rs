@@ -13,6 +13,7 @@ use crate::plan::demand::{Orphan, OrphanPlace, Wanted};
 use crate::plan::placement::Placed;
 use crate::report::escape;
 use crate::report::help::OTHER_KIND;
+use crate::report::table::Table;
 
 /// One device, as JSON and as a row of the table.
 #[derive(Serialize)]
@@ -223,39 +224,19 @@ fn cell(parts: &Parts) -> String {
 
 /// Returns a table for people, or an empty string without devices. The columns FILE and REASON appear only if they are
 /// needed.
-pub(super) fn table<'r>(rows: impl IntoIterator<Item = &'r Row>, has_files: bool, on_host: &str) -> String {
-    let rows: Vec<_> = rows.into_iter().collect();
-    if rows.is_empty() {
-        return String::new();
-    }
-    let heading = ["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", on_host, "REASON"].map(str::to_owned);
-    let cells = rows.iter().map(|row| {
-        let domain = row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short);
-        let reason = row.reason.as_deref().map(|reason| shortened(&escape::escape(reason))).unwrap_or_default();
-        [
-            row.file.clone(),
-            domain,
-            row.uuid.as_deref().or(row.source.as_deref()).map_or_else(|| "-".to_owned(), escape::short),
+pub(super) fn table<'r>(rows: impl IntoIterator<Item = &'r Row>, has_files: bool, on_host: &'static str) -> String {
+    let mut table = Table::new(["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", on_host, "REASON"]).with_remarks();
+    for row in rows {
+        let device = row.uuid.as_deref().or(row.source.as_deref());
+        table.row([
+            if has_files { row.file.clone() } else { String::new() },
+            row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short),
+            device.map_or_else(|| "-".to_owned(), escape::short),
             row.verdict.to_owned(),
             cell(&row.recorded),
             cell(&row.found),
-            reason,
-        ]
-    });
-    let lines: Vec<[String; 7]> = std::iter::once(heading).chain(cells).collect();
-    let has_reasons = rows.iter().any(|row| row.reason.is_some());
-    let columns: Vec<usize> =
-        (0..7).filter(|column| (*column > 0 || has_files) && (*column < 6 || has_reasons)).collect();
-    let width = |column: &usize| lines.iter().map(|line| line[*column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = columns.iter().map(width).collect();
-    let line = |cells: &[String; 7]| {
-        let padded = columns.iter().zip(&widths).map(|(column, width)| {
-            let cell = &cells[*column];
-            // Not by the width of a format, which has 16 bits: a path may be longer.
-            cell.clone() + &" ".repeat(width - cell.chars().count())
-        });
-        let padded: Vec<_> = padded.collect();
-        format!("{}\n", padded.join("  ").trim_end())
-    };
-    lines.iter().map(line).collect()
+            row.reason.as_deref().map(|reason| shortened(&escape::escape(reason))).unwrap_or_default(),
+        ]);
+    }
+    table.render("", false)
 }

@@ -17,8 +17,8 @@ use crate::device::{DeviceAddress, PciAddress};
 use crate::domain::Domain;
 use crate::host::Lookup;
 use create::{Created, Missing, create};
-use offer::ByIdentity;
-pub use offer::{FactId, Facts, IdentityId, Offer};
+use offer::Sorted;
+pub use offer::{AddressId, FactId, Facts, IdentityId, Offer};
 
 /// The devices that guests of the hosts have.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,8 @@ pub struct Guest<'a> {
     pub name: Option<&'a str>,
     /// What it asks for.
     pub demand: Demand<'a>,
+    /// The address of each device.
+    addresses: Vec<AddressId>,
     /// The recorded identity of each device, if it is complete and not contradicted.
     identities: Vec<Option<IdentityId>>,
     /// Every device that it names, compared or not.
@@ -62,9 +64,11 @@ pub struct Guest<'a> {
 impl<'a> Guest<'a> {
     /// Takes a domain and what it asks for.
     pub fn new(domain: &'a Domain, demand: Demand<'a>, facts: &mut Facts) -> Self {
+        let addresses = demand.devices.iter().map(|wanted| facts.address(wanted.device)).collect();
         let identities = demand.devices.iter().map(|wanted| wanted.identity().map(|known| facts.identity(known)));
         Self {
             name: domain.name.as_deref(),
+            addresses,
             identities: identities.collect(),
             named: domain.devices().collect(),
             demand,
@@ -116,24 +120,43 @@ pub struct Placed {
     pub is_taken: bool,
 }
 
-/// Places a guest on a host: judges each of its devices, and finds others for those that are not the same.
-///
-/// A device that needs no verdict there is left out: an unrecorded PCI device that is not a vGPU.
-pub fn place(guest: &Guest<'_>, offer: &Offer, in_use: &InUse, facts: &Facts) -> Vec<Placed> {
-    let devices = guest.demand.devices.iter().enumerate();
-    let judged = devices.filter_map(|(number, wanted)| {
-        let found = offer.device(wanted.device);
-        let verdict = verdict(wanted, guest.identities[number], found, facts)?;
-        let is_taken = verdict == Verdict::Same && in_use.by_another(wanted.device, guest.name).is_some();
-        let verdict = if is_taken { Verdict::Missing } else { verdict };
-        Some(Placed { number, verdict, found, target: None, refusal: None, is_taken })
-    });
-    let mut placed: Vec<_> = judged.collect();
-    let missing = place_on_free(guest, offer, &mut placed);
-    if !missing.is_empty() {
-        place_on_new(guest, offer, &missing, &mut placed);
+/// Places guests on hosts, one after the other.
+#[derive(Debug)]
+pub struct Placer<'f> {
+    facts: &'f Facts,
+    in_use: &'f InUse,
+    placed: Vec<Placed>,
+    missing: Vec<Missing>,
+    /// How many free devices of an identity were looked at.
+    looked_at: Sorted<IdentityId, usize>,
+}
+
+impl<'f> Placer<'f> {
+    /// Takes the facts of all hosts and guests, and the devices that are not free.
+    pub fn new(facts: &'f Facts, in_use: &'f InUse) -> Self {
+        Self { facts, in_use, placed: Vec::new(), missing: Vec::new(), looked_at: Sorted::default() }
     }
-    placed
+
+    /// Places a guest on a host: judges each of its devices, and finds others for those that are not the same.
+    ///
+    /// A device that needs no verdict there is left out: an unrecorded PCI device that is not a vGPU.
+    pub fn place(&mut self, guest: &Guest<'_>, offer: &Offer) -> &[Placed] {
+        self.placed.clear();
+        self.missing.clear();
+        self.looked_at.clear();
+        for (number, wanted) in guest.demand.devices.iter().enumerate() {
+            let found = self.facts.device(guest.addresses[number], offer);
+            let Some(verdict) = verdict(wanted, guest.identities[number], found, self.facts) else { continue };
+            let is_taken = verdict == Verdict::Same && self.in_use.by_another(wanted.device, guest.name).is_some();
+            let verdict = if is_taken { Verdict::Missing } else { verdict };
+            self.placed.push(Placed { number, verdict, found, target: None, refusal: None, is_taken });
+        }
+        self.place_on_free(guest, offer);
+        if self.missing.iter().any(|missing| offer.can_create(missing.identity)) {
+            self.place_on_new(guest, offer);
+        }
+        &self.placed
+    }
 }
 
 /// Returns the verdict on the device that a hostdev names, or `None` if it needs none.
@@ -154,51 +177,49 @@ fn verdict(wanted: &Wanted<'_>, identity: Option<IdentityId>, found: Option<Fact
     })
 }
 
-/// Gives free devices to those that are not the same. Returns the rest of those that could have another device.
-///
-/// Those whose own virtual function can be made what they want come last: no other hostdev can have that function.
-fn place_on_free(guest: &Guest<'_>, offer: &Offer, placed: &mut [Placed]) -> Vec<Missing> {
-    // How many free devices of an identity were looked at.
-    let mut looked_at: ByIdentity<usize> = ByIdentity::default();
-    let mut missing = Vec::new();
-    for of_those_that_can_be_made in [false, true] {
-        for (index, place) in placed.iter_mut().enumerate() {
-            let is_sought = matches!(place.verdict, Verdict::Different | Verdict::Missing | Verdict::Untyped);
-            let Some(identity) = guest.identities[place.number].filter(|_| is_sought) else { continue };
-            let can_be_made = place.verdict == Verdict::Untyped
-                && offer.can_make(guest.demand.devices[place.number].device, identity);
-            if can_be_made != of_those_that_can_be_made {
-                continue;
-            }
-            let next = looked_at.entry(identity);
-            let rest = offer.free(identity)[*next..].iter();
-            let free = rest.inspect(|_| *next += 1).find(|device| !guest.named.contains(device));
-            if let Some(device) = free {
-                place.verdict = Verdict::Free;
-                place.target = Some(Target::Free(*device));
-            } else {
-                place.refusal = Some(Refusal::NoneLeft);
+impl Placer<'_> {
+    /// Gives free devices to those that are not the same, and notes the rest of those that could have another device.
+    ///
+    /// Those whose own virtual function can be made what they want come last: no other hostdev can have that function.
+    fn place_on_free(&mut self, guest: &Guest<'_>, offer: &Offer) {
+        for of_those_that_can_be_made in [false, true] {
+            for (index, place) in self.placed.iter_mut().enumerate() {
+                let is_sought = matches!(place.verdict, Verdict::Different | Verdict::Missing | Verdict::Untyped);
+                let Some(identity) = guest.identities[place.number].filter(|_| is_sought) else { continue };
                 let device = guest.demand.devices[place.number].device;
-                missing.push(Missing { number: index, identity, device });
+                let can_be_made = place.verdict == Verdict::Untyped && offer.can_make(device, identity);
+                if can_be_made != of_those_that_can_be_made {
+                    continue;
+                }
+                let next = self.looked_at.entry(identity);
+                let rest = offer.free(identity)[*next..].iter();
+                let free = rest.inspect(|_| *next += 1).find(|device| !guest.named.contains(device));
+                if let Some(device) = free {
+                    place.verdict = Verdict::Free;
+                    place.target = Some(Target::Free(*device));
+                } else {
+                    place.refusal = Some(Refusal::NoneLeft);
+                    self.missing.push(Missing { number: index, identity, device });
+                }
             }
         }
     }
-    missing
-}
 
-/// Gives devices that would have to be created to those that are still missing.
-fn place_on_new(guest: &Guest<'_>, offer: &Offer, missing: &[Missing], placed: &mut [Placed]) {
-    let Created { targets, given } = create(missing, &offer.cards, |device| guest.named.contains(&device));
-    for (index, target) in targets {
-        let place = &mut placed[index];
-        (place.verdict, place.target, place.refusal) = (Verdict::Creatable, Some(target), None);
-    }
-    for Missing { number, identity, .. } in missing {
-        let place = &mut placed[*number];
-        if place.refusal.is_some() {
-            let could = offer.cards.iter().filter(|card| card.makes.get(*identity).is_some()).map(|card| card.address);
-            let is_given = |card: &PciAddress| given.iter().any(|(given, to)| given == card && to != identity);
-            place.refusal = { could }.find(is_given).map(Refusal::SharedCard).or(place.refusal);
+    /// Gives devices that would have to be created to those that are still missing.
+    fn place_on_new(&mut self, guest: &Guest<'_>, offer: &Offer) {
+        let Created { targets, given } = create(&self.missing, &offer.cards, |device| guest.named.contains(&device));
+        for (index, target) in targets {
+            let place = &mut self.placed[index];
+            (place.verdict, place.target, place.refusal) = (Verdict::Creatable, Some(target), None);
+        }
+        for Missing { number, identity, .. } in &self.missing {
+            let place = &mut self.placed[*number];
+            if place.refusal.is_some() {
+                let could = offer.cards.iter().filter(|card| card.makes.get(*identity).is_some());
+                let is_given = |card: &PciAddress| given.iter().any(|(given, to)| given == card && to != identity);
+                let shared = could.map(|card| card.address).find(is_given);
+                place.refusal = shared.map(Refusal::SharedCard).or(place.refusal);
+            }
         }
     }
 }

@@ -22,9 +22,18 @@ impl FactId {
     }
 }
 
-/// The identities and answers of all hosts and domains, each once: hosts of a fleet are alike.
+/// A device's address in [`Facts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressId(u32);
+
+/// The addresses, identities and answers of all hosts and domains, each once: hosts of a fleet are alike.
 #[derive(Debug, Default)]
 pub struct Facts {
+    addresses: HashMap<DeviceAddress, AddressId>,
+    /// What the hosts have at each address, by the number of the host: most addresses are those of one host.
+    devices: Vec<Vec<(usize, FactId)>>,
+    /// How many hosts were added.
+    hosts: usize,
     identities: HashMap<Identity, IdentityId>,
     answers: Vec<(Lookup, Option<IdentityId>)>,
     by_answer: HashMap<Lookup, FactId>,
@@ -35,6 +44,23 @@ impl Facts {
     pub fn identity(&mut self, identity: Identity) -> IdentityId {
         let next = IdentityId(self.identities.len() as u32);
         *self.identities.entry(identity).or_insert(next)
+    }
+
+    /// Returns the number of a device's address.
+    pub fn address(&mut self, device: DeviceAddress) -> AddressId {
+        let next = AddressId(self.addresses.len() as u32);
+        let address = *self.addresses.entry(device).or_insert(next);
+        if address == next {
+            self.devices.push(Vec::new());
+        }
+        address
+    }
+
+    /// Returns what a host has at an address.
+    pub fn device(&self, address: AddressId, host: &Offer) -> Option<FactId> {
+        let devices = &self.devices[address.0 as usize];
+        let index = devices.binary_search_by_key(&host.number, |(number, _)| *number).ok()?;
+        Some(devices[index].1)
     }
 
     fn add(&mut self, answer: Lookup) -> FactId {
@@ -65,34 +91,45 @@ impl Facts {
 /// What a host offers.
 #[derive(Debug)]
 pub struct Offer {
-    devices: HashMap<DeviceAddress, FactId>,
+    /// The number of the host in [`Facts`].
+    number: usize,
     /// The devices that no guest of [`InUse`] has.
-    free: ByIdentity<Vec<DeviceAddress>>,
+    free: Sorted<IdentityId, Vec<DeviceAddress>>,
     pub(super) cards: Vec<Card>,
+    /// The identities that can be created.
+    creatable: Sorted<IdentityId, ()>,
 }
 
-/// Values by identity. A host has few, so that this is smaller and faster than a hash map.
+/// A map of a few keys, or of keys that come in order: smaller and faster than a hash map.
 #[derive(Debug)]
-pub(super) struct ByIdentity<T>(Vec<(IdentityId, T)>);
+pub(super) struct Sorted<K, T>(Vec<(K, T)>);
 
-impl<T> Default for ByIdentity<T> {
+impl<K, T> Default for Sorted<K, T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T: Default> ByIdentity<T> {
-    pub fn get(&self, identity: IdentityId) -> Option<&T> {
-        let index = self.0.binary_search_by_key(&identity, |(known, _)| *known).ok()?;
+impl<K: Copy + Ord, T: Default> Sorted<K, T> {
+    pub fn get(&self, key: K) -> Option<&T> {
+        let index = self.0.binary_search_by_key(&key, |(known, _)| *known).ok()?;
         Some(&self.0[index].1)
     }
 
-    pub fn entry(&mut self, identity: IdentityId) -> &mut T {
-        let index = self.0.binary_search_by_key(&identity, |(known, _)| *known).unwrap_or_else(|index| {
-            self.0.insert(index, (identity, T::default()));
+    pub fn entry(&mut self, key: K) -> &mut T {
+        let index = match self.0.last() {
+            Some((last, _)) if *last >= key => self.0.binary_search_by_key(&key, |(known, _)| *known),
+            _ => Err(self.0.len()),
+        };
+        let index = index.unwrap_or_else(|index| {
+            self.0.insert(index, (key, T::default()));
             index
         });
         &mut self.0[index].1
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -100,7 +137,7 @@ impl<T: Default> ByIdentity<T> {
 #[derive(Debug)]
 pub(super) struct Card {
     pub address: PciAddress,
-    pub makes: ByIdentity<Capacity>,
+    pub makes: Sorted<IdentityId, Capacity>,
 }
 
 /// What can be created of one identity.
@@ -115,7 +152,9 @@ pub(super) struct Capacity {
 impl Offer {
     /// Indexes the devices of a host.
     pub fn of(host: &RecordedHost, in_use: &InUse, facts: &mut Facts) -> Self {
-        let mut offer = Self { devices: HashMap::new(), free: ByIdentity::default(), cards: Vec::new() };
+        let number = facts.hosts;
+        facts.hosts += 1;
+        let mut offer = Self { number, free: Sorted::default(), cards: Vec::new(), creatable: Sorted::default() };
         let record = host.record();
         let mdevs = record.mdev_parents.iter().flat_map(|parent| &parent.mdevs);
         let pci = record.pci_devices.iter().map(|device| device.address);
@@ -129,7 +168,8 @@ impl Offer {
                 DeviceAddress::Pci(address) => host.pci_device(address).is_some_and(can_be_given),
             };
             let fact = facts.add(answer);
-            offer.devices.insert(device, fact);
+            let address = facts.address(device);
+            facts.devices[address.0 as usize].push((number, fact));
             if let (_, Some(identity)) = facts.answer(fact) {
                 if can_be_given && !in_use.has(device) {
                     offer.free.entry(*identity).push(device);
@@ -146,10 +186,12 @@ impl Offer {
             // The functions of a card share what it has.
             let address = device.physfn.unwrap_or(device.address);
             let index = *cards.entry(address).or_insert_with(|| {
-                self.cards.push(Card { address, makes: ByIdentity::default() });
+                self.cards.push(Card { address, makes: Sorted::default() });
                 self.cards.len() - 1
             });
-            add(self.cards[index].makes.entry(facts.identity(identity)));
+            let identity = facts.identity(identity);
+            self.creatable.entry(identity);
+            add(self.cards[index].makes.entry(identity));
         };
         for parent in &host.record().mdev_parents {
             let Some(device) = parent.address().and_then(|address| host.pci_device(address)) else { continue };
@@ -172,9 +214,9 @@ impl Offer {
         }
     }
 
-    /// Returns what the host has at this address.
-    pub fn device(&self, device: DeviceAddress) -> Option<FactId> {
-        self.devices.get(&device).copied()
+    /// Whether a device of an identity can be created.
+    pub(super) fn can_create(&self, identity: IdentityId) -> bool {
+        self.creatable.get(identity).is_some()
     }
 
     /// Whether this device is a virtual function without a type that can be made the identity.
