@@ -23,12 +23,19 @@ fn styled(text: &str, style: &str, color: bool) -> String {
 pub struct Table<const N: usize> {
     headings: [&'static str; N],
     rows: Vec<[String; N]>,
+    ends_with_remarks: bool,
 }
 
 impl<const N: usize> Table<N> {
     /// Returns a table without rows.
     pub fn new(headings: [&'static str; N]) -> Self {
-        Self { headings, rows: Vec::new() }
+        Self { headings, rows: Vec::new(), ends_with_remarks: false }
+    }
+
+    /// Makes the last column one of remarks: an empty cell of it stays empty.
+    #[must_use]
+    pub fn with_remarks(self) -> Self {
+        Self { ends_with_remarks: true, ..self }
     }
 
     /// Adds a row.
@@ -38,7 +45,7 @@ impl<const N: usize> Table<N> {
 
     /// Returns the lines of the table, each after `indent`; nothing without rows.
     ///
-    /// A column is left out if all its cells are empty. Otherwise an empty cell shows a dash.
+    /// A column is left out if all its cells are empty. Otherwise an empty cell shows a dash, except a remark.
     pub fn render(&self, indent: &str, color: bool) -> String {
         let columns: Vec<_> = (0..N).filter(|column| self.rows.iter().any(|row| !row[*column].is_empty())).collect();
         let headings = self.headings.map(str::to_owned);
@@ -49,7 +56,8 @@ impl<const N: usize> Table<N> {
         let widths: Vec<_> = columns.iter().map(width).collect();
         let line = |row: &[String; N]| {
             let padded = columns.iter().zip(&widths).map(|(column, width)| {
-                let cell = if row[*column].is_empty() { "-" } else { &row[*column] };
+                let is_remark = self.ends_with_remarks && *column == N - 1;
+                let cell = if row[*column].is_empty() && !is_remark { "-" } else { &row[*column] };
                 // Not by the width of a format, which has 16 bits: a path may be longer.
                 cell.to_owned() + &" ".repeat(width - cell.chars().count())
             });
