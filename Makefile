@@ -73,6 +73,7 @@ bench: $(binary)
 	$(cargo) build --release --locked --example copy
 	benches/run $(binary) target/release/examples/copy $(wildcard $(target)/portable/*/bin/virt-mdev)
 	benches/many $(if $(BENCHDIR),-d '$(BENCHDIR)') $(binary)
+	benches/fleet $(binary)
 
 # Needs root, libvirt and QEMU; tests/e2e/install.sh installs them on Debian.
 e2e: $(binary)
