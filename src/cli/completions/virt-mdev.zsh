@@ -108,7 +108,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--sysfs=[The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys]:DIR:_files -/' \
 '--mdevctl-dir=[The directory of mdevctl'\''s definitions]:DIR:_files -/' \
-'(--sysfs --defined)*--host=[Check against the host that FILE describes, or a pattern; may be repeated]:FILE:_files' \
+'(--sysfs --defined --mdevctl-dir)*--host=[Check against the host that FILE describes, or a pattern; may be repeated]:FILE:_files' \
 '--accept=[Look for other devices too; the worst verdict that is accepted \[default with --host\: same\]]:VERDICT:((same\:"Only the device that the domain names"
 free\:"Also another device that is free"
 creatable\:"Also a device that would have to be created"))' \
