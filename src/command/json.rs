@@ -32,7 +32,7 @@ impl<T> Entry<T> {
 }
 
 /// The parts of an identity by the names of their elements. A missing part is left out.
-#[derive(Default, Serialize)]
+#[derive(Default, PartialEq, Serialize)]
 pub(super) struct Parts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) vendorid: Option<String>,
@@ -49,6 +49,11 @@ pub(super) struct Parts {
 }
 
 impl Parts {
+    /// Whether nothing is known.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Returns the part that tells devices of equal ids apart.
     pub(super) fn kind(&self) -> Option<&str> {
         self.mdevtype.as_deref().or(self.vgputype.as_deref()).or(self.class.as_deref())

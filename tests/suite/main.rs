@@ -37,6 +37,7 @@ mod man_pages;
 mod metadata;
 mod namespaces;
 mod packaging;
+mod placement;
 mod properties;
 mod readme;
 mod record_guests;

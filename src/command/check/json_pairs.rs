@@ -12,7 +12,6 @@ use super::super::{Failure, Streams};
 use super::placing::{Destination, Pair};
 use super::table::{Asked, Row, said_by};
 use crate::device::DeviceAddress;
-use crate::host::Lookup;
 use crate::plan::placement::{Facts, Guest, Placed, Target};
 use crate::report::Diagnostic;
 
@@ -27,8 +26,8 @@ pub(super) struct JsonPairs {
     is_first: bool,
     /// What follows the guest, up to the verdict.
     hosts: Vec<String>,
-    /// What each fact says: `{…}` of the identity, and perhaps a reason.
-    facts: Vec<(String, Option<String>)>,
+    /// The identity in each fact.
+    facts: Vec<String>,
     /// The beginning of an object: the file and the name of the guest.
     guest: String,
     devices: Vec<Device>,
@@ -56,12 +55,13 @@ struct Name<'a> {
 }
 
 impl JsonPairs {
-    pub fn new(destinations: &[Destination]) -> Result<Self, Failure> {
+    /// `are_lines`: whether several hosts were asked for.
+    pub fn new(destinations: &[Destination], are_lines: bool) -> Result<Self, Failure> {
         let host = |Destination { name, source, .. }: &Destination| {
             Ok(format!(",{},\"verdict\":\"", members(&Host { host: name, source })?))
         };
         Ok(Self {
-            are_lines: destinations.len() != 1,
+            are_lines,
             text: Vec::new(),
             is_first: true,
             hosts: destinations.iter().map(host).collect::<Result<_, Failure>>()?,
@@ -75,7 +75,7 @@ impl JsonPairs {
     /// Takes the next guest.
     pub fn begin(&mut self, file: &str, guest: &Guest<'_>, facts: &Facts) -> Result<(), Failure> {
         for answer in facts.answers().skip(self.facts.len()) {
-            self.facts.push(fact(answer)?);
+            self.facts.push(in_one_line(&said_by(answer).0)?);
         }
         self.guest = format!("{{{}", members(&Name { file, domain: guest.name })?);
         let device = |wanted| Ok(Device { head: members(&Asked::from(wanted))?, last: None });
@@ -96,21 +96,18 @@ impl JsonPairs {
             self.text.extend_from_slice(before.as_bytes());
             before = ",";
             let Device { head, last } = &mut self.devices[placed.number];
-            if let Some(target) = placed.target {
-                // On each host it is another one.
+            if placed.target.is_some() && !placed.is_taken {
+                // On each host it is another one, and says for itself why the verdict is what it is.
                 push_placed(&mut self.text, head, placed, &self.facts);
-                push_target(&mut self.text, target);
+                self.text.push(b'}');
                 continue;
             }
             // What is written of a device follows from how it is placed, and on most hosts it is placed alike.
             if last.as_ref().is_none_or(|(of, _)| of != placed) {
                 let mut text = Vec::new();
                 push_placed(&mut text, head, placed, &self.facts);
-                let why = placed.found.and_then(|fact| self.facts[fact.index()].1.as_deref());
-                if let Some(reason) =
-                    pair.reason(placed).map(|reason| in_one_line(&reason)).transpose()?.as_deref().or(why)
-                {
-                    push(&mut text, &[",\"reason\":", reason]);
+                if let Some(reason) = pair.why(placed) {
+                    push(&mut text, &[",\"reason\":", &in_one_line(&reason)?]);
                 }
                 text.push(b'}');
                 *last = Some((*placed, text));
@@ -171,29 +168,20 @@ fn members(value: &impl Serialize) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Returns what an answer says, as JSON.
-fn fact(answer: &Lookup) -> Result<(String, Option<String>), Failure> {
-    let (found, why) = said_by(answer);
-    Ok((in_one_line(&found)?, why.map(|why| in_one_line(&why)).transpose()?))
-}
-
 fn push(text: &mut Vec<u8>, pieces: &[&str]) {
     pieces.iter().for_each(|piece| text.extend_from_slice(piece.as_bytes()));
 }
 
 /// Begins the object of a device on a host.
-fn push_placed(text: &mut Vec<u8>, head: &str, placed: &Placed, facts: &[(String, Option<String>)]) {
-    let found = placed.found.map_or("{}", |fact| &facts[fact.index()].0);
+fn push_placed(text: &mut Vec<u8>, head: &str, placed: &Placed, facts: &[String]) {
+    let found = placed.found.map_or("{}", |fact| &facts[fact.index()]);
     push(text, &["{", head, ",\"verdict\":\"", placed.verdict.name(), "\",\"found\":", found]);
-}
-
-/// Ends it with the device to use, which says for itself why the verdict is what it is.
-fn push_target(text: &mut Vec<u8>, target: Target) {
-    let (name, value) = match target {
-        Target::Free(DeviceAddress::Mdev(uuid)) => ("uuid", uuid.to_string()),
-        Target::Free(DeviceAddress::Pci(address)) => ("source", address.to_string()),
-        Target::NewMdev(parent) => ("parent", parent.to_string()),
-        Target::Type(address) => ("untyped", address.to_string()),
+    let (name, value) = match placed.target {
+        Some(Target::Free(DeviceAddress::Mdev(uuid))) => ("uuid", uuid.to_string()),
+        Some(Target::Free(DeviceAddress::Pci(address))) => ("source", address.to_string()),
+        Some(Target::NewMdev(parent)) => ("parent", parent.to_string()),
+        Some(Target::Type(address)) => ("untyped", address.to_string()),
+        None => return,
     };
-    push(text, &[",\"instead\":{\"", name, "\":\"", &value, "\"}}"]);
+    push(text, &[",\"instead\":{\"", name, "\":\"", &value, "\"}"]);
 }

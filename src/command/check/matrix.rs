@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::super::json::Parts;
 use super::placing::{Destination, Pair};
+use super::table::{cell, said_by, shortened};
 use crate::plan::check::Verdict;
 use crate::plan::placement::Guest;
 use crate::report::escape;
@@ -63,10 +65,14 @@ impl Matrix {
         let Some(reasons) = &mut self.reasons else { return };
         let host = &self.hosts[pair.host];
         for placed in pair.placed.iter().filter(|placed| placed.verdict != Verdict::Same) {
-            let device = pair.guest.demand.devices[placed.number].device;
-            let reason = pair.reason(placed).map(|reason| format!(": {reason}")).unwrap_or_default();
+            let wanted = &pair.guest.demand.devices[placed.number];
+            let identity = |what, parts: Parts| (!parts.is_empty()).then(|| format!("{what} {}", cell(&parts)));
+            let recorded = identity("recorded", wanted.recorded.map(Parts::from).unwrap_or_default());
+            let found = identity("there", pair.answer(placed).map(|answer| said_by(answer).0).unwrap_or_default());
+            let all = [Some(placed.verdict.name().to_owned()), recorded, found, pair.reason(placed)];
+            let all: Vec<_> = all.into_iter().flatten().map(|reason| shortened(&escape::escape(&reason))).collect();
             // Writing into a String cannot fail.
-            let _ = writeln!(reasons, "{name} on {host}: {device} is {}{reason}", placed.verdict.name());
+            let _ = writeln!(reasons, "{name} on {host}: {}: {}", wanted.device, all.join("; "));
         }
         for orphan in pair.replaced() {
             let _ = writeln!(reasons, "{name} on {host}: {}", super::table::replaced_by(orphan));

@@ -14,7 +14,7 @@ use crate::plan::check::{Comparison, Verdict, check};
 use crate::plan::demand::{Orphan, PciScope};
 use crate::plan::{Remark, RemarkKind};
 use crate::report::{Diagnostic, Origin};
-pub(super) use placing::read_in_use;
+pub(super) use placing::{Pair, read_in_use};
 use table::{Row, table};
 
 pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
@@ -77,17 +77,23 @@ fn judge(
     let Comparison { devices, orphans, not_compared } = comparison;
     let is_replaced = |orphan: &&Orphan<'_>| orphan.place.is_difference();
     if settings.format != Format::Status {
-        let stale = orphans
-            .iter()
-            .filter(|orphan| !is_replaced(orphan))
-            .map(|orphan| Remark { span: orphan.record.element.start_tag, kind: RemarkKind::Stale });
-        streams.tell_all(stale.map(|remark| origin.remark(&remark)));
+        streams.tell_all(stale(&origin, &orphans));
         if not_compared > 0 {
             streams.tell(&Diagnostic::note(not_checked(&name, not_compared)));
         }
     }
     let rows = devices.iter().map(|checked| Row::new(&name, checked, &answers));
     Ok(rows.chain(orphans.iter().filter(is_replaced).map(|orphan| Row::of_replaced(&name, orphan))).collect())
+}
+
+/// Returns the warnings about records that belong to no hostdev.
+fn stale<'a>(
+    origin: &'a Origin<'_>,
+    orphans: impl IntoIterator<Item = &'a Orphan<'a>>,
+) -> impl Iterator<Item = Diagnostic> {
+    let stale = orphans.into_iter().filter(|orphan| !orphan.place.is_difference());
+    let remark = |orphan: &Orphan<'_>| Remark { span: orphan.record.element.start_tag, kind: RemarkKind::Stale };
+    stale.map(move |orphan| origin.remark(&remark(orphan)))
 }
 
 /// Returns the note about hostdevs that are not compared.

@@ -4,10 +4,11 @@ use super::super::settings::{CheckSettings, Format, Inputs, PlacingSettings};
 use super::super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document, read_host};
 use super::json_pairs::JsonPairs;
 use super::matrix::Matrix;
-use super::table::{Row, table};
+use super::table::{Row, explained, said_by, table};
+use super::{not_checked, stale};
 use crate::domain::Document;
 use crate::file::{Input, Purpose};
-use crate::host::RecordedHost;
+use crate::host::{Lookup, RecordedHost};
 use crate::plan::Pairing;
 use crate::plan::check::Verdict;
 use crate::plan::demand::{Orphan, PciScope, demand};
@@ -24,7 +25,7 @@ pub(super) struct Destination {
 }
 
 /// A guest on a host.
-pub(super) struct Pair<'p> {
+pub(in super::super) struct Pair<'p> {
     pub file: &'p str,
     pub guest: &'p Guest<'p>,
     /// The number of the destination.
@@ -46,24 +47,40 @@ impl Pair<'_> {
         self.guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference())
     }
 
-    /// Returns what the hostdev would have instead of its device, or why it cannot have another one.
+    /// Returns what the host says of the device that the hostdev names.
+    pub fn answer(&self, placed: &Placed) -> Option<&Lookup> {
+        placed.found.map(|fact| &self.facts.answer(fact).0)
+    }
+
+    /// Returns what the hostdev would have instead of its device, and why, unless that is in the identities.
     pub fn reason(&self, placed: &Placed) -> Option<String> {
-        let device = self.guest.demand.devices[placed.number].device;
-        let instead = match placed.target {
-            Some(Target::Free(free)) => Some(format!("{free} is free")),
-            Some(Target::NewMdev(parent)) => Some(format!("can be created from {parent}")),
-            Some(Target::Type(address)) => Some(format!("PCI device {address} can be given the type")),
-            None => None,
-        };
+        let instead = placed.target.map(|target| match target {
+            Target::Free(free) => format!("{free} is free"),
+            Target::NewMdev(parent) => format!("can be created from {parent}"),
+            Target::Type(address) => format!("PCI device {address} can be given the type"),
+        });
+        let reasons: Vec<_> = [instead, self.why(placed)].into_iter().flatten().collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// Returns why the hostdev does not have its device, unless that is in the identities.
+    pub fn why(&self, placed: &Placed) -> Option<String> {
+        let wanted = &self.guest.demand.devices[placed.number];
+        let other = self.in_use.by_another(wanted.device, self.guest.name).filter(|_| placed.is_taken);
+        let taken = other.map(|guest| format!("guest {} has it", guest.map_or("-".to_owned(), escape::short)));
         let refusal = match placed.refusal {
             Some(Refusal::SharedCard(card)) => {
                 Some(format!("{card} could provide it, and is counted for devices of the guest of another type"))
             }
             _ => None,
         };
-        let other = self.in_use.by_another(device, self.guest.name).filter(|_| placed.is_taken);
-        let taken = other.map(|guest| format!("guest {} has it", guest.map_or("-".to_owned(), escape::short)));
-        let reasons: Vec<_> = [taken, instead, refusal].into_iter().flatten().collect();
+        let answer = self.answer(placed);
+        let said = answer.and_then(|answer| said_by(answer).1);
+        let explained = match answer {
+            Some(Lookup::Found(device)) => explained(wanted, device),
+            _ => None,
+        };
+        let reasons: Vec<_> = [taken, refusal, said, explained].into_iter().flatten().collect();
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 }
@@ -77,6 +94,8 @@ pub(super) fn run(
     let in_use = read_in_use(&placing.in_use)?;
     let mut errors = Vec::new();
     let mut destinations = Vec::new();
+    // An unreadable one counts too: what a program reads must not depend on it.
+    let mut are_several = false;
     let mut add = |host: &RecordedHost| {
         let (name, source) = (host.record().host.clone(), host.name().to_owned());
         destinations.push(Destination { name, source, offer: Offer::of(host, &in_use, &mut facts) });
@@ -86,6 +105,7 @@ pub(super) fn run(
         add(&host.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?);
     } else {
         let (files, missing) = expand_inputs(&Inputs { arguments: placing.hosts.clone() }, settings.keep_going)?;
+        are_several = files.len() + missing.len() > 1;
         errors.extend(missing);
         for file in &files {
             match read_host(file) {
@@ -97,20 +117,27 @@ pub(super) fn run(
     }
     let (inputs, missing) = expand_inputs(&settings.inputs, settings.keep_going)?;
     errors.extend(missing);
-    let mut report = match (settings.format, &destinations[..]) {
-        (Format::Status, _) => Report::Status,
-        (Format::Json, _) => Report::Json(JsonPairs::new(&destinations)?),
-        (Format::Text, [_]) => {
+    if destinations.is_empty() {
+        return Err(Failure::Told(errors));
+    }
+    let mut report = match settings.format {
+        Format::Status => Report::Status,
+        Format::Json => Report::Json(JsonPairs::new(&destinations, are_several)?),
+        Format::Text if are_several => Report::Matrix(Matrix::new(&destinations, placing.verbose)),
+        Format::Text => {
             let on_host = if placing.hosts.is_empty() { "ON THIS HOST" } else { "ON THAT HOST" };
             Report::Table(Vec::new(), on_host)
         }
-        (Format::Text, _) => Report::Matrix(Matrix::new(&destinations, placing.verbose)),
     };
     let mut worst = Verdict::Same;
     for input in &inputs {
         let name = name_of(input);
         let placed = read(input).and_then(|document| {
             let guests = guests(&name, &document, settings.pairing, &mut facts)?;
+            if settings.format != Format::Status {
+                let orphans = guests.iter().flat_map(|guest| &guest.demand.orphans);
+                streams.tell_all(stale(&Origin::new(&name, document.text()), orphans));
+            }
             for guest in &guests {
                 let verdict = report.add(&name, guest, &destinations, &facts, &in_use, streams);
                 worst = worst.max(verdict.map_err(Stop::Failed)?);
@@ -198,6 +225,7 @@ impl Report {
         streams: &mut Streams<'_>,
     ) -> Result<Verdict, Failure> {
         let mut worst = Verdict::Same;
+        let mut compared = 0;
         match self {
             Self::Json(pairs) => pairs.begin(file, guest, facts)?,
             Self::Matrix(matrix) => matrix.begin(file, guest),
@@ -208,12 +236,17 @@ impl Report {
             let placed = placer.place(guest, &destination.offer);
             let pair = Pair { file, guest, host, placed, facts, in_use };
             worst = worst.max(pair.verdict());
+            compared = compared.max(placed.len());
             match self {
                 Self::Status => {}
                 Self::Table(rows, _) => rows.extend(Row::of_pair(&pair)),
                 Self::Matrix(matrix) => matrix.add(&pair),
                 Self::Json(pairs) => pairs.add(&pair, streams)?,
             }
+        }
+        let not_compared = guest.demand.out_of_scope + guest.demand.devices.len() - compared;
+        if not_compared > 0 && !matches!(self, Self::Status) {
+            streams.tell(&Diagnostic::note(not_checked(file, not_compared)));
         }
         Ok(worst)
     }

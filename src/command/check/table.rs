@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::json::Parts;
 use super::placing::Pair;
-use crate::device::DeviceAddress;
+use crate::device::{Device, DeviceAddress};
 use crate::domain::{Record, RecordKind};
 use crate::host::{Absence, Host, Lookup};
 use crate::plan::Missing;
@@ -111,10 +111,8 @@ impl Row {
     pub fn of_pair(pair: &Pair<'_>) -> Vec<Self> {
         let of = |placed: &Placed| {
             let wanted = &pair.guest.demand.devices[placed.number];
-            let (found, why) = placed.found.map(|fact| said_by(&pair.facts.answer(fact).0)).unwrap_or_default();
-            let reasons: Vec<_> = pair.reason(placed).into_iter().chain(why).collect();
-            let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-            Self::of(pair.file, wanted, placed.verdict, found, reason)
+            let found = pair.answer(placed).map(|answer| said_by(answer).0).unwrap_or_default();
+            Self::of(pair.file, wanted, placed.verdict, found, pair.reason(placed))
         };
         let replaced = pair.replaced().map(|orphan| Self::of_replaced(pair.file, orphan));
         pair.placed.iter().map(of).chain(replaced).collect()
@@ -173,39 +171,41 @@ pub(super) fn said_by(answer: &Lookup) -> (Parts, Option<String>) {
 
 /// Returns the reason for a verdict that does not follow from the recorded identity and the one on the host.
 fn reason(checked: &Checked<'_>, host: &Host) -> Option<String> {
-    let made_for = |record: &Record| record.uuid.as_ref().map_or("no UUID", |uuid| &uuid.text).to_owned();
     if let Err(missing) = &checked.found {
         return Some(match missing {
             Missing::NotOnHost { .. } => missing.to_string(),
             _ => format!("{missing}: {}", missing.label()),
         });
     }
-    if let Some(rival) = checked.wanted.made_for_another() {
-        return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
-    }
-    if checked.conflicts().is_empty() {
-        if let Some(rival) = checked.contradiction() {
-            return Some(format!("the record of {}, made for {}, differs", rival.key, made_for(rival.record)));
-        }
-    }
-    if let Some(record) = checked.wanted.record.filter(|_| checked.wanted.recorded_uuid().is_some()) {
-        return Some(format!("recorded for {}", made_for(record)));
+    if let Some(reason) = checked.found.as_ref().ok().and_then(|found| explained(&checked.wanted, found)) {
+        return Some(reason);
     }
     let names = checked.vgpu_names(host);
     let names = [("recorded", names.recorded), ("here", names.found)];
     let names = names.into_iter().filter_map(|(which, name)| Some(format!("{which}: {}", name?)));
-    match checked.verdict() {
-        Verdict::Different => Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty()),
-        _ => {
-            let recorded = checked.other_subsystem()?;
-            let found = checked.found.as_ref().ok()?.subsystem?;
-            Some(format!("a warning: the board was {}, and is {found} here", recorded.text))
-        }
+    Some(names.collect::<Vec<_>>().join(", "))
+        .filter(|names| checked.verdict() == Verdict::Different && !names.is_empty())
+}
+
+/// Returns the reason for the verdict on a device of the host, if it is not in the identities.
+pub(super) fn explained(wanted: &Wanted<'_>, found: &Device) -> Option<String> {
+    let made_for = |record: &Record| record.uuid.as_ref().map_or("no UUID", |uuid| &uuid.text).to_owned();
+    if let Some(rival) = wanted.made_for_another() {
+        return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
     }
+    if let Some(rival) = wanted.contradiction(found).filter(|_| wanted.conflicts(found).is_empty()) {
+        return Some(format!("the record of {}, made for {}, differs", rival.key, made_for(rival.record)));
+    }
+    if let Some(record) = wanted.record.filter(|_| wanted.recorded_uuid().is_some()) {
+        return Some(format!("recorded for {}", made_for(record)));
+    }
+    let recorded = wanted.recorded?.other_subsystem(found)?;
+    let subsystem = found.subsystem.filter(|_| Verdict::of(wanted, found) != Verdict::Different)?;
+    Some(format!("a warning: the board was {}, and is {subsystem} here", recorded.text))
 }
 
 /// Returns the beginning of a reason: a document may give it a megabyte.
-fn shortened(reason: &str) -> String {
+pub(super) fn shortened(reason: &str) -> String {
     const SHOWN: usize = 512;
     match reason.char_indices().nth(SHOWN) {
         Some((end, _)) => reason[..end].to_owned() + "…",
@@ -214,7 +214,7 @@ fn shortened(reason: &str) -> String {
 }
 
 /// Returns the cell of the table for an identity; a dash replaces what is missing.
-fn cell(parts: &Parts) -> String {
+pub(super) fn cell(parts: &Parts) -> String {
     let parts = [parts.vendorid.as_deref(), parts.productid.as_deref(), parts.kind()];
     if parts.iter().all(|part| part.is_none()) {
         return "-".to_owned();
