@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use super::check::read_in_use;
+use super::check::{Pair, not_checked, read_in_use};
 use super::settings::{DryRun, RetargetSettings};
 use super::{Failure, Outcome, Streams, expand, json, name_of, open_host, read_document};
 use crate::device::{DeviceAddress, DeviceKind, Identity, Uuid};
-use crate::domain::Kind;
+use crate::domain::{Document, Kind};
 use crate::file::Purpose;
 use crate::host::RecordedHost;
+use crate::plan::Pairing;
 use crate::plan::check::Verdict;
 use crate::plan::demand::{PciScope, demand};
 use crate::plan::placement::{Facts, Guest, InUse, Offer, Placed, Placer, Refusal, Target};
@@ -58,8 +59,9 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
     let guest = Guest::new(domain, demand, &mut facts);
     let placed = Placer::new(&facts, &in_use).place(&guest, &offer).to_vec();
 
+    let pair = Pair { file: &name, guest: &guest, host: 0, placed: &placed, facts: &facts, in_use: &in_use };
     let mut refusals: Vec<_> =
-        placed.iter().filter_map(|placed| refusal(settings, &guest, placed, host.name())).collect();
+        placed.iter().filter_map(|placed| refusal(settings, &pair, placed, host.name())).collect();
     let replaced = guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference());
     refusals.extend(replaced.map(|_| {
         Diagnostic::error("a recorded device has been replaced by another one in the domain").help("check shows which")
@@ -69,6 +71,10 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
         return Ok(Outcome::Differs);
     }
 
+    let not_compared = guest.demand.out_of_scope + guest.demand.devices.len() - placed.len();
+    if not_compared > 0 {
+        streams.tell(&Diagnostic::note(not_checked(&name, not_compared)));
+    }
     let changes: Vec<_> = placed.iter().filter_map(|placed| change(&guest, placed, &host, &in_use)).collect();
     let commands: String =
         changes.iter().filter_map(|change| change.create.as_ref()).map(|line| format!("{line}\n")).collect();
@@ -84,6 +90,12 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
             let edits = retarget(document.text(), domain, changes.iter().map(wanted))
                 .map_err(|error| Failure::of(origin.error(&error)))?;
             let text = edits.apply_proven(document.text()).map_err(|error| Failure::of(origin.unproven(&error)))?;
+            if !is_judged(&text, settings.pairing) {
+                let error = Diagnostic::error("a record of another hostdev names a device that this guest would get");
+                return Err(Failure::of(
+                    error.help("bring the records up to date where the guest runs: virt-mdev fill --into metadata"),
+                ));
+            }
             streams.print(&text)?;
             let _ = streams.stderr.write_all(commands.as_bytes());
         }
@@ -91,9 +103,17 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
     Ok(Outcome::Done)
 }
 
+/// Whether the records of the domain in a document can be judged: no two of them claim a hostdev.
+fn is_judged(text: &str, pairing: Pairing) -> bool {
+    let document = Document::read(text.into());
+    document.is_ok_and(|document| {
+        document.domains.iter().all(|domain| demand(domain, pairing, PciScope::Vgpus).1.is_empty())
+    })
+}
+
 /// Returns why a hostdev cannot have a device of the host, or may not be given one.
-fn refusal(settings: &RetargetSettings, guest: &Guest<'_>, placed: &Placed, host: &str) -> Option<Diagnostic> {
-    let wanted = &guest.demand.devices[placed.number];
+fn refusal(settings: &RetargetSettings, pair: &Pair<'_>, placed: &Placed, host: &str) -> Option<Diagnostic> {
+    let wanted = &pair.guest.demand.devices[placed.number];
     let device = wanted.device;
     let may_choose = settings.assume_unused || !settings.in_use.is_empty();
     let error = match placed.verdict {
@@ -107,16 +127,14 @@ fn refusal(settings: &RetargetSettings, guest: &Guest<'_>, placed: &Placed, host
         Verdict::Creatable => Diagnostic::error(format!("{device}: a device would have to be created on {host}"))
             .help("--create-plan prints the commands that create it"),
         verdict => {
-            let why = match placed.refusal {
-                Some(Refusal::SharedCard(card)) => {
-                    format!(": {card} could provide it, and is counted for devices of another type")
-                }
-                Some(Refusal::NoneLeft) => ", and no device of the recorded identity is free there".to_owned(),
-                None => String::new(),
-            };
-            let error = Diagnostic::error(format!("{device} is {} on {host}{why}", verdict.name()));
-            match verdict {
-                Verdict::Unrecorded => error.help("record it where the guest runs: virt-mdev fill --into metadata"),
+            let none_left = (placed.refusal == Some(Refusal::NoneLeft))
+                .then(|| "no other device of the recorded identity is free there".to_owned());
+            let why: Vec<_> = [pair.why(placed), none_left].into_iter().flatten().collect();
+            let before = if why.is_empty() { "" } else { ": " };
+            let why = why.join("; ");
+            let error = Diagnostic::error(format!("{device} is {} on {host}{before}{why}", verdict.name()));
+            match wanted.identity() {
+                None => error.help("record it where the guest runs: virt-mdev fill --into metadata"),
                 _ => error,
             }
         }

@@ -13,7 +13,7 @@ use crate::text::Span;
 
 /// Plans the edits that give hostdevs of a domain other devices.
 ///
-/// `text` is that of the document. A device of another kind than the hostdev's is left out.
+/// `text` is that of the document. The device that a hostdev has already, and one of another kind, is left out.
 ///
 /// # Errors
 /// If two edits overlap, which is a bug.
@@ -23,7 +23,7 @@ pub fn retarget<'a>(
     changes: impl IntoIterator<Item = (&'a Wanted<'a>, DeviceAddress)>,
 ) -> Result<Edits, PlanError> {
     let mut edits = Edits::default();
-    for (wanted, device) in changes {
+    for (wanted, device) in changes.into_iter().filter(|(wanted, device)| wanted.device != *device) {
         let (scope, of_source) = match (wanted.source, device) {
             (WantedSource::Mdev(source), DeviceAddress::Mdev(uuid)) => {
                 (&source.scope, vec![set_uuid(source, uuid.to_string())])

@@ -176,7 +176,7 @@ impl Attributes {
 }
 
 /// Returns the device that a record was made for.
-fn device_of(record: &Record) -> Option<DeviceAddress> {
+pub(super) fn device_of(record: &Record) -> Option<DeviceAddress> {
     match record.kind {
         RecordKind::Mdev => record.recorded_uuid().map(DeviceAddress::Mdev),
         RecordKind::Pci => record.source_address().map(DeviceAddress::Pci),

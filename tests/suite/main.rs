@@ -41,6 +41,7 @@ mod placement;
 mod properties;
 mod readme;
 mod record_guests;
+mod retarget;
 mod sources;
 mod support;
 mod writing;

@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::check::Verdict;
 use super::demand::{Demand, Wanted};
+use super::write::device_of;
 use crate::device::{DeviceAddress, PciAddress};
 use crate::domain::Domain;
 use crate::host::Lookup;
@@ -57,7 +58,7 @@ pub struct Guest<'a> {
     addresses: Vec<AddressId>,
     /// The recorded identity of each device, if it is complete and not contradicted.
     identities: Vec<Option<IdentityId>>,
-    /// Every device that it names, compared or not.
+    /// Every device that a hostdev names, compared or not, or a record that belongs to no hostdev.
     named: HashSet<DeviceAddress>,
 }
 
@@ -66,18 +67,19 @@ impl<'a> Guest<'a> {
     pub fn new(domain: &'a Domain, demand: Demand<'a>, facts: &mut Facts) -> Self {
         let addresses = demand.devices.iter().map(|wanted| facts.address(wanted.device)).collect();
         let identities = demand.devices.iter().map(|wanted| wanted.identity().map(|known| facts.identity(known)));
+        let stale = demand.orphans.iter().filter_map(|orphan| device_of(orphan.record));
         Self {
             name: domain.name.as_deref(),
             addresses,
             identities: identities.collect(),
-            named: domain.devices().collect(),
+            named: domain.devices().chain(stale).collect(),
             demand,
         }
     }
 }
 
 impl Guest<'_> {
-    /// Whether a hostdev names the device.
+    /// Whether a hostdev names the device, or a record that belongs to no hostdev.
     pub fn names(&self, device: DeviceAddress) -> bool {
         self.named.contains(&device)
     }
