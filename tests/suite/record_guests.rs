@@ -83,7 +83,7 @@ fn every_guest_is_recorded_wherever_it_is() {
     let places =
         ["definition/off", "definition/on", "definition/put-away", "running/on", "running/transient", "saved/put-away"];
     assert_eq!(guests.changed(), set(places));
-    places.map(|place| guests.is_recorded(place));
+    places.into_iter().for_each(|place| guests.is_recorded(place));
     // A second run has nothing to do.
     guests.record().check();
     assert_eq!(guests.changed(), set([]));
