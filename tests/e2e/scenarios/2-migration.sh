@@ -135,6 +135,28 @@ broken_binary_refuses_on_request() { # HOW
     on b test ! -e /run/executed
 }
 
+# The picture in the README is this session. UPDATE_EXPECT=1 draws it again.
+picture_shows_the_refusal() {
+    local picture=$top/docs/refused.svg
+    guest win10 "$other_type" | sed "s|^    </hostdev>|      <address type='pci' slot='0x09'/>\n&|" \
+        | virt_mdev_on a fill --into metadata | define
+    start win10
+    session() { # COMMAND
+        echo "# $1"
+        { on a bash -c "$1" 2>&1 || true; } | sed '/^$/d'
+    }
+    {
+        session 'virsh dumpxml win10 | virt-mdev check'
+        # The environment of the hook is left out.
+        session 'virsh migrate --live win10 qemu+tcp://host-b/system' | sed 's|(LC_ALL=C .* \(/etc/libvirt/\)|(\1|'
+        session 'virsh domstate win10'
+    } > "$work/session"
+    cat "$work/session"
+    "$top/docs/picture" < "$work/session" > "$work/refused.svg"
+    [ -z "${UPDATE_EXPECT:-}" ] || cp "$work/refused.svg" "$picture"
+    diff "$picture" "$work/refused.svg"
+}
+
 typo_refuses_mdevs() {
     set_option b --requier
     define_recorded mistyped "$same"
@@ -225,3 +247,4 @@ check 'ours, a guest with a wrong device survives the restart' survives_restart 
 check 'the same with --require --check-start' survives_restart -dash present --require --check-start
 check 'the same with virt-mdev missing' survives_restart bereft missing --require --check-start
 check 'a FIFO as vendor on the destination: refused after 10 s, and the words say so' times_out
+check 'the picture in the README shows what virsh prints when a migration is refused' picture_shows_the_refusal
