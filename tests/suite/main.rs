@@ -21,6 +21,7 @@ mod doctor;
 mod documents;
 mod files;
 mod fill;
+mod fleet;
 mod fuzz_corpus;
 mod hook;
 mod hook_script;
