@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use clap_complete::Shell;
 
 use crate::support::Scratch;
-use crate::support::here::have;
+use crate::support::here::{have, have_terminals};
 
 /// Generates a script from the command line that clap parses.
 fn generate(shell: Shell) -> String {
@@ -18,9 +18,26 @@ fn generate(shell: Shell) -> String {
     match shell {
         // If the program's name has a dash, clap_complete 4.6 gives a subcommand two different names, and bash completes none
         // of its options: https://github.com/clap-rs/clap/issues/6421.
-        Shell::Bash => script.replace("virt__subcmd__mdev", "virt__mdev"),
+        Shell::Bash => with_file_names(&script.replace("virt__subcmd__mdev", "virt__mdev")),
         _ => script,
     }
+}
+
+/// Lets bash complete file names for `virt-mdev check <Tab>`, where the script of clap_complete 4.6 offers all options.
+fn with_file_names(script: &str) -> String {
+    const FILTER: &str = r#"
+# Offers options only for a word that begins with a dash. Bash completes file names where nothing is offered.
+_virt__mdev_or_files() {
+    _virt__mdev "$@"
+    local word words=()
+    for word in "${COMPREPLY[@]}"; do
+        [[ ${word} == -* && ${2} != -* ]] || words+=("${word}")
+    done
+    COMPREPLY=("${words[@]}")
+}
+
+if [["#;
+    script.replacen("\nif [[", FILTER, 1).replace("complete -F _virt__mdev ", "complete -F _virt__mdev_or_files ")
 }
 
 #[test]
@@ -55,7 +72,7 @@ fn bash_completes_options_and_values_after_a_subcommand() {
         let script = format!(
             "source <('{}' completions bash)\n\
              COMP_WORDS=({} '{current}') COMP_CWORD={}\n\
-             _virt__mdev virt-mdev '{current}' '{previous}' && echo \"${{COMPREPLY[*]}}\"",
+             _virt__mdev_or_files virt-mdev '{current}' '{previous}' && echo \"${{COMPREPLY[*]}}\"",
             env!("CARGO_BIN_EXE_virt-mdev"),
             words[..words.len() - 1].join(" "),
             words.len() - 1,
@@ -67,4 +84,22 @@ fn bash_completes_options_and_values_after_a_subcommand() {
     assert_eq!(completed(&["virt-mdev", "fill", "--on-m"]), "--on-missing");
     assert_eq!(completed(&["virt-mdev", "fill", "--into", ""]), "source metadata both");
     assert_eq!(completed(&["virt-mdev", "completions", "z"]), "zsh");
+    assert_eq!(completed(&["virt-mdev", "completions", ""]), "bash elvish fish powershell zsh");
+}
+
+#[test]
+fn bash_completes_file_names_after_a_subcommand() {
+    if !have("bash") || !have_terminals() {
+        return;
+    }
+    let scratch = Scratch::with("domain.xml", "");
+    // What is typed at a prompt; the function shows the arguments that Tab completed.
+    let typed = format!(
+        "source <('{}' completions bash); virt-mdev() {{ echo \"got: $*\"; }}\n\
+         virt-mdev check \t\nvirt-mdev check -q do\t\nvirt-mdev fill -i \t\nvirt-mdev retarget --host d\t\nexit\n",
+        env!("CARGO_BIN_EXE_virt-mdev")
+    );
+    let run = scratch.program("script", ["-qec", "bash --norc --noprofile -i", "/dev/null"]).env("TERM", "dumb");
+    let run = run.stdin(typed).stdout_has("\ngot: check domain.xml\r").stdout_has("\ngot: check -q domain.xml\r");
+    run.stdout_has("\ngot: fill -i domain.xml\r").stdout_has("\ngot: retarget --host domain.xml\r").check();
 }

@@ -684,8 +684,18 @@ _virt__mdev() {
     esac
 }
 
+# Offers options only for a word that begins with a dash. Bash completes file names where nothing is offered.
+_virt__mdev_or_files() {
+    _virt__mdev "$@"
+    local word words=()
+    for word in "${COMPREPLY[@]}"; do
+        [[ ${word} == -* && ${2} != -* ]] || words+=("${word}")
+    done
+    COMPREPLY=("${words[@]}")
+}
+
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _virt__mdev -o nosort -o bashdefault -o default virt-mdev
+    complete -F _virt__mdev_or_files -o nosort -o bashdefault -o default virt-mdev
 else
-    complete -F _virt__mdev -o bashdefault -o default virt-mdev
+    complete -F _virt__mdev_or_files -o bashdefault -o default virt-mdev
 fi
