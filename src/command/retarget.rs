@@ -56,7 +56,7 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
     }
     let mut facts = Facts::default();
     let offer = Offer::of(&host, &in_use, &mut facts);
-    let guest = Guest::new(domain, demand, &mut facts);
+    let guest = Guest::new(domain, demand, &in_use, &mut facts);
     let placed = Placer::new(&facts, &in_use).place(&guest, &offer).to_vec();
 
     let pair = Pair { file: &name, guest: &guest, host: 0, placed: &placed, facts: &facts, in_use: &in_use };
@@ -149,7 +149,7 @@ fn change(guest: &Guest<'_>, placed: &Placed, host: &RecordedHost, in_use: &InUs
     let (device, create) = match placed.target? {
         Target::Free(device) => (device, None),
         Target::NewMdev(parent) => {
-            let is_taken = |device| host.has(device) || in_use.has(device);
+            let is_taken = |device| host.has(device) || in_use.by_another(device, guest.name).is_some();
             let uuid = match wanted.device {
                 DeviceAddress::Mdev(uuid) if !is_taken(wanted.device) => uuid,
                 old => new_uuid(

@@ -118,6 +118,25 @@ fn a_free_device_is_chosen_only_if_it_is_known_which_ones_are_in_use() {
 }
 
 #[test]
+fn a_guest_comes_back_to_the_device_that_its_own_definition_there_has() {
+    let before = guest("vm", &[Mdev(1, "a"), Mdev(2, "a")]);
+    let moved = guest("vm", &[Mdev(0x10, "a"), Mdev(0x11, "a")]);
+    let scratch = with(&host(&[], &[(1, "a"), (2, "a"), (3, "a")], &[]), &moved);
+    scratch.file("before.xml", &before);
+    let back = "guest.xml --host host.json --in-use before.xml";
+    retarget(&scratch, back).stdout(&before).check();
+    // Another guest has one of them now.
+    scratch.file("other.xml", guest("other", &[Mdev(2, "a")]));
+    let other = before.replace(&mdev(2), &mdev(3));
+    retarget(&scratch, &format!("{back} --in-use other.xml")).stdout(&other).check();
+    // A device that is created keeps its UUID too.
+    let scratch = with(&host(&[("a", 1)], &[], &[]), &guest("vm", &[Mdev(1, "a")]));
+    scratch.file("before.xml", guest("vm", &[Mdev(1, "a")]));
+    let plan = retarget(&scratch, &format!("{back} --create-plan -n"));
+    plan.stdout(format!("mdevctl start -u {} -p 0000:01:00.0 -t a\n", mdev(1))).check();
+}
+
+#[test]
 fn without_a_device_nothing_is_printed_and_each_reason_is_told() {
     let scratch = with(
         &host(&[("a", 1), ("b", 1)], &[(1, "c")], &[(1, None), (2, Some(1))]),

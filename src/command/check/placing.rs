@@ -133,7 +133,7 @@ pub(super) fn run(
     for input in &inputs {
         let name = name_of(input);
         let placed = read(input).and_then(|document| {
-            let guests = guests(&name, &document, settings.pairing, &mut facts)?;
+            let guests = guests(&name, &document, settings.pairing, &in_use, &mut facts)?;
             if settings.format != Format::Status {
                 let orphans = guests.iter().flat_map(|guest| &guest.demand.orphans);
                 streams.tell_all(stale(&Origin::new(&name, document.text()), orphans));
@@ -187,13 +187,19 @@ fn read(input: &Input) -> Result<Document, Stop> {
     Ok(document)
 }
 
-fn guests<'a>(name: &str, document: &'a Document, pairing: Pairing, facts: &mut Facts) -> Result<Vec<Guest<'a>>, Stop> {
+fn guests<'a>(
+    name: &str,
+    document: &'a Document,
+    pairing: Pairing,
+    in_use: &InUse,
+    facts: &mut Facts,
+) -> Result<Vec<Guest<'a>>, Stop> {
     let mut guests = Vec::new();
     let mut errors = Vec::new();
     for domain in &document.domains {
         let (demand, found) = demand(domain, pairing, PciScope::Vgpus);
         errors.extend(found);
-        guests.push(Guest::new(domain, demand, facts));
+        guests.push(Guest::new(domain, demand, in_use, facts));
     }
     if errors.is_empty() {
         return Ok(guests);

@@ -25,6 +25,8 @@ pub use offer::{AddressId, FactId, Facts, IdentityId, Offer};
 #[derive(Clone, Debug, Default)]
 pub struct InUse {
     guests: HashMap<DeviceAddress, Vec<Option<String>>>,
+    /// The devices of each guest that has a name.
+    by_guest: HashMap<String, Vec<DeviceAddress>>,
 }
 
 impl InUse {
@@ -32,6 +34,9 @@ impl InUse {
     pub fn add(&mut self, domain: &Domain) {
         for device in domain.devices() {
             self.guests.entry(device).or_default().push(domain.name.clone());
+        }
+        if let Some(name) = &domain.name {
+            self.by_guest.entry(name.clone()).or_default().extend(domain.devices());
         }
     }
 
@@ -44,6 +49,12 @@ impl InUse {
     pub fn by_another(&self, device: DeviceAddress, guest: Option<&str>) -> Option<Option<&str>> {
         let mut guests = self.guests.get(&device)?.iter().map(Option::as_deref);
         guests.find(|other| other.is_none() || *other != guest)
+    }
+
+    /// Returns the devices that the guest of this name has, and no other.
+    fn only_of(&self, guest: Option<&str>) -> impl Iterator<Item = DeviceAddress> {
+        let devices = guest.and_then(|name| self.by_guest.get(name)).into_iter().flatten().copied();
+        devices.filter(move |device| self.by_another(*device, guest).is_none())
     }
 }
 
@@ -60,21 +71,21 @@ pub struct Guest<'a> {
     identities: Vec<Option<IdentityId>>,
     /// Every device that a hostdev names, compared or not, or a record that belongs to no hostdev.
     named: HashSet<DeviceAddress>,
+    /// Other devices that only this guest has: a definition of it that a host kept names them.
+    own: Vec<DeviceAddress>,
 }
 
 impl<'a> Guest<'a> {
     /// Takes a domain and what it asks for.
-    pub fn new(domain: &'a Domain, demand: Demand<'a>, facts: &mut Facts) -> Self {
+    pub fn new(domain: &'a Domain, demand: Demand<'a>, in_use: &InUse, facts: &mut Facts) -> Self {
         let addresses = demand.devices.iter().map(|wanted| facts.address(wanted.device)).collect();
         let identities = demand.devices.iter().map(|wanted| wanted.identity().map(|known| facts.identity(known)));
         let stale = demand.orphans.iter().filter_map(|orphan| device_of(orphan.record));
-        Self {
-            name: domain.name.as_deref(),
-            addresses,
-            identities: identities.collect(),
-            named: domain.devices().chain(stale).collect(),
-            demand,
-        }
+        let named: HashSet<_> = domain.devices().chain(stale).collect();
+        let name = domain.name.as_deref();
+        let mut seen = named.clone();
+        let own = in_use.only_of(name).filter(|device| seen.insert(*device)).collect();
+        Self { name, addresses, identities: identities.collect(), named, own, demand }
     }
 }
 
@@ -184,6 +195,7 @@ impl Placer<'_> {
     ///
     /// Those whose own virtual function can be made what they want come last: no other hostdev can have that function.
     fn place_on_free(&mut self, guest: &Guest<'_>, offer: &Offer) {
+        let mut own = guest.own.clone();
         for of_those_that_can_be_made in [false, true] {
             for (index, place) in self.placed.iter_mut().enumerate() {
                 let is_sought = matches!(place.verdict, Verdict::Different | Verdict::Missing | Verdict::Untyped);
@@ -193,12 +205,15 @@ impl Placer<'_> {
                 if can_be_made != of_those_that_can_be_made {
                     continue;
                 }
-                let next = self.looked_at.entry(identity);
-                let rest = offer.free(identity)[*next..].iter();
-                let free = rest.inspect(|_| *next += 1).find(|device| !guest.named.contains(device));
+                let kept = own.iter().position(|device| offer.is_in_use(identity, *device));
+                let free = kept.map(|index| own.remove(index)).or_else(|| {
+                    let next = self.looked_at.entry(identity);
+                    let rest = offer.free(identity)[*next..].iter();
+                    rest.inspect(|_| *next += 1).find(|device| !guest.named.contains(device)).copied()
+                });
                 if let Some(device) = free {
                     place.verdict = Verdict::Free;
-                    place.target = Some(Target::Free(*device));
+                    place.target = Some(Target::Free(device));
                 } else {
                     place.refusal = Some(Refusal::NoneLeft);
                     self.missing.push(Missing { number: index, identity, device });

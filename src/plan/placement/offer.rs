@@ -95,6 +95,8 @@ pub struct Offer {
     number: usize,
     /// The devices that no guest of [`InUse`] has.
     free: Sorted<IdentityId, Vec<DeviceAddress>>,
+    /// The devices that guests of [`InUse`] have.
+    in_use: Sorted<IdentityId, Vec<DeviceAddress>>,
     pub(super) cards: Vec<Card>,
     /// The identities that can be created.
     creatable: Sorted<IdentityId, ()>,
@@ -154,7 +156,13 @@ impl Offer {
     pub fn of(host: &RecordedHost, in_use: &InUse, facts: &mut Facts) -> Self {
         let number = facts.hosts;
         facts.hosts += 1;
-        let mut offer = Self { number, free: Sorted::default(), cards: Vec::new(), creatable: Sorted::default() };
+        let mut offer = Self {
+            number,
+            free: Sorted::default(),
+            in_use: Sorted::default(),
+            cards: Vec::new(),
+            creatable: Sorted::default(),
+        };
         let record = host.record();
         let mdevs = record.mdev_parents.iter().flat_map(|parent| &parent.mdevs);
         let pci = record.pci_devices.iter().map(|device| device.address);
@@ -171,8 +179,9 @@ impl Offer {
             let address = facts.address(device);
             facts.devices[address.0 as usize].push((number, fact));
             if let (_, Some(identity)) = facts.answer(fact) {
-                if can_be_given && !in_use.has(device) {
-                    offer.free.entry(*identity).push(device);
+                if can_be_given {
+                    let devices = if in_use.has(device) { &mut offer.in_use } else { &mut offer.free };
+                    devices.entry(*identity).push(device);
                 }
             }
         }
@@ -226,7 +235,12 @@ impl Offer {
         functions.any(|function| DeviceAddress::Pci(*function) == device)
     }
 
-    /// Returns the devices of an identity that no other guest has.
+    /// Whether this is a device of an identity that a guest has.
+    pub(super) fn is_in_use(&self, identity: IdentityId, device: DeviceAddress) -> bool {
+        self.in_use.get(identity).is_some_and(|devices| devices.contains(&device))
+    }
+
+    /// Returns the devices of an identity that no guest has.
     pub(super) fn free(&self, identity: IdentityId) -> &[DeviceAddress] {
         self.free.get(identity).map_or(&[], Vec::as_slice)
     }
