@@ -176,6 +176,13 @@ migrate() {
     return "${PIPESTATUS[0]}"
 }
 
+# retarget_to_b GUEST: its domain for host b goes to $work/new.xml
+retarget_to_b() {
+    virt_mdev_on b list --json > "$work/b.json"
+    virsh_on a dumpxml --migratable --domain "$(uuid_of "$1")" |
+        virt_mdev_on a retarget --host "$work/b.json" --in-use "$hosts/b/etc/qemu/*.xml" > "$work/new.xml"
+}
+
 pid_of() { on "$1" cat "/run/libvirt/qemu/$2.pid"; }             # HOST GUEST
 
 # remake HOST MDEV TYPE: recreates the device with another type of the same parent

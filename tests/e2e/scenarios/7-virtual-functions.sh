@@ -53,6 +53,20 @@ same_type_arrives() { # live|offline
     dumpxml b vf | virt_mdev_on b check
 }
 
+retargeted_guest_arrives_on_another_function() { # live|offline
+    use_our_hook b --require
+    guest neighbour | virsh_on b define /dev/stdin
+    define_with vf "$(function_of 0000:01:00.4 0x08)"
+    ready "$1" vf
+    retarget_to_b vf
+    migrate "$1" vf --xml "$work/new.xml" --persistent-xml "$work/new.xml"
+    arrived "$1" vf
+    syslog_has b vf passes
+    dumpxml b vf | grep -A 3 '<hostdev' | grep -qF "bus='0x82' slot='0x00' function='0x6'"
+    dumpxml b vf | grep -q "pci source=[\"']0000:82:00.6"
+    dumpxml b vf | virt_mdev_on b check
+}
+
 another_type_is_refused() { # live|offline
     define_with vf "$(function_of 0000:01:00.4 0x08)"
     ready "$1" vf
@@ -170,6 +184,8 @@ for way in offline live; do
         break
     fi
     check "$way, a vGPU of the same type at another address arrives" same_type_arrives $way
+    check "$way, a guest arrives on the function that retarget chooses" \
+        retargeted_guest_arrives_on_another_function $way
     check "$way, a vGPU of another type is refused" another_type_is_refused $way
     check "$way, two vGPUs that were exchanged are refused" exchanged_functions_are_refused $way
     check "$way, a virtual function without a type is refused" untyped_function_is_refused $way
