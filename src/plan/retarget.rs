@@ -23,6 +23,12 @@ pub fn retarget<'a>(
     changes: impl IntoIterator<Item = (&'a Wanted<'a>, DeviceAddress)>,
 ) -> Result<Edits, PlanError> {
     let mut edits = Edits::default();
+    let mut add = |scope, edit: Edit| {
+        let span = edit.span;
+        let added = edits.add(text, scope, edit);
+        added.map_err(|overlap| PlanError { span, kind: PlanErrorKind::Overlap(overlap) })
+    };
+    let mut of_records = Vec::new();
     for (wanted, device) in changes.into_iter().filter(|(wanted, device)| wanted.device != *device) {
         let (scope, of_source) = match (wanted.source, device) {
             (WantedSource::Mdev(source), DeviceAddress::Mdev(uuid)) => {
@@ -33,21 +39,14 @@ pub fn retarget<'a>(
             }
             _ => continue,
         };
-        let of_source = of_source.into_iter().map(|edit| (scope, edit));
-        let record = match (&domain.metadata, wanted.record) {
-            (Some(Metadata::Ours(identities)), Some(record)) => Some((&identities.scope, record)),
-            _ => None,
-        };
-        let of_record = record.into_iter().flat_map(|(scope, record)| {
-            let (edits, _) = Attributes::rename(record, device).edits(record);
-            edits.into_iter().map(move |edit| (scope, edit))
-        });
-        for (scope, edit) in of_source.chain(of_record) {
-            let span = edit.span;
-            let added = edits.add(text, scope, edit);
-            added.map_err(|overlap| PlanError { span, kind: PlanErrorKind::Overlap(overlap) })?;
+        of_source.into_iter().try_for_each(|edit| add(scope, edit))?;
+        if let (Some(Metadata::Ours(identities)), Some(record)) = (&domain.metadata, wanted.record) {
+            let (of_record, _) = Attributes::rename(record, device).edits(record);
+            of_records.extend(of_record.into_iter().map(|edit| (&identities.scope, edit)));
         }
     }
+    // All records are in one scope, which is verified once if its edits are added in a row.
+    of_records.into_iter().try_for_each(|(scope, edit)| add(scope, edit))?;
     Ok(edits)
 }
 

@@ -539,6 +539,98 @@ mod costs {
         host_file("nesting", &repeated("[", usize::MAX).replacen('[', "{\"host\":", 1));
     }
 
+    /// Runs the commands that look for other devices, on a domain with as many devices as a document may have, each recorded
+    /// as the type that `wanted` returns. An unoptimized build runs the last.
+    fn placed(what: &str, pci_devices: &str, mdev_parents: &str, is_mdev: bool, wanted: impl Fn(usize) -> String) {
+        let (mut records, mut hostdevs) = (String::new(), String::new());
+        let ids = "<m:vendorid>1</m:vendorid><m:productid>2</m:productid>";
+        for number in 0..4095 {
+            let wanted = wanted(number);
+            if is_mdev {
+                let uuid = absent(number);
+                hostdevs += &short_hostdev(&uuid);
+                records += &format!("<m:hostdev uuid='{uuid}'>{ids}<m:mdevtype>{wanted}</m:mdevtype></m:hostdev>");
+            } else {
+                let (bus, slot, function) = (number >> 8, number >> 3 & 0x1f, number & 7);
+                hostdevs += &format!(
+                    "<hostdev mode='subsystem' type='pci'><source><address bus='{bus}' slot='{slot}' function='{function}'/>\
+                     </source></hostdev>"
+                );
+                let source = address(number);
+                records += &format!("<m:pci source='{source}'>{ids}<m:vgputype>nvidia-{wanted}</m:vgputype></m:pci>");
+            }
+        }
+        let metadata = format!("<metadata><m:identities xmlns:m='{OURS}'>{records}</m:identities></metadata>");
+        let scratch = Scratch::with("vm.xml", format!("<domain>{metadata}<devices>{hostdevs}</devices></domain>"));
+        let host =
+            format!(r#"{{"version":1,"host":"b","pci_devices":[{pci_devices}],"mdev_parents":[{mdev_parents}]}}"#);
+        assert!(host.len() <= LARGEST && host.len() > LARGEST / 2, "{what}: {} bytes", host.len());
+        scratch.file("host", host);
+        let commands = [
+            ("check --host host --accept creatable", 256),
+            ("check --host host --host host -v", 256),
+            ("check --host host --host host --json", 256),
+            ("retarget --host host --assume-unused --create-plan -n", 256),
+            ("retarget --host host --assume-unused --create-plan", 512),
+        ];
+        for (command, memory) in commands.into_iter().skip(if cfg!(debug_assertions) { 4 } else { 0 }) {
+            let (user_time, status) = run(&scratch, command, memory);
+            let has_ended = matches!(status.code(), Some(0..=1));
+            assert!(has_ended && user_time <= USER_TIME, "{what}, {command}: {user_time:.2} s, {status}");
+        }
+    }
+
+    fn address(number: usize) -> String {
+        format!("{:04x}:{:02x}:{:02x}.{}", number >> 16, number >> 8 & 0xff, number >> 3 & 0x1f, number & 7)
+    }
+
+    #[test]
+    fn placements() {
+        let pci = |number: usize| format!(r#"{{"address":"{}","vendorid":"1","productid":"2"}}"#, address(number));
+        let function = |number: usize, card: usize, state: &str, creatable: usize| {
+            let (address, card) = (address(number), address(card));
+            format!(
+                r#"{{"address":"{address}","vendorid":"1","productid":"2","physfn":"{card}","vgpu_type":"{state}","creatable_vgpu_types":[{{"type":"nvidia-{creatable}","name":""}}]}}"#
+            )
+        };
+        let mdev_type = |name: &str, left: usize| {
+            format!(r#"{{"type":"{name}","device_api":"vfio-pci","available_instances":{left}}}"#)
+        };
+        let parent = |number: usize, types: &str, mdevs: &str| {
+            format!(r#"{{"name":"{}","bus":"pci","types":[{types}],"mdevs":[{mdevs}]}}"#, address(number))
+        };
+        let other = |number: usize| format!("{number:08x}-0000-4000-8000-000000000001");
+        let mdev = |number: usize, mdev_type: &str| format!(r#"{{"uuid":"{}","type":"{mdev_type}"}}"#, other(number));
+
+        let mdevs = listed(|number| mdev(number, "t"));
+        placed("free devices", &pci(0), &parent(0, &mdev_type("t", 0), &mdevs), true, |_| "t".to_owned());
+        let join = |count: usize, piece: &dyn Fn(usize) -> String| (0..count).map(piece).collect::<Vec<_>>().join(",");
+        let types = join(28_000, &|number| mdev_type(&number.to_string(), 0));
+        let mdevs = join(28_000, &|number| mdev(number, &number.to_string()));
+        placed("free devices of many types", &pci(0), &parent(0, &types, &mdevs), true, |number| number.to_string());
+        let types = listed(|number| mdev_type(&number.to_string(), 1));
+        placed("many types on a parent", &pci(0), &parent(0, &types, ""), true, |number| number.to_string());
+        let own_type = |number: usize| parent(number, &mdev_type(&number.to_string(), 1), "");
+        placed("many parents", &join(22_000, &pci), &join(22_000, &own_type), true, |number| number.to_string());
+        let shared =
+            |number: usize| parent(number, &join(40, &|of| mdev_type(&((number * 40 + of) % 4096).to_string(), 1)), "");
+        placed("types on several parents", &join(1_300, &pci), &join(1_300, &shared), true, |number| {
+            number.to_string()
+        });
+        let reverse = join(30_000, &|number| mdev_type(&(30_000 - number).to_string(), 1));
+        let types = join(30_000, &|number| mdev_type(&(number + 1).to_string(), 1));
+        let both = [parent(0, &types, ""), parent(1, &reverse, "")].join(",");
+        placed("types in another order", &join(2, &pci), &both, true, |number| number.to_string());
+        let functions = listed(|number| function(number, number, "none", 1));
+        placed("functions of their own cards", &functions, "", false, |_| "1".to_owned());
+        let functions = listed(|number| function(number, 0, "none", 1));
+        placed("functions of one card", &functions, "", false, |_| "1".to_owned());
+        let functions = listed(|number| function(number, 0, "none", number + 1));
+        placed("functions of many types", &functions, "", false, |number| (number + 1).to_string());
+        let functions = listed(|number| function(number, 0, if number < 4096 { "nvidia-2" } else { "nvidia-1" }, 1));
+        placed("free functions", &functions, "", false, |_| "1".to_owned());
+    }
+
     #[test]
     fn node_devices() {
         let device = |content: &str| format!("<device><name>a</name>{content}</device>");
