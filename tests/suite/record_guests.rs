@@ -39,7 +39,10 @@ impl Guests {
         let binaries = Path::new(BINARY).parent().unwrap().display();
         let path = format!("{}/tests/suite/support:{binaries}:{}", top.display(), std::env::var("PATH").unwrap());
         let run = self.scratch.program(top.join("hooks/record-guests"), [""; 0]);
-        run.env("PATH", path).env("VIRSH_GUESTS", self.files.path()).env("VIRT_MDEV_SYSFS", host_a()).env("VISUAL", "false")
+        run.env("PATH", path)
+            .env("VIRSH_GUESTS", self.files.path())
+            .env("VIRT_MDEV_SYSFS", host_a())
+            .env("VISUAL", "false")
     }
 
     /// Returns the domains that were changed since the last call.
