@@ -152,7 +152,7 @@ picture_shows_the_refusal() {
         session 'virsh domstate win10'
     } > "$work/session"
     cat "$work/session"
-    "$top/docs/picture" < "$work/session" > "$work/refused.svg"
+    "$e2e/picture" < "$work/session" > "$work/refused.svg"
     [ -z "${UPDATE_EXPECT:-}" ] || cp "$work/refused.svg" "$picture"
     diff "$picture" "$work/refused.svg"
 }
