@@ -1,6 +1,8 @@
 //! `retarget`: the domain for another host.
 
-use serde::Serialize;
+use std::collections::HashSet;
+
+use serde::{Serialize, Serializer};
 
 use super::check::{Pair, not_checked, read_in_use};
 use super::settings::{DryRun, RetargetSettings};
@@ -20,9 +22,11 @@ use crate::report::{Diagnostic, Origin, escape};
 #[derive(Serialize)]
 struct Change {
     /// The device that the domain names.
-    from: String,
+    #[serde(serialize_with = "address")]
+    from: DeviceAddress,
     /// The device that it names on the host.
-    to: String,
+    #[serde(serialize_with = "address")]
+    to: DeviceAddress,
     /// The hostdev's own address, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     guest: Option<String>,
@@ -31,8 +35,14 @@ struct Change {
     create: Option<String>,
     #[serde(skip)]
     number: usize,
-    #[serde(skip)]
-    device: DeviceAddress,
+}
+
+/// Writes only the UUID or the address: their forms tell mediated and PCI devices apart.
+fn address<S: Serializer>(device: &DeviceAddress, serializer: S) -> Result<S::Ok, S::Error> {
+    match device {
+        DeviceAddress::Mdev(uuid) => serializer.collect_str(uuid),
+        DeviceAddress::Pci(address) => serializer.collect_str(address),
+    }
 }
 
 pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
@@ -53,6 +63,12 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
     let (demand, errors) = demand(domain, settings.pairing, PciScope::Vgpus);
     if !errors.is_empty() {
         return Err(Failure::Told(errors.iter().map(|error| origin.error(error)).collect()));
+    }
+    let mut seen = HashSet::new();
+    if let Some(again) = demand.devices.iter().find(|wanted| !seen.insert(wanted.device)) {
+        let error =
+            format!("{}: another hostdev of the domain names {} too", origin.named_place(again.span), again.device);
+        return Err(Failure::of(Diagnostic::error(error).help("libvirt refuses such a domain; remove one of them")));
     }
     let mut facts = Facts::default();
     let offer = Offer::of(&host, &in_use, &mut facts);
@@ -86,7 +102,7 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
             streams.print(&(lines + &commands))?;
         }
         None => {
-            let wanted = |change: &Change| (&guest.demand.devices[change.number], change.device);
+            let wanted = |change: &Change| (&guest.demand.devices[change.number], change.to);
             let edits = retarget(document.text(), domain, changes.iter().map(wanted))
                 .map_err(|error| Failure::of(origin.error(&error)))?;
             let text = edits.apply_proven(document.text()).map_err(|error| Failure::of(origin.unproven(&error)))?;
@@ -176,12 +192,11 @@ fn change(guest: &Guest<'_>, placed: &Placed, host: &RecordedHost, in_use: &InUs
         }
     };
     Some(Change {
-        from: wanted.device.to_string(),
-        to: device.to_string(),
+        from: wanted.device,
+        to: device,
         guest: wanted.guest.address.as_ref().map(ToString::to_string),
         create,
         number: placed.number,
-        device,
     })
 }
 

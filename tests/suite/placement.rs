@@ -468,9 +468,11 @@ fn hostile_names_are_escaped() {
     scratch.file("host.json", host.to_string());
     scratch.file("guest.xml", guest("vm&#xA;\u{9b}31m", &[Mdev(1, "a"), Mdev(2, "a")]));
     scratch.file("other.xml", guest("other&#xA;\u{9b}31m", &[Mdev(1, "a")]));
+    scratch.file("odd\u{1b}\n31m.xml", guest("odd", &[Mdev(2, "a")]).replace("<name>odd</name>", ""));
+    scratch.file("odd\u{1b}\n31m-broken.xml", "<domain>");
     for arguments in ["", "--host d.json", "--host d.json -v"] {
-        let run = check(&scratch, &format!("guest.xml --host host.json --in-use other.xml {arguments}"));
-        let text = String::from_utf8(run.status(1).stdout_any().check().stdout).unwrap();
+        let run = check(&scratch, &format!("guest.xml odd*.xml --host host.json --in-use other.xml {arguments}"));
+        let text = String::from_utf8(run.status(2).stdout_any().stderr_any().check().stdout).unwrap();
         let is_bad = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(is_bad) && !text.contains("\n31m") && !text.contains("[31m\n"), "{text:?}");
     }

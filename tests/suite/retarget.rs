@@ -282,6 +282,21 @@ fn hostdevs_that_are_not_compared_are_counted() {
 }
 
 #[test]
+fn a_domain_with_one_device_in_two_hostdevs_is_refused() {
+    let document = guest("vm", &[Mdev(0x10, "a")]);
+    let (start, end) = (document.find("<hostdev").unwrap(), document.find("</devices>").unwrap());
+    let hostdev = document[start..end].replace("slot='0x08'", "slot='0x09'");
+    let twice = document.replace("</devices>", &format!("{hostdev}</devices>"));
+    let scratch = with(&host(&[("a", 2)], &[(1, "a"), (2, "a")], &[]), &twice);
+    for option in ["--assume-unused", "--create-plan", "-n"] {
+        let run = retarget(&scratch, &format!("guest.xml --host host.json {option}")).status(2);
+        run.stderr_has("guest.xml:")
+            .stderr_has(format!("another hostdev of the domain names mdev {}", mdev(0x10)))
+            .check();
+    }
+}
+
+#[test]
 fn only_a_domain_can_be_retargeted() {
     let domain = guest("vm", &[Mdev(1, "a")]);
     let scratch = with(&host(&[], &[(1, "a")], &[]), &domain);
