@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::Failure;
-use crate::device::{Device, Part};
+use crate::device::{Device, DeviceAddress, Part};
 use crate::domain::RecordedIdentity;
-use crate::report::Diagnostic;
+use crate::plan::demand::Wanted;
+use crate::report::{Diagnostic, escape};
 
 /// What was found in a document, or why it failed.
 #[derive(Serialize)]
@@ -32,7 +33,7 @@ impl<T> Entry<T> {
 }
 
 /// The parts of an identity by the names of their elements. A missing part is left out.
-#[derive(Default, PartialEq, Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Parts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) vendorid: Option<String>,
@@ -49,14 +50,47 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Whether nothing is known.
-    pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+    /// Returns the ids and the type for people, with a dash for a part that is missing; `None` if all are.
+    pub(super) fn text(&self) -> Option<String> {
+        let kind = self.mdevtype.as_ref().or(self.vgputype.as_ref()).or(self.class.as_ref());
+        let parts = [self.vendorid.as_ref(), self.productid.as_ref(), kind];
+        let is_known = parts.iter().any(Option::is_some);
+        is_known.then(|| parts.map(|part| part.map_or_else(|| "-".to_owned(), |part| escape::short(part))).join(" "))
     }
+}
 
-    /// Returns the part that tells devices of equal ids apart.
-    pub(super) fn kind(&self) -> Option<&str> {
-        self.mdevtype.as_deref().or(self.vgputype.as_deref()).or(self.class.as_deref())
+/// What a domain says of one of its devices.
+#[derive(Serialize)]
+pub(super) struct Asked {
+    /// The UUID of a mediated device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) uuid: Option<String>,
+    /// The source address of a PCI device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<String>,
+    /// The hostdev's own address, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) guest: Option<String>,
+    /// The recorded identity, as far as it was recorded.
+    pub(super) recorded: Parts,
+    /// The UUID that it was recorded for, if that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recorded_uuid: Option<String>,
+}
+
+impl From<&Wanted<'_>> for Asked {
+    fn from(wanted: &Wanted<'_>) -> Self {
+        let (uuid, source) = match wanted.device {
+            DeviceAddress::Mdev(uuid) => (Some(uuid.to_string()), None),
+            DeviceAddress::Pci(address) => (None, Some(address.to_string())),
+        };
+        Self {
+            uuid,
+            source,
+            guest: wanted.guest.address.as_ref().map(ToString::to_string),
+            recorded: wanted.recorded.map(Parts::from).unwrap_or_default(),
+            recorded_uuid: wanted.recorded_uuid(),
+        }
     }
 }
 

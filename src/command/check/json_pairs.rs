@@ -7,10 +7,11 @@ use std::mem;
 
 use serde::Serialize;
 
-use super::super::json::{Entry, in_one_line};
+use super::super::json::{Asked, Entry, in_one_line};
 use super::super::{Failure, Streams};
-use super::placing::{Destination, Pair};
-use super::table::{Asked, Row, said_by};
+use super::pair::{Destination, Pair};
+use super::reason::said_by;
+use super::table::Row;
 use crate::device::DeviceAddress;
 use crate::plan::placement::{Facts, Guest, Placed, Target};
 use crate::report::Diagnostic;
@@ -96,20 +97,15 @@ impl JsonPairs {
             self.text.extend_from_slice(before.as_bytes());
             before = ",";
             let Device { head, last } = &mut self.devices[placed.number];
-            if placed.target.is_some() && !placed.is_taken {
-                // On each host it is another one, and says for itself why the verdict is what it is.
-                push_placed(&mut self.text, head, placed, &self.facts);
-                self.text.push(b'}');
+            if placed.target.is_some() {
+                // On each host it is another one.
+                push_placed(&mut self.text, head, placed, pair, &self.facts)?;
                 continue;
             }
             // What is written of a device follows from how it is placed, and on most hosts it is placed alike.
             if last.as_ref().is_none_or(|(of, _)| of != placed) {
                 let mut text = Vec::new();
-                push_placed(&mut text, head, placed, &self.facts);
-                if let Some(reason) = pair.why(placed) {
-                    push(&mut text, &[",\"reason\":", &in_one_line(&reason)?]);
-                }
-                text.push(b'}');
+                push_placed(&mut text, head, placed, pair, &self.facts)?;
                 *last = Some((*placed, text));
             }
             self.text.extend_from_slice(last.as_ref().map_or(&[], |(_, text)| text));
@@ -172,16 +168,28 @@ fn push(text: &mut Vec<u8>, pieces: &[&str]) {
     pieces.iter().for_each(|piece| text.extend_from_slice(piece.as_bytes()));
 }
 
-/// Begins the object of a device on a host.
-fn push_placed(text: &mut Vec<u8>, head: &str, placed: &Placed, facts: &[String]) {
+/// Adds the object of a device on a host.
+fn push_placed(
+    text: &mut Vec<u8>,
+    head: &str,
+    placed: &Placed,
+    pair: &Pair<'_>,
+    facts: &[String],
+) -> Result<(), Failure> {
     let found = placed.found.map_or("{}", |fact| &facts[fact.index()]);
     push(text, &["{", head, ",\"verdict\":\"", placed.verdict.name(), "\",\"found\":", found]);
-    let (name, value) = match placed.target {
-        Some(Target::Free(DeviceAddress::Mdev(uuid))) => ("uuid", uuid.to_string()),
-        Some(Target::Free(DeviceAddress::Pci(address))) => ("source", address.to_string()),
-        Some(Target::NewMdev(parent)) => ("parent", parent.to_string()),
-        Some(Target::Type(address)) => ("untyped", address.to_string()),
-        None => return,
-    };
-    push(text, &[",\"instead\":{\"", name, "\":\"", &value, "\"}"]);
+    let instead = placed.target.map(|target| match target {
+        Target::Free(DeviceAddress::Mdev(uuid)) => ("uuid", uuid.to_string()),
+        Target::Free(DeviceAddress::Pci(address)) => ("source", address.to_string()),
+        Target::NewMdev(parent) => ("parent", parent.to_string()),
+        Target::Type(address) => ("untyped", address.to_string()),
+    });
+    if let Some((name, value)) = instead {
+        push(text, &[",\"instead\":{\"", name, "\":\"", &value, "\"}"]);
+    }
+    if let Some(reason) = pair.why(placed) {
+        push(text, &[",\"reason\":", &in_one_line(&reason)?]);
+    }
+    text.push(b'}');
+    Ok(())
 }

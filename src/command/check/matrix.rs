@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::super::json::Parts;
-use super::placing::{Destination, Pair};
-use super::table::{cell, said_by, shortened};
+use super::pair::{Destination, Pair};
+use super::reason::{replaced_by, said_by};
+use super::table::shortened;
 use crate::plan::check::Verdict;
 use crate::plan::placement::Guest;
 use crate::report::escape;
@@ -66,7 +67,7 @@ impl Matrix {
         let host = &self.hosts[pair.host];
         for placed in pair.placed.iter().filter(|placed| placed.verdict != Verdict::Same) {
             let wanted = &pair.guest.demand.devices[placed.number];
-            let identity = |what, parts: Parts| (!parts.is_empty()).then(|| format!("{what} {}", cell(&parts)));
+            let identity = |what, parts: Parts| parts.text().map(|text| format!("{what} {text}"));
             let recorded = identity("recorded", wanted.recorded.map(Parts::from).unwrap_or_default());
             let found = identity("there", pair.answer(placed).map(|answer| said_by(answer).0).unwrap_or_default());
             let all = [Some(placed.verdict.name().to_owned()), recorded, found, pair.reason(placed)];
@@ -75,7 +76,7 @@ impl Matrix {
             let _ = writeln!(reasons, "{name} on {host}: {}: {}", wanted.device, all.join("; "));
         }
         for orphan in pair.replaced() {
-            let _ = writeln!(reasons, "{name} on {host}: {}", super::table::replaced_by(orphan));
+            let _ = writeln!(reasons, "{name} on {host}: {}", replaced_by(orphan));
         }
     }
 

@@ -2,11 +2,13 @@
 
 mod json_pairs;
 mod matrix;
+mod pair;
 mod placing;
+mod reason;
 mod table;
 
 use super::json::{self, Entry};
-use super::settings::{CheckSettings, Format};
+use super::settings::{CheckSettings, Format, Inputs};
 use super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document};
 use crate::file::{Input, Purpose};
 use crate::host::HostSource;
@@ -14,7 +16,8 @@ use crate::plan::check::{Comparison, Verdict, check};
 use crate::plan::demand::{Orphan, PciScope};
 use crate::plan::{Remark, RemarkKind};
 use crate::report::{Diagnostic, Origin};
-pub(super) use placing::{Pair, read_in_use};
+pub(super) use pair::Pair;
+pub(super) use placing::read_in_use;
 use table::{Row, table};
 
 pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
@@ -27,10 +30,7 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
 /// Compares the devices that the documents name, and looks for no others.
 fn compare_with_one(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     let host = open_host(&settings.host).map_err(Failure::of)?;
-    let (inputs, mut errors) = match settings.keep_going {
-        true => expand_each(&settings.inputs),
-        false => (expand(&settings.inputs)?, Vec::new()),
-    };
+    let (inputs, mut errors) = expand_inputs(&settings.inputs, settings.keep_going)?;
     let mut entries = Vec::new();
     for input in &inputs {
         match judge(input, &host, settings, streams) {
@@ -57,6 +57,11 @@ fn compare_with_one(settings: &CheckSettings, streams: &mut Streams<'_>) -> Resu
     }
     let is_same = |entry: &Entry<Row>| matches!(entry, Entry::Found(row) if row.verdict == Verdict::Same.name());
     Ok(if entries.iter().all(is_same) { Outcome::Done } else { Outcome::Differs })
+}
+
+/// Returns the inputs that there are; with `keep_going`, also the errors about the others.
+fn expand_inputs(inputs: &Inputs, keep_going: bool) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
+    if keep_going { Ok(expand_each(inputs)) } else { Ok((expand(inputs)?, Vec::new())) }
 }
 
 fn judge(

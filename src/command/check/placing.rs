@@ -1,89 +1,20 @@
 //! `check` with `--host` or `--accept`: whether guests can go to hosts, and with which devices.
 
 use super::super::settings::{CheckSettings, Format, Inputs, PlacingSettings};
-use super::super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document, read_host};
+use super::super::{Failure, Outcome, Streams, expand, name_of, open_host, read_document, read_host};
 use super::json_pairs::JsonPairs;
 use super::matrix::Matrix;
-use super::table::{Row, explained, said_by, table};
-use super::{not_checked, stale};
+use super::pair::{Destination, Pair};
+use super::table::{Row, table};
+use super::{expand_inputs, not_checked, stale};
 use crate::domain::Document;
 use crate::file::{Input, Purpose};
-use crate::host::{Lookup, RecordedHost};
+use crate::host::RecordedHost;
 use crate::plan::Pairing;
 use crate::plan::check::Verdict;
-use crate::plan::demand::{Orphan, PciScope, demand};
-use crate::plan::placement::{Facts, Guest, InUse, Offer, Placed, Placer, Refusal, Target};
-use crate::report::{Diagnostic, Origin, escape};
-
-/// A host that guests may go to.
-pub(super) struct Destination {
-    /// Its name.
-    pub name: String,
-    /// Where it was read from.
-    pub source: String,
-    pub offer: Offer,
-}
-
-/// A guest on a host.
-pub(in super::super) struct Pair<'p> {
-    pub file: &'p str,
-    pub guest: &'p Guest<'p>,
-    /// The number of the destination.
-    pub host: usize,
-    pub placed: &'p [Placed],
-    pub facts: &'p Facts,
-    pub in_use: &'p InUse,
-}
-
-impl Pair<'_> {
-    /// Returns the verdict on the worst device.
-    pub fn verdict(&self) -> Verdict {
-        let replaced = self.replaced().map(|_| Verdict::Different);
-        self.placed.iter().map(|placed| placed.verdict).chain(replaced).max().unwrap_or(Verdict::Same)
-    }
-
-    /// Returns the records whose device was replaced by another one in the domain.
-    pub fn replaced(&self) -> impl Iterator<Item = &Orphan<'_>> {
-        self.guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference())
-    }
-
-    /// Returns what the host says of the device that the hostdev names.
-    pub fn answer(&self, placed: &Placed) -> Option<&Lookup> {
-        placed.found.map(|fact| &self.facts.answer(fact).0)
-    }
-
-    /// Returns what the hostdev would have instead of its device, and why, unless that is in the identities.
-    pub fn reason(&self, placed: &Placed) -> Option<String> {
-        let instead = placed.target.map(|target| match target {
-            Target::Free(free) => format!("{free} is free"),
-            Target::NewMdev(parent) => format!("can be created from {parent}"),
-            Target::Type(address) => format!("PCI device {address} can be given the type"),
-        });
-        let reasons: Vec<_> = [instead, self.why(placed)].into_iter().flatten().collect();
-        (!reasons.is_empty()).then(|| reasons.join("; "))
-    }
-
-    /// Returns why the hostdev does not have its device, unless that is in the identities.
-    pub fn why(&self, placed: &Placed) -> Option<String> {
-        let wanted = &self.guest.demand.devices[placed.number];
-        let other = self.in_use.by_another(wanted.device, self.guest.name).filter(|_| placed.is_taken);
-        let taken = other.map(|guest| format!("guest {} has it", guest.map_or("-".to_owned(), escape::short)));
-        let refusal = match placed.refusal {
-            Some(Refusal::SharedCard(card)) => {
-                Some(format!("{card} could provide it, and is counted for devices of the guest of another type"))
-            }
-            _ => None,
-        };
-        let answer = self.answer(placed);
-        let said = answer.and_then(|answer| said_by(answer).1);
-        let explained = match answer {
-            Some(Lookup::Found(device)) => explained(wanted, device),
-            _ => None,
-        };
-        let reasons: Vec<_> = [taken, refusal, said, explained].into_iter().flatten().collect();
-        (!reasons.is_empty()).then(|| reasons.join("; "))
-    }
-}
+use crate::plan::demand::{PciScope, demand};
+use crate::plan::placement::{Facts, Guest, InUse, Offer, Placer};
+use crate::report::{Diagnostic, Origin};
 
 pub(super) fn run(
     settings: &CheckSettings,
@@ -166,10 +97,6 @@ enum Stop {
     Unread(Vec<Diagnostic>),
     /// The command fails.
     Failed(Failure),
-}
-
-fn expand_inputs(inputs: &Inputs, keep_going: bool) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
-    if keep_going { Ok(expand_each(inputs)) } else { Ok((expand(inputs)?, Vec::new())) }
 }
 
 /// Reads the guests whose devices are not free. All must be readable: a device that is overlooked would be given twice.

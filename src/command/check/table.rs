@@ -2,17 +2,15 @@
 
 use serde::Serialize;
 
-use super::super::json::Parts;
-use super::placing::Pair;
-use crate::device::{Device, DeviceAddress};
-use crate::domain::{Record, RecordKind};
-use crate::host::{Absence, Host, Lookup};
-use crate::plan::Missing;
+use super::super::json::{Asked, Parts};
+use super::pair::Pair;
+use super::reason::{reason, replaced_by, said_by};
+use crate::domain::RecordKind;
+use crate::host::Host;
 use crate::plan::check::{Checked, Verdict};
-use crate::plan::demand::{Orphan, OrphanPlace, Wanted};
+use crate::plan::demand::{Orphan, Wanted};
 use crate::plan::placement::Placed;
 use crate::report::escape;
-use crate::report::help::OTHER_KIND;
 use crate::report::table::Table;
 
 /// One device, as JSON and as a row of the table.
@@ -46,36 +44,6 @@ pub(super) struct Row {
     /// Why the host has no such device, or why the verdict does not follow from `recorded` and `found`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-}
-
-/// What a domain says of one of its devices.
-#[derive(Serialize)]
-pub(super) struct Asked {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uuid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    guest: Option<String>,
-    recorded: Parts,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recorded_uuid: Option<String>,
-}
-
-impl From<&Wanted<'_>> for Asked {
-    fn from(wanted: &Wanted<'_>) -> Self {
-        let (uuid, source) = match wanted.device {
-            DeviceAddress::Mdev(uuid) => (Some(uuid.to_string()), None),
-            DeviceAddress::Pci(address) => (None, Some(address.to_string())),
-        };
-        Self {
-            uuid,
-            source,
-            guest: wanted.guest.address.as_ref().map(ToString::to_string),
-            recorded: wanted.recorded.map(Parts::from).unwrap_or_default(),
-            recorded_uuid: wanted.recorded_uuid(),
-        }
-    }
 }
 
 impl Row {
@@ -140,70 +108,6 @@ impl Row {
     }
 }
 
-/// Returns what is in the place of a device that was recorded.
-pub(super) fn replaced_by(orphan: &Orphan<'_>) -> String {
-    match orphan.place {
-        OrphanPlace::Mdev(_) => format!("the guest has a hostdev of type mdev in its place; {OTHER_KIND}"),
-        OrphanPlace::UnrecordedPci(hostdev) => {
-            let which =
-                hostdev.device().map_or_else(|| "a hostdev of type pci".to_owned(), |device| device.to_string());
-            format!("it belongs to no hostdev, and {which} has no record")
-        }
-        _ => format!("the guest has a hostdev of type pci in its place; {OTHER_KIND}"),
-    }
-}
-
-/// Returns the identity that an answer has, and why it has none.
-pub(super) fn said_by(answer: &Lookup) -> (Parts, Option<String>) {
-    let why = match answer {
-        Lookup::Found(device) => {
-            return (Parts::from(device), device.is_defined_only.then(|| "defined, and not started".to_owned()));
-        }
-        Lookup::Absent(Absence::NotStarted { .. }) => "defined, and not started".to_owned(),
-        Lookup::OtherDeviceApi(device_api) => format!("its device API is {device_api}"),
-        Lookup::NoVgpuType { looked_for } => looked_for.clone(),
-        Lookup::ParentNotPci { parent, .. } => format!("its parent {parent} is not a PCI device"),
-        Lookup::Unknown { reason } => reason.clone(),
-        Lookup::Untyped | Lookup::Absent(_) => return (Parts::default(), None),
-    };
-    (Parts::default(), Some(why))
-}
-
-/// Returns the reason for a verdict that does not follow from the recorded identity and the one on the host.
-fn reason(checked: &Checked<'_>, host: &Host) -> Option<String> {
-    if let Err(missing) = &checked.found {
-        return Some(match missing {
-            Missing::NotOnHost { .. } => missing.to_string(),
-            _ => format!("{missing}: {}", missing.label()),
-        });
-    }
-    if let Some(reason) = checked.found.as_ref().ok().and_then(|found| explained(&checked.wanted, found)) {
-        return Some(reason);
-    }
-    let names = checked.vgpu_names(host);
-    let names = [("recorded", names.recorded), ("here", names.found)];
-    let names = names.into_iter().filter_map(|(which, name)| Some(format!("{which}: {}", name?)));
-    Some(names.collect::<Vec<_>>().join(", "))
-        .filter(|names| checked.verdict() == Verdict::Different && !names.is_empty())
-}
-
-/// Returns the reason for the verdict on a device of the host, if it is not in the identities.
-pub(super) fn explained(wanted: &Wanted<'_>, found: &Device) -> Option<String> {
-    let made_for = |record: &Record| record.uuid.as_ref().map_or("no UUID", |uuid| &uuid.text).to_owned();
-    if let Some(rival) = wanted.made_for_another() {
-        return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
-    }
-    if let Some(rival) = wanted.contradiction(found).filter(|_| wanted.conflicts(found).is_empty()) {
-        return Some(format!("the record of {}, made for {}, differs", rival.key, made_for(rival.record)));
-    }
-    if let Some(record) = wanted.record.filter(|_| wanted.recorded_uuid().is_some()) {
-        return Some(format!("recorded for {}", made_for(record)));
-    }
-    let recorded = wanted.recorded?.other_subsystem(found)?;
-    let subsystem = found.subsystem.filter(|_| Verdict::of(wanted, found) != Verdict::Different)?;
-    Some(format!("a warning: the board was {}, and is {subsystem} here", recorded.text))
-}
-
 /// Returns the beginning of a reason: a document may give it a megabyte.
 pub(super) fn shortened(reason: &str) -> String {
     const SHOWN: usize = 512;
@@ -211,15 +115,6 @@ pub(super) fn shortened(reason: &str) -> String {
         Some((end, _)) => reason[..end].to_owned() + "…",
         None => reason.to_owned(),
     }
-}
-
-/// Returns the cell of the table for an identity; a dash replaces what is missing.
-pub(super) fn cell(parts: &Parts) -> String {
-    let parts = [parts.vendorid.as_deref(), parts.productid.as_deref(), parts.kind()];
-    if parts.iter().all(|part| part.is_none()) {
-        return "-".to_owned();
-    }
-    parts.map(|part| part.map_or_else(|| "-".to_owned(), escape::short)).join(" ")
 }
 
 /// Returns a table for people, or an empty string without devices. The columns FILE and REASON appear only if they are
@@ -233,8 +128,8 @@ pub(super) fn table<'r>(rows: impl IntoIterator<Item = &'r Row>, has_files: bool
             row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short),
             device.map_or_else(|| "-".to_owned(), escape::short),
             row.verdict.to_owned(),
-            cell(&row.recorded),
-            cell(&row.found),
+            row.recorded.text().unwrap_or_else(|| "-".to_owned()),
+            row.found.text().unwrap_or_else(|| "-".to_owned()),
             row.reason.as_deref().map(|reason| shortened(&escape::escape(reason))).unwrap_or_default(),
         ]);
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::command::json::{Entry, Parts};
+use crate::command::json::{Asked, Entry, Parts};
 use crate::command::{name_of, read_document};
 use crate::device::{Device, DeviceAddress};
 use crate::domain::RecordedIdentity;
@@ -18,17 +18,8 @@ use crate::report::{Diagnostic, Origin, escape};
 pub(super) struct Row {
     file: String,
     domain: Option<String>,
-    /// That of a mediated device.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uuid: Option<String>,
-    /// The source address of a PCI device.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    /// The hostdev's own address, if it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    guest: Option<String>,
-    /// The recorded identity, as far as it was recorded.
-    recorded: Parts,
+    #[serde(flatten)]
+    asked: Asked,
     /// The identity on the host; empty if it has no such device.
     found: Parts,
     /// The parent of a mediated device on the host, or the physical function of a virtual function.
@@ -67,22 +58,16 @@ pub(super) fn rows(input: &Input, source: &HostSource, host: &RecordedHost) -> R
 
 impl Row {
     fn new(file: &str, wanted: &Wanted<'_>, found: &Result<Device, Missing>, host: &RecordedHost) -> Self {
-        let (uuid, source, parent) = match wanted.device {
-            DeviceAddress::Mdev(uuid) => {
-                (Some(uuid.to_string()), None, host.mdev(uuid).map(|(parent, _)| parent.name.clone()))
-            }
+        let parent = match wanted.device {
+            DeviceAddress::Mdev(uuid) => host.mdev(uuid).map(|(parent, _)| parent.name.clone()),
             DeviceAddress::Pci(address) => {
-                let physfn = host.pci_device(address).and_then(|device| device.physfn);
-                (None, Some(address.to_string()), physfn.map(|physfn| physfn.to_string()))
+                host.pci_device(address).and_then(|device| device.physfn).map(|physfn| physfn.to_string())
             }
         };
         Self {
             file: file.to_owned(),
             domain: wanted.domain.map(str::to_owned),
-            uuid,
-            source,
-            guest: wanted.guest.address.as_ref().map(ToString::to_string),
-            recorded: wanted.recorded.map(Parts::from).unwrap_or_default(),
+            asked: Asked::from(wanted),
             found: found.as_ref().map(Parts::from).unwrap_or_default(),
             parent,
             is_defined_only: found.as_ref().is_ok_and(|found| found.is_defined_only),
@@ -101,27 +86,19 @@ pub(super) fn table(entries: &[Entry<Row>], on_host: &'static str, has_files: bo
     let mut table = Table::new(heading);
     for entry in entries {
         let Entry::Found(row) = entry else { continue };
+        let asked = &row.asked;
         let short = |text: &Option<String>| text.as_deref().map(escape::short).unwrap_or_default();
         let note = if row.is_defined_only { "defined, not started".to_owned() } else { short(&row.reason) };
         table.row([
             if has_files { row.file.clone() } else { String::new() },
             short(&row.domain),
-            short(if row.uuid.is_some() { &row.uuid } else { &row.source }),
-            short(&row.guest),
-            cell(&row.recorded),
-            cell(&row.found),
+            short(if asked.uuid.is_some() { &asked.uuid } else { &asked.source }),
+            short(&asked.guest),
+            asked.recorded.text().unwrap_or_default(),
+            row.found.text().unwrap_or_default(),
             short(&row.parent),
             note,
         ]);
     }
     table.render("", color)
-}
-
-/// Returns the cell for an identity; a dash replaces a part that is missing.
-fn cell(parts: &Parts) -> String {
-    let parts = [parts.vendorid.as_deref(), parts.productid.as_deref(), parts.kind()];
-    if parts.iter().all(Option::is_none) {
-        return String::new();
-    }
-    parts.map(|part| part.map_or_else(|| "-".to_owned(), escape::short)).join(" ")
 }
