@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "nothing matches")]
+    #[should_panic(expected = "nothing in testdata matches")]
     fn missing_test_data_panics() {
         testdata_matching("cases/no-such-case/*");
     }
