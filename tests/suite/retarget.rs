@@ -359,3 +359,95 @@ fn hostile_names_are_escaped() {
     let words = shell_words::split(line.trim_end()).unwrap();
     assert_eq!(words, ["mdevctl", "start", "-u", &mdev(0x10), "-p", "0000:01:00.0", "-t", "$(x) 'y"], "{line}");
 }
+
+/// A sequence of numbers that is the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u8) -> u8 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 33) % u64::from(limit)) as u8
+    }
+
+    fn mdev_type(&mut self) -> &'static str {
+        ["a", "b"][usize::from(self.below(2))]
+    }
+
+    fn guest(&mut self, name: &str) -> String {
+        let mut devices = Vec::new();
+        for number in 0..1 + self.below(4) {
+            devices.push(match self.below(2) {
+                0 => Mdev(4 * self.below(2) + number, self.mdev_type()),
+                _ => Function(1 + number, 1 + u32::from(self.below(2))),
+            });
+        }
+        guest(name, &devices)
+    }
+
+    fn host(&mut self) -> Value {
+        let types = [("a", u32::from(self.below(3))), ("b", u32::from(self.below(3)))];
+        let mdevs: Vec<_> = (0..self.below(6)).map(|number| (number, self.mdev_type())).collect();
+        let function = |number| (number, Some(u32::from(self.below(3))).filter(|of| *of > 0));
+        let functions: Vec<_> = (1..6).map(function).collect();
+        host(&types, &mdevs, &functions)
+    }
+}
+
+/// Changes a host as the commands of a plan would. Returns their number.
+fn carry_out(plan: &str, host: &mut Value) -> usize {
+    let entry = |list: &mut Value, key: &str, value: &str, change: &dyn Fn(&mut Value)| {
+        change(list.as_array_mut().unwrap().iter_mut().find(|entry| entry[key] == value).unwrap());
+    };
+    for line in plan.lines() {
+        match line.split([' ', '/']).collect::<Vec<_>>()[..] {
+            ["mdevctl", "start", "-u", uuid, "-p", parent, "-t", mdev_type] => {
+                assert!(!host.to_string().contains(uuid), "{line}");
+                entry(&mut host["mdev_parents"], "name", parent, &|parent| {
+                    entry(&mut parent["types"], "type", mdev_type, &|of| {
+                        of["available_instances"] =
+                            (of["available_instances"].as_u64().unwrap().checked_sub(1).unwrap()).into();
+                    });
+                    parent["mdevs"].as_array_mut().unwrap().push(json!({"uuid": uuid, "type": mdev_type}));
+                });
+            }
+            ["echo", number, ">", "", "sys", "bus", "pci", "devices", address, "nvidia", "current_vgpu_type"] => {
+                entry(&mut host["pci_devices"], "address", address, &|device| {
+                    assert_eq!(device["vgpu_type"], "none", "{line}");
+                    device["vgpu_type"] = format!("nvidia-{number}").into();
+                });
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    plan.lines().count()
+}
+
+#[test]
+fn the_result_is_the_same_on_the_host_once_its_plan_is_carried_out() {
+    let mut numbers = Numbers(1);
+    let (mut changed, mut created, mut refused) = (0, 0, 0);
+    for round in 0..100 {
+        let mut host = numbers.host();
+        let document = numbers.guest("vm");
+        let scratch = with(&host, &document);
+        scratch.file("other.xml", numbers.guest("other"));
+        let arguments = "--host host.json --in-use other.xml";
+        let accepted = scratch.virt_mdev(["check", "-q", "guest.xml", "--accept", "creatable"]).args(arguments);
+        let accepted = accepted.stderr_any().errors().1.status;
+        let (_, finished) = retarget(&scratch, &format!("guest.xml {arguments} --create-plan")).errors();
+        assert_eq!(finished.status, accepted, "round {round}: {document}\n{host:#}\n{}", finished.stderr_text());
+        if accepted == Some(1) {
+            assert!(finished.stdout.is_empty());
+            refused += 1;
+            continue;
+        }
+        created += carry_out(&finished.stderr_text(), &mut host);
+        changed += usize::from(finished.stdout != document.as_bytes());
+        scratch.file("host.json", host.to_string());
+        scratch.file("new.xml", &finished.stdout);
+        scratch.virt_mdev(["check", "-q", "new.xml"]).args(arguments).check();
+        retarget(&scratch, &format!("new.xml {arguments}")).stdout(&finished.stdout).check();
+    }
+    // The rounds are worth something only if they have each kind of answer.
+    assert!(changed > 20 && created > 20 && refused > 20, "{changed} {created} {refused}");
+}
