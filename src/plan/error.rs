@@ -264,7 +264,9 @@ impl RemarkKind {
             Self::Skipped(missing) => missing.label(),
             Self::OtherModel(_) => "only vfio-pci has an identity".to_owned(),
             Self::PciHostdevs { advice: PciAdvice::Metadata, .. } => "--into metadata records vGPUs".to_owned(),
-            Self::PciHostdevs { advice: PciAdvice::Devices, .. } => "not vGPUs; --devices pci records them".to_owned(),
+            Self::PciHostdevs { advice: PciAdvice::Devices, .. } => {
+                "not vGPUs, or not on the host; --devices pci records them".to_owned()
+            }
             Self::PciHostdevs { advice: PciAdvice::NotSelected, .. } => "--devices excludes them".to_owned(),
             Self::Kept { identity, host, .. } => format!("{host} has {identity}"),
             Self::NotInSource(_) => "a source has elements for mediated devices only".to_owned(),

@@ -126,9 +126,9 @@ pub fn start(missing: &Missing) -> String {
             return format!("start it{there}: mdevctl start -u {uuid}");
         }
         Missing::NotOnHost { device: DeviceAddress::Mdev(uuid), recorded, parent, .. } => (uuid, recorded, parent),
-        Missing::NotOnHost { device: DeviceAddress::Pci(_), host, .. } => {
+        Missing::NotOnHost { device: DeviceAddress::Pci(_), .. } => {
             return format!(
-                "assign the guest a device of {host} (lspci -D lists them); the virtual functions of a card exist once its \
+                "assign the guest another PCI device{there} (lspci -D lists them); the virtual functions of a card exist once its \
                  sriov_numvfs is set"
             );
         }

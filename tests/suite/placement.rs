@@ -435,6 +435,11 @@ fn a_record_without_hostdev_and_hostdevs_that_are_not_compared_are_reported() {
     let two = check(&scratch, "two.xml --host a.json");
     two.stdout_any().stderr_has("note: two.xml: 1 hostdev of type pci was not compared").check();
     check(&scratch, "-q two.xml --host a.json").check();
+    // A function that has a type on one host only.
+    let unrecorded = "<domain><name>vm</name><devices><hostdev mode='subsystem' type='pci'><source>\
+        <address bus='1' slot='0' function='4'/></source></hostdev></devices></domain>";
+    let matrix = "DOMAIN  host-c  host-d\nvm      R       -\n\nR unrecorded   - not compared\n";
+    check(&scratch, "--host c.json --host d.json").stdin(unrecorded).status(1).stdout(matrix).check();
     let stale = fs::read_to_string(scratch.path("same.xml")).unwrap();
     let (start, end) = (stale.find("    <hostdev").unwrap(), stale.find("  </devices>").unwrap());
     scratch.file("same.xml", format!("{}{}", &stale[..start], &stale[end..]));

@@ -15,6 +15,8 @@ use crate::report::escape;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cell {
     Verdict(Verdict),
+    /// The host says of none of its PCI devices that it is a vGPU, and nothing is recorded.
+    NotCompared,
     Failed,
 }
 
@@ -29,6 +31,7 @@ impl Cell {
             Self::Verdict(Verdict::Untyped) => 'U',
             Self::Verdict(Verdict::Unrecorded) => 'R',
             Self::Verdict(Verdict::Unknown) => '?',
+            Self::NotCompared => '-',
             Self::Failed => '!',
         }
     }
@@ -36,6 +39,7 @@ impl Cell {
     fn name(self) -> &'static str {
         match self {
             Self::Verdict(verdict) => verdict.name(),
+            Self::NotCompared => "not compared",
             Self::Failed => "not readable",
         }
     }
@@ -62,7 +66,7 @@ impl Matrix {
 
     pub fn add(&mut self, pair: &Pair<'_>) {
         let Some((name, row)) = self.rows.last_mut() else { return };
-        row.push(Cell::Verdict(pair.verdict()));
+        row.push(if pair.is_compared() { Cell::Verdict(pair.verdict()) } else { Cell::NotCompared });
         let Some(reasons) = &mut self.reasons else { return };
         let host = &self.hosts[pair.host];
         for placed in pair.placed.iter().filter(|placed| placed.verdict != Verdict::Same) {

@@ -103,6 +103,9 @@ fn stale<'a>(
 
 /// Returns the note about hostdevs that are not compared.
 pub(super) fn not_checked(name: &str, count: usize) -> String {
-    let (hostdevs, were) = if count == 1 { ("hostdev", "was") } else { ("hostdevs", "were") };
-    format!("{name}: {count} {hostdevs} of type pci {were} not compared: not recorded and not vGPUs")
+    let (hostdevs_were, vgpus) = match count {
+        1 => ("hostdev of type pci was", "a vGPU"),
+        _ => ("hostdevs of type pci were", "vGPUs"),
+    };
+    format!("{name}: {count} {hostdevs_were} not compared: not recorded, and not {vgpus} on the host")
 }

@@ -34,6 +34,12 @@ impl Pair<'_> {
         self.placed.iter().map(|placed| placed.verdict).chain(replaced).max().unwrap_or(Verdict::Same)
     }
 
+    /// Whether there is something to compare, or nothing that could be.
+    pub fn is_compared(&self) -> bool {
+        let demand = &self.guest.demand;
+        !self.placed.is_empty() || self.replaced().next().is_some() || demand.devices.len() + demand.out_of_scope == 0
+    }
+
     /// Returns the records whose device was replaced by another one in the domain.
     pub fn replaced(&self) -> impl Iterator<Item = &Orphan<'_>> {
         self.guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference())
