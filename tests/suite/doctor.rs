@@ -267,7 +267,7 @@ fn a_hook_that_runs_after_the_script_is_a_warning() {
     host.executable(&format!("{QEMU_D}/vgpu"), "#!/bin/sh\n");
     host.finds("ok", "order", &["the last of 2 hooks"]);
     host.executable(&format!("{QEMU_D}/zzz"), "#!/bin/sh\n");
-    host.finds("warning", "order", &["zzz after zz-virt-mdev"]);
+    host.finds("warning", "order", &["zzz after zz-virt-mdev", "what runs last can still change the devices"]);
     host.mode(&format!("{QEMU_D}/zzz"), 0o644);
     host.finds("ok", "order", &["the last of 2 hooks"]);
 }
@@ -481,7 +481,7 @@ fn guests_that_the_hook_would_refuse_or_not_protect_are_named() {
     host.guest("b", &bare(2));
     host.guest("a", &bare(3));
     host.guest("c", &filled(1));
-    host.finds("warning", "guests", &["2 guests (a, b): devices are not recorded", "virsh edit"]);
+    host.finds("warning", "guests", &["2 guests (a, b): devices are not recorded", "record-guests", "virsh edit"]);
     let host = Host::healthy();
     host.guest("other", &guest_recorded(&uuid(1), identity(2)));
     host.finds("error", "guests", &["1 guest (other): devices on this host differ", "virt-mdev check"]);

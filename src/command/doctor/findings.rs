@@ -61,8 +61,8 @@ const CLOCK_TOLERANCE: Duration = Duration::from_millis(50);
 const INSTALL: &str =
     "install the package virt-mdev-hook, or in the source tree: make install-hook PREFIX=/usr (virt-mdev-hook(8))";
 const AS_ROOT: &str = "run virt-mdev doctor as root";
-const RECORD: &str = "on a host that has the devices, with the guest shut off: \
-                      EDITOR='virt-mdev fill -i --into metadata' virsh edit GUEST";
+const RECORD: &str = "on a host that has the devices, record all guests: record-guests (virt-mdev-hook(8)), or one that is shut \
+                      off: EDITOR='virt-mdev fill -i --into metadata' virsh edit GUEST";
 
 impl Check {
     pub(super) fn name(self) -> &'static str {
@@ -247,7 +247,7 @@ fn order(hooks: &Hooks) -> Vec<Finding> {
     }
     if !after.is_empty() {
         let found = format!(
-            "libvirt runs {} after {}, and they can still change the devices of the guest",
+            "libvirt runs {} after {}, and what runs last can still change the devices of the guest",
             names(after.iter().map(|file| name(file))),
             name(&script.file)
         );
