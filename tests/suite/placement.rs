@@ -279,6 +279,32 @@ fn two_types_are_not_counted_together_on_one_card() {
 }
 
 #[test]
+fn a_card_that_can_make_few_types_is_given_to_them_first() {
+    // So many devices and cards that not every way to give the cards is tried.
+    let mut host = host(&[], &[], &[]);
+    let types = |b: u32| {
+        json!([{"type": "a", "device_api": "vfio-pci", "available_instances": 12},
+               {"type": "b", "device_api": "vfio-pci", "available_instances": b}])
+    };
+    let addresses: Vec<_> = (1..30).map(|bus| format!("0000:{bus:02x}:00.0")).collect();
+    host["pci_devices"] = addresses
+        .iter()
+        .map(|address| json!({"address": address, "vendorid": "0x10de", "productid": "0x26b9"}))
+        .collect();
+    let parent = |address: &String| {
+        let types = types(if address == &addresses[0] { 12 } else { 0 });
+        json!({"name": address, "bus": "pci", "types": types, "mdevs": []})
+    };
+    host["mdev_parents"] = addresses.iter().map(parent).collect();
+    for first in ["a", "b"] {
+        let second = if first == "a" { "b" } else { "a" };
+        let devices: Vec<_> = (0..24).map(|number| Mdev(number, if number < 12 { first } else { second })).collect();
+        let verdicts = verdicts(&host, &guest("vm", &devices), &[]);
+        assert!(verdicts.iter().all(|verdict| verdict.starts_with("creatable")), "{first} first: {verdicts:?}");
+    }
+}
+
+#[test]
 fn a_device_of_another_guest_is_not_free() {
     let wanting = guest("vm", &[Mdev(0x10, "a")]);
     let one = host(&[], &[(1, "a")], &[]);

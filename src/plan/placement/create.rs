@@ -173,13 +173,19 @@ impl Search<'_> {
     }
 }
 
-/// Gives each card to the group of which it can serve most.
+/// Gives each card to the group of which it can serve most. Those with the fewest options come first: what they cannot serve is
+/// left for the others.
 fn one_by_one(offers: &[CardOffer<'_>], mut missing: Vec<usize>) -> Vec<Option<usize>> {
-    let mut give = |offer: &CardOffer<'_>| {
-        let options = offer.options.iter().map(|option| (option.count().min(missing[option.group]), option.group));
-        let (served, group) = options.max_by_key(|(served, _)| *served).filter(|(served, _)| *served > 0)?;
-        missing[group] -= served;
-        Some(group)
-    };
-    offers.iter().map(&mut give).collect()
+    let mut order: Vec<_> = (0..offers.len()).collect();
+    order.sort_by_key(|card| offers[*card].options.len());
+    let mut chosen = vec![None; offers.len()];
+    for card in order {
+        let options = &offers[card].options;
+        let options = options.iter().map(|option| (option.count().min(missing[option.group]), option.group));
+        if let Some((served, group)) = options.max_by_key(|(served, _)| *served).filter(|(served, _)| *served > 0) {
+            missing[group] -= served;
+            chosen[card] = Some(group);
+        }
+    }
+    chosen
 }
