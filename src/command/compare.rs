@@ -43,7 +43,7 @@ pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Resu
         }
         Format::Json => {
             let objects = differences.map(|difference| Object::of(difference, &source_origin, &destination_origin));
-            streams.print(&json::array(&objects.collect::<Vec<_>>())?)?;
+            streams.print(&json::text(&objects.collect::<Vec<_>>())?)?;
         }
         Format::Status => {}
     }

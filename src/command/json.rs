@@ -124,11 +124,6 @@ impl From<&Device> for Parts {
     }
 }
 
-/// Returns an array as text for a terminal or a program.
-pub(super) fn array<T: Serialize>(entries: &[T]) -> Result<String, Failure> {
-    text(entries)
-}
-
 /// Returns a value as text for a terminal or a program.
 pub(super) fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
     serde_json::to_string_pretty(value)

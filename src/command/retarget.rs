@@ -95,7 +95,7 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
     let commands: String =
         changes.iter().filter_map(|change| change.create.as_ref()).map(|line| format!("{line}\n")).collect();
     match settings.dry_run {
-        Some(DryRun::Json) => streams.print(&json::array(&changes)?)?,
+        Some(DryRun::Json) => streams.print(&json::text(&changes)?)?,
         Some(DryRun::Lines) => {
             let lines = changes.iter().filter(|change| change.from != change.to);
             let lines: String = lines.map(|Change { from, to, .. }| format!("{from} -> {to}\n")).collect();

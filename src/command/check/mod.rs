@@ -49,7 +49,7 @@ fn compare_with_one(settings: &CheckSettings, streams: &mut Streams<'_>) -> Resu
             });
             streams.print(&table(rows, inputs.len() > 1, "ON THIS HOST"))?;
         }
-        Format::Json => streams.print(&json::array(&entries)?)?,
+        Format::Json => streams.print(&json::text(&entries)?)?,
         Format::Status => {}
     }
     if !errors.is_empty() {

@@ -1,20 +1,23 @@
 //! `check` with `--host` or `--accept`: whether guests can go to hosts, and with which devices.
 
 use super::super::settings::{CheckSettings, Format, Inputs, PlacingSettings};
-use super::super::{Failure, Outcome, Streams, expand, name_of, open_host, read_document, read_host};
+use super::super::{Failure, Outcome, Streams, name_of, open_host, read_document, read_host};
 use super::json_pairs::JsonPairs;
 use super::matrix::Matrix;
 use super::pair::{Destination, Pair};
 use super::table::{Row, table};
 use super::{expand_inputs, not_checked, stale};
 use crate::domain::Document;
-use crate::file::{Input, Purpose};
+use crate::file::{self, FileError, Input, Purpose};
 use crate::host::RecordedHost;
 use crate::plan::Pairing;
 use crate::plan::check::Verdict;
 use crate::plan::demand::{PciScope, demand};
 use crate::plan::placement::{Facts, Guest, InUse, Offer, Placer};
 use crate::report::{Diagnostic, Origin};
+
+/// What to do about a pattern of `--in-use` that matches nothing.
+const NO_GUESTS: &str = "if the host has no guests, omit --in-use; retarget then needs --assume-unused";
 
 pub(super) fn run(
     settings: &CheckSettings,
@@ -102,7 +105,12 @@ enum Stop {
 /// Reads the guests whose devices are not free. All must be readable: a device that is overlooked would be given twice.
 pub(in super::super) fn read_in_use(patterns: &[std::ffi::OsString]) -> Result<InUse, Failure> {
     let mut in_use = InUse::default();
-    for input in expand(&Inputs { arguments: patterns.to_vec() })? {
+    let told = |error: &FileError| match error {
+        FileError::NoMatch { .. } => Diagnostic::of_file(error).help(NO_GUESTS),
+        _ => Diagnostic::of_file(error),
+    };
+    let inputs = file::expand(patterns).map_err(|errors| Failure::Told(errors.iter().map(told).collect()))?;
+    for input in inputs {
         let (_, document) = read_document(&input, Purpose::Reading).map_err(Failure::of)?;
         document.domains.iter().for_each(|domain| in_use.add(domain));
     }

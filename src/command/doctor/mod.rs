@@ -26,7 +26,7 @@ pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Resul
     }
     streams.print(&match settings.format {
         DoctorFormat::Lines => lines(&findings),
-        DoctorFormat::Json => json::array(&findings)?,
+        DoctorFormat::Json => json::text(&findings)?,
     })?;
     let is_error = |finding: &Finding| finding.level == Level::Error;
     Ok(if findings.iter().any(is_error) { Outcome::Differs } else { Outcome::Done })

@@ -86,7 +86,7 @@ pub(super) fn rewrite(
 
     let mut signal = None;
     if is_json {
-        progress.pause(|| streams.print(&json::array(&entries)?))?;
+        progress.pause(|| streams.print(&json::text(&entries)?))?;
     } else if errors.is_empty() || settings.keep_going {
         match &settings.output {
             Output::File(target) if settings.dry_run.is_none() => {
