@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::super::json::{Asked, Entry, in_one_line};
 use super::super::{Failure, Streams};
 use super::pair::{Destination, Pair};
-use super::reason::said_by;
+use super::reason::identity_and_reason;
 use super::table::Row;
 use crate::device::DeviceAddress;
 use crate::plan::placement::{Facts, Guest, Placed, Target};
@@ -76,7 +76,7 @@ impl JsonPairs {
     /// Takes the next guest.
     pub fn begin(&mut self, file: &str, guest: &Guest<'_>, facts: &Facts) -> Result<(), Failure> {
         for answer in facts.answers().skip(self.facts.len()) {
-            self.facts.push(in_one_line(&said_by(answer).0)?);
+            self.facts.push(in_one_line(&identity_and_reason(answer).0)?);
         }
         self.guest = format!("{{{}", members(&Name { file, domain: guest.name })?);
         let device = |wanted| Ok(Device { head: members(&Asked::from(wanted))?, last: None });

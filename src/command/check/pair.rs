@@ -1,6 +1,6 @@
 //! A guest on a host: the verdict, and the reasons for it.
 
-use super::reason::{explained, said_by};
+use super::reason::{explained, identity_and_reason};
 use crate::host::Lookup;
 use crate::plan::check::Verdict;
 use crate::plan::demand::Orphan;
@@ -73,7 +73,7 @@ impl Pair<'_> {
             _ => None,
         };
         let answer = self.answer(placed);
-        let said = answer.and_then(|answer| said_by(answer).1);
+        let said = answer.and_then(|answer| identity_and_reason(answer).1);
         let explained = match answer {
             Some(Lookup::Found(device)) => explained(wanted, device),
             _ => None,

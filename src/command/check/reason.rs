@@ -23,7 +23,7 @@ pub(super) fn replaced_by(orphan: &Orphan<'_>) -> String {
 }
 
 /// Returns the identity that an answer has, and why it has none.
-pub(super) fn said_by(answer: &Lookup) -> (Parts, Option<String>) {
+pub(super) fn identity_and_reason(answer: &Lookup) -> (Parts, Option<String>) {
     let why = match answer {
         Lookup::Found(device) => {
             return (Parts::from(device), device.is_defined_only.then(|| "defined, and not started".to_owned()));
@@ -70,5 +70,5 @@ pub(super) fn explained(wanted: &Wanted<'_>, found: &Device) -> Option<String> {
     }
     let recorded = wanted.recorded?.other_subsystem(found)?;
     let subsystem = found.subsystem.filter(|_| Verdict::of(wanted, found) != Verdict::Different)?;
-    Some(format!("a warning: the board was {}, and is {subsystem} here", recorded.text))
+    Some(format!("a warning: another board, whose subsystem is {subsystem} instead of {}", recorded.text))
 }
