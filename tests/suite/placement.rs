@@ -250,7 +250,7 @@ fn instances_of_one_type_are_counted() {
 
 #[test]
 fn two_types_are_not_counted_together_on_one_card() {
-    let shared = |card| format!("{card} could provide it, and is counted for devices of the guest of another type");
+    let shared = |card| format!("{card} could provide it, but is counted for another type that the guest needs");
     let mixed = guest("vm", &[Mdev(0x10, "a"), Mdev(0x11, "b"), Mdev(0x12, "b")]);
     let parent = host(&[("a", 3), ("b", 3)], &[], &[]);
     let created = "creatable parent 0000:01:00.0".to_owned();

@@ -68,7 +68,7 @@ impl Pair<'_> {
         let taken = other.map(|guest| format!("guest {} has it", guest.map_or("-".to_owned(), escape::short)));
         let refusal = match placed.refusal {
             Some(Refusal::SharedCard(card)) => {
-                Some(format!("{card} could provide it, and is counted for devices of the guest of another type"))
+                Some(format!("{card} could provide it, but is counted for another type that the guest needs"))
             }
             _ => None,
         };
