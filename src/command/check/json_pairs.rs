@@ -118,7 +118,12 @@ impl JsonPairs {
         if before != "," {
             self.text.extend_from_slice(before.as_bytes());
         }
-        self.text.extend_from_slice(if self.are_lines { b"]}\n" } else { b"]}" });
+        self.text.push(b']');
+        match pair.not_compared() {
+            0 => {}
+            count => push(&mut self.text, &[",\"not_compared\":", &count.to_string()]),
+        }
+        self.text.extend_from_slice(if self.are_lines { b"}\n" } else { b"}" });
         if self.text.len() >= CHUNK { self.write(streams) } else { Ok(()) }
     }
 

@@ -36,8 +36,12 @@ impl Pair<'_> {
 
     /// Whether there is something to compare, or nothing that could be.
     pub fn is_compared(&self) -> bool {
-        let demand = &self.guest.demand;
-        !self.placed.is_empty() || self.replaced().next().is_some() || demand.devices.len() + demand.out_of_scope == 0
+        !self.placed.is_empty() || self.replaced().next().is_some() || self.not_compared() == 0
+    }
+
+    /// Returns how many of the guest's devices were not compared with the host: PCI devices without a record that are not vGPUs there.
+    pub fn not_compared(&self) -> usize {
+        self.guest.demand.devices.len() - self.placed.len() + self.guest.demand.out_of_scope
     }
 
     /// Returns the records whose device was replaced by another one in the domain.
