@@ -46,8 +46,8 @@ fn address<S: Serializer>(device: &DeviceAddress, serializer: S) -> Result<S::Ok
 }
 
 pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let host = open_host(&settings.host).and_then(|host| host.record().map_err(|error| Diagnostic::of(&error)));
-    let host = host.map_err(Failure::of)?;
+    let source = open_host(&settings.host).map_err(Failure::of)?;
+    let host = source.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?;
     let in_use = read_in_use(&settings.in_use)?;
     let inputs = expand(&settings.input)?;
     let [input] = inputs.as_slice() else {

@@ -10,6 +10,7 @@ pub mod record;
 mod recorded;
 pub mod sysfs;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fmt;
@@ -368,7 +369,7 @@ impl HostSource {
     ///
     /// # Errors
     /// If its devices cannot be listed, or two parents have a definition of one UUID.
-    pub fn record(&self) -> Result<RecordedHost, HostError> {
+    pub fn record(&self) -> Result<Cow<'_, RecordedHost>, HostError> {
         let record = match self {
             Self::Sysfs(sysfs) => sysfs.record().map_err(HostError::new)?,
             Self::Mdevctl(sysfs, mdevctl) => {
@@ -376,9 +377,9 @@ impl HostSource {
                 mdevctl.add_to(&mut record, sysfs).map_err(HostError::new)?;
                 record
             }
-            Self::Recorded(host) => return Ok((**host).clone()),
+            Self::Recorded(host) => return Ok(Cow::Borrowed(host)),
         };
-        RecordedHost::new(&self.name(), record).map_err(HostError::new)
+        RecordedHost::new(&self.name(), record).map(Cow::Owned).map_err(HostError::new)
     }
 
     /// Returns the answer about one device.

@@ -632,6 +632,63 @@ mod costs {
     }
 
     #[test]
+    fn many_devices_on_many_cards() {
+        let hostdev = |number: usize| {
+            let (bus, slot) = (number >> 8 & 0xff, number >> 3 & 0x1f);
+            format!(
+                "<hostdev mode='subsystem' type='pci'><source>\
+                 <address domain='{}' bus='{bus}' slot='{slot}' function='{}'/></source></hostdev>",
+                number >> 16,
+                number & 7
+            )
+        };
+        let record = |number: usize| {
+            format!(
+                "<mdev:pci source='{}'><mdev:vendorid>1</mdev:vendorid><mdev:productid>2</mdev:productid>\
+                 <mdev:vgputype>nvidia-1</mdev:vgputype></mdev:pci>",
+                address(number)
+            )
+        };
+        let numbers = || (1 << 16) + 1..(1 << 16) + 4001;
+        let document = recorded(&numbers().map(record).collect::<String>(), &numbers().map(hostdev).collect::<String>());
+        let scratch = Scratch::with("vm.xml", document);
+        // The functions of `first`, so many of them on each card.
+        let host = |first: usize, count: usize, on_each: usize| {
+            let device = |number: usize| {
+                format!(
+                    r#"{{"address":"{}","vendorid":"1","productid":"2","physfn":"{}","vgpu_type":"none",
+                    "creatable_vgpu_types":[{{"type":"nvidia-1","name":""}}]}}"#,
+                    address(first + number),
+                    address((2 << 16) + number / on_each)
+                )
+            };
+            let devices: Vec<_> = (0..count).map(device).collect();
+            let devices = devices.join(",");
+            scratch.file("host", format!(r#"{{"version":1,"host":"b","pci_devices":[{devices}],"mdev_parents":[]}}"#));
+        };
+        for (what, (first, count, on_each), expected) in [
+            ("a card for each function", (0, 3000, 1), 1),
+            ("a card for each function of the guest", ((1 << 16) + 1, 4000, 1), 0),
+            ("one card for all functions of the guest", ((1 << 16) + 1, 40_000, 40_000), 0),
+        ] {
+            host(first, count, on_each);
+            let (user_time, status) = run(&scratch, "check -q --accept creatable --host host", 256);
+            assert!(status.code() == Some(expected) && user_time <= USER_TIME, "{what}: {user_time:.2} s, {status}");
+        }
+    }
+
+    #[test]
+    fn many_parents_are_listed() {
+        let parent = |number| format!(r#"{{"name":"{}","bus":"pci","types":[],"mdevs":[]}}"#, address(number));
+        let parents: Vec<_> = (0..100_000).map(parent).collect();
+        let host = format!(r#"{{"version":1,"host":"b","pci_devices":[],"mdev_parents":[{}]}}"#, parents.join(","));
+        let scratch = Scratch::with("vm.xml", "");
+        scratch.file("host", host);
+        let (user_time, status) = run(&scratch, "list --host host", 256);
+        assert!(status.code() == Some(0) && user_time <= 2.0 * USER_TIME, "{user_time:.2} s, {status}");
+    }
+
+    #[test]
     fn node_devices() {
         let device = |content: &str| format!("<device><name>a</name>{content}</device>");
         let mdev = |number: usize| {

@@ -35,8 +35,9 @@ pub(super) fn run(
         destinations.push(Destination { name, source, offer: Offer::of(host, &in_use, &mut facts) });
     };
     if placing.hosts.is_empty() {
-        let host = open_host(&settings.host).map_err(Failure::of)?;
-        add(&host.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?);
+        let source = open_host(&settings.host).map_err(Failure::of)?;
+        let host = source.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?;
+        add(&host);
     } else {
         let (files, missing) = expand_inputs(&Inputs { arguments: placing.hosts.clone() }, settings.keep_going)?;
         are_several = files.len() + missing.len() > 1;

@@ -1,6 +1,6 @@
 //! What a host has, for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::device::{PciAddress, VgpuType};
 use crate::host::record::{CreatableVgpuType, MdevParent, PciDevice, VgpuState};
@@ -27,16 +27,14 @@ pub(super) fn text(host: &RecordedHost, names: &Names, color: bool) -> String {
     for function in record.pci_devices.iter().filter(|device| device.vgpu_type.is_some()) {
         cards.entry(function.physfn.unwrap_or(function.address)).or_default().push(function);
     }
-    let parent_at = |address| record.mdev_parents.iter().find(|parent| parent.address() == Some(address));
-    let mut addresses: Vec<_> = record.mdev_parents.iter().filter_map(MdevParent::address).collect();
-    addresses.extend(cards.keys());
-    addresses.sort();
-    addresses.dedup();
+    let parents = record.mdev_parents.iter().filter_map(|parent| Some((parent.address()?, parent)));
+    let parents: BTreeMap<PciAddress, _> = parents.collect();
+    let addresses: BTreeSet<_> = parents.keys().chain(cards.keys()).copied().collect();
 
     let mut paragraphs = Vec::new();
     for address in addresses {
         let mut paragraph = heading(&address.to_string(), host.pci_device(address), &names.pci, color);
-        let of_parent = parent_at(address).map(|parent| parent_tables(parent, color));
+        let of_parent = parents.get(&address).map(|parent| parent_tables(parent, color));
         let of_card = cards.get(&address).map(|functions| card_tables(host, functions, &names.vgpu_types, color));
         let tables = of_parent.into_iter().chain(of_card).flatten().filter(|table| !table.is_empty());
         paragraph += &tables.collect::<Vec<_>>().join("\n");

@@ -3,7 +3,7 @@
 //! Devices of different types share the capacity of their card, in ways that only the driver knows. So on one card, only devices
 //! of one type are counted together: each card is given to one of the identities that are wanted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Target;
 use super::offer::{Capacity, Card, IdentityId};
@@ -39,8 +39,11 @@ pub(super) fn create(missing: &[Missing], cards: &[Card], is_named: impl Fn(Devi
     for device in missing {
         match groups.iter_mut().find(|group| group.identity == device.identity) {
             Some(group) => group.members.push(device),
-            None => groups.push(Group { identity: device.identity, members: vec![device] }),
+            None => groups.push(Group { identity: device.identity, members: vec![device], devices: HashSet::new() }),
         }
+    }
+    for group in &mut groups {
+        group.devices = group.members.iter().map(|member| member.device).collect();
     }
     let offers: Vec<_> = cards.iter().filter_map(|card| CardOffer::of(card, &groups, &is_named)).collect();
     let wanted: Vec<_> = groups.iter().map(|group| group.members.len()).collect();
@@ -50,22 +53,22 @@ pub(super) fn create(missing: &[Missing], cards: &[Card], is_named: impl Fn(Devi
         _ => one_by_one(&offers, wanted),
     };
     let mut created = Created::default();
-    for (group, Group { identity, members }) in groups.iter().enumerate() {
+    for (group, Group { identity, members, .. }) in groups.iter().enumerate() {
         let slots: Vec<_> = chosen
             .iter()
             .zip(&offers)
             .filter(|(chosen, _)| **chosen == Some(group))
             .flat_map(|(_, offer)| offer.options.iter().find(|option| option.group == group))
             .collect();
-        let own = |member: &&&Missing| slots.iter().any(|slots| slots.own.contains(&member.device));
-        for member in members.iter().filter(own) {
+        let own: HashSet<_> = slots.iter().flat_map(|slots| &slots.own).collect();
+        let (at_own, others): (Vec<&Missing>, Vec<_>) = members.iter().partition(|member| own.contains(&member.device));
+        for member in at_own {
             if let DeviceAddress::Pci(address) = member.device {
                 created.targets.push((member.number, Target::Type(address)));
             }
         }
-        let others = members.iter().filter(|member| !own(member));
         let shared = slots.iter().flat_map(|slots| slots.shared());
-        created.targets.extend(others.zip(shared).map(|(member, target)| (member.number, target)));
+        created.targets.extend(others.into_iter().zip(shared).map(|(member, target)| (member.number, target)));
         let cards = chosen.iter().zip(&offers).filter(|(chosen, _)| **chosen == Some(group));
         created.given.extend(cards.map(|(_, offer)| (offer.card.address, *identity)));
     }
@@ -76,6 +79,8 @@ pub(super) fn create(missing: &[Missing], cards: &[Card], is_named: impl Fn(Devi
 struct Group<'m> {
     identity: IdentityId,
     members: Vec<&'m Missing>,
+    /// The addresses that the domain has for them.
+    devices: HashSet<DeviceAddress>,
 }
 
 /// What a card could be given to.
@@ -89,7 +94,7 @@ struct Slots<'c> {
     group: usize,
     capacity: &'c Capacity,
     /// The untyped functions that hostdevs of the group name already.
-    own: Vec<DeviceAddress>,
+    own: HashSet<DeviceAddress>,
     /// Those that the domain does not name.
     functions: Vec<PciAddress>,
 }
@@ -98,10 +103,8 @@ impl<'c> CardOffer<'c> {
     fn of(card: &'c Card, groups: &[Group<'_>], is_named: &impl Fn(DeviceAddress) -> bool) -> Option<Self> {
         let options = groups.iter().enumerate().filter_map(|(number, group)| {
             let capacity = card.makes.get(group.identity)?;
-            let is_own = |function: &&PciAddress| {
-                group.members.iter().any(|member| member.device == DeviceAddress::Pci(**function))
-            };
-            let own = capacity.functions.iter().filter(is_own).map(|address| DeviceAddress::Pci(*address)).collect();
+            let functions = capacity.functions.iter().map(|address| DeviceAddress::Pci(*address));
+            let own = functions.filter(|function| group.devices.contains(function)).collect();
             let functions = capacity.functions.iter().filter(|address| !is_named(DeviceAddress::Pci(**address)));
             Some(Slots { group: number, capacity, own, functions: functions.copied().collect() })
         });

@@ -229,13 +229,18 @@ impl Placer<'_> {
             let place = &mut self.placed[index];
             (place.verdict, place.target, place.refusal) = (Verdict::Creatable, Some(target), None);
         }
+        let given: HashMap<_, _> = given.into_iter().collect();
+        // Many devices have one identity, and a host may have many cards.
+        let mut shared: HashMap<IdentityId, Option<PciAddress>> = HashMap::new();
         for Missing { number, identity, .. } in &self.missing {
             let place = &mut self.placed[*number];
             if place.refusal.is_some() {
-                let could = offer.cards.iter().filter(|card| card.makes.get(*identity).is_some());
-                let is_given = |card: &PciAddress| given.iter().any(|(given, to)| given == card && to != identity);
-                let shared = could.map(|card| card.address).find(is_given);
-                place.refusal = shared.map(Refusal::SharedCard).or(place.refusal);
+                let card = shared.entry(*identity).or_insert_with(|| {
+                    let could = offer.cards.iter().filter(|card| card.makes.get(*identity).is_some());
+                    let is_given = |card: &PciAddress| given.get(card).is_some_and(|to| to != identity);
+                    could.map(|card| card.address).find(is_given)
+                });
+                place.refusal = card.map(Refusal::SharedCard).or(place.refusal);
             }
         }
     }

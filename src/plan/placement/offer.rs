@@ -98,6 +98,8 @@ pub struct Offer {
     /// The devices that guests of [`InUse`] have.
     in_use: Sorted<IdentityId, Vec<DeviceAddress>>,
     pub(super) cards: Vec<Card>,
+    /// The index of the card of each virtual function that can be given a type.
+    card_of: HashMap<PciAddress, usize>,
     /// The identities that can be created.
     creatable: Sorted<IdentityId, ()>,
 }
@@ -147,7 +149,7 @@ pub(super) struct Card {
 pub(super) struct Capacity {
     /// The parents that have instances of the type left, and how many. A virtual function may be a parent.
     pub mdevs: Vec<(PciAddress, u32)>,
-    /// The virtual functions that can be made this.
+    /// The virtual functions that can be made this, by address.
     pub functions: Vec<PciAddress>,
 }
 
@@ -161,6 +163,7 @@ impl Offer {
             free: Sorted::default(),
             in_use: Sorted::default(),
             cards: Vec::new(),
+            card_of: HashMap::new(),
             creatable: Sorted::default(),
         };
         let record = host.record();
@@ -201,6 +204,7 @@ impl Offer {
             let identity = facts.identity(identity);
             self.creatable.entry(identity);
             add(self.cards[index].makes.entry(identity));
+            index
         };
         for parent in &host.record().mdev_parents {
             let Some(device) = parent.address().and_then(|address| host.pci_device(address)) else { continue };
@@ -218,8 +222,12 @@ impl Offer {
             }
             for creatable in &device.creatable_vgpu_types {
                 let kind = DeviceKind::Vgpu(creatable.vgpu_type);
-                capacity(Identity { vendor, product, kind }, device, &|of| of.functions.push(address));
+                let card = capacity(Identity { vendor, product, kind }, device, &|of| of.functions.push(address));
+                self.card_of.insert(address, card);
             }
+        }
+        for (_, capacity) in self.cards.iter_mut().flat_map(|card| &mut card.makes.0) {
+            capacity.functions.sort_unstable();
         }
     }
 
@@ -230,9 +238,10 @@ impl Offer {
 
     /// Whether this device is a virtual function without a type that can be made the identity.
     pub(super) fn can_make(&self, device: DeviceAddress, identity: IdentityId) -> bool {
-        let capacities = self.cards.iter().filter_map(|card| card.makes.get(identity));
-        let mut functions = capacities.flat_map(|capacity| &capacity.functions);
-        functions.any(|function| DeviceAddress::Pci(*function) == device)
+        let DeviceAddress::Pci(address) = device else { return false };
+        let card = self.card_of.get(&address).map(|index| &self.cards[*index]);
+        let capacity = card.and_then(|card| card.makes.get(identity));
+        capacity.is_some_and(|capacity| capacity.functions.binary_search(&address).is_ok())
     }
 
     /// Whether this is a device of an identity that a guest has.
