@@ -30,7 +30,7 @@ struct Change {
     /// The hostdev's own address, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     guest: Option<String>,
-    /// The command that creates the device.
+    /// The command that creates the device, or starts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     create: Option<String>,
     #[serde(skip)]
@@ -158,13 +158,20 @@ fn refusal(settings: &RetargetSettings, pair: &Pair<'_>, placed: &Placed, host: 
     Some(error)
 }
 
-/// Returns what changes for a hostdev.
+/// Returns what changes for a hostdev, or what has to be done for it on the host.
 fn change(guest: &Guest<'_>, placed: &Placed, host: &RecordedHost, in_use: &InUse) -> Option<Change> {
     let wanted = &guest.demand.devices[placed.number];
     let identity = wanted.identity();
-    let (device, create) = match placed.target? {
-        Target::Free(device) => (device, None),
-        Target::NewMdev(parent) => {
+    let start = |device| match device {
+        DeviceAddress::Mdev(uuid) if host.mdev(uuid).is_some_and(|(_, mdev)| mdev.is_defined_only) => {
+            Some(format!("mdevctl start -u {uuid}"))
+        }
+        _ => None,
+    };
+    let (device, create) = match placed.target {
+        None => (wanted.device, Some(start(wanted.device)?)),
+        Some(Target::Free(device)) => (device, start(device)),
+        Some(Target::NewMdev(parent)) => {
             let is_taken = |device| host.has(device) || in_use.by_another(device, guest.name).is_some();
             let uuid = match wanted.device {
                 DeviceAddress::Mdev(uuid) if !is_taken(wanted.device) => uuid,
@@ -181,7 +188,7 @@ fn change(guest: &Guest<'_>, placed: &Placed, host: &RecordedHost, in_use: &InUs
             };
             (DeviceAddress::Mdev(uuid), Some(command))
         }
-        Target::Type(address) => {
+        Some(Target::Type(address)) => {
             let command = match identity {
                 Some(Identity { kind: DeviceKind::Vgpu(vgpu_type), .. }) => {
                     format!("echo {} > /sys/bus/pci/devices/{address}/nvidia/current_vgpu_type", vgpu_type.number())

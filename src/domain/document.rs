@@ -11,7 +11,7 @@ use super::metadata::{self, Metadata};
 use super::namespaces::{NamespaceError, check_names};
 use super::prescan::Prescan;
 use super::tree::{Malformed, Node, Tree};
-use crate::device::DeviceAddress;
+use crate::device::{DeviceAddress, PciAddress};
 use crate::text::{BOM, Span, is_xml_space};
 
 /// A document with domains, and the text that all its spans refer to.
@@ -55,6 +55,8 @@ pub struct Domain {
     pub pci_hostdevs: Vec<PciHostdev>,
     /// How many hostdevs of any type it has.
     pub hostdev_count: usize,
+    /// The PCI devices of its network interfaces and disks: a virtual function, or an NVMe controller.
+    pub other_pci_devices: Vec<PciAddress>,
     /// Our part of its metadata; nothing for a lone hostdev.
     pub metadata: Option<Metadata>,
 }
@@ -64,6 +66,12 @@ impl Domain {
     pub fn devices(&self) -> impl Iterator<Item = DeviceAddress> {
         let mdevs = self.hostdevs.iter().filter_map(|hostdev| hostdev.uuid().map(DeviceAddress::Mdev));
         mdevs.chain(self.pci_hostdevs.iter().filter_map(PciHostdev::device))
+    }
+
+    /// Returns every device that no other guest can have while this one runs: [`Domain::devices`], and those of its network
+    /// interfaces and disks.
+    pub fn occupied(&self) -> impl Iterator<Item = DeviceAddress> {
+        self.devices().chain(self.other_pci_devices.iter().copied().map(DeviceAddress::Pci))
     }
 }
 
@@ -380,6 +388,26 @@ fn hostdevs<'t>(domain: Node<'t>) -> impl Iterator<Item = Node<'t>> {
     devices.flat_map(|devices| devices.children().filter(|child| child.is("hostdev")))
 }
 
+/// Returns the PCI devices that interfaces of type `hostdev` and disks of type `nvme` have, wherever their sources are: that of
+/// a running guest's interface may be in an `actual`, that of a disk in a `backingStore`.
+fn other_pci_devices(domain: Node<'_>) -> Vec<PciAddress> {
+    fn collect(node: Node<'_>, found: &mut Vec<PciAddress>) {
+        for child in node.children() {
+            if child.is("source") {
+                let of_pci = |address: &Node<'_>| address.values_of("type").next().is_none_or(|kind| kind == "pci");
+                let addresses = child.children_named("address").filter(of_pci);
+                let read = |address: Node<'_>| PciAddress::from_attributes(|name| address.values_of(name).next());
+                found.extend(addresses.filter_map(read));
+            }
+            collect(child, found);
+        }
+    }
+    let devices = domain.children_named("devices").flat_map(|devices| devices.children());
+    let mut found = Vec::new();
+    devices.filter(|device| device.is("interface") || device.is("disk")).for_each(|node| collect(node, &mut found));
+    found
+}
+
 fn name_of<'t>(domain: &Node<'t>) -> Option<Node<'t>> {
     domain.children_named("name").next()
 }
@@ -390,6 +418,7 @@ impl Domain {
             name: name_of(&domain).map(|name| name.text_content()),
             is_inactive: domain.is("inactiveDomain"),
             metadata: Some(Metadata::read(text, domain)),
+            other_pci_devices: other_pci_devices(domain),
             ..Self::with(Hostdevs::read(text, hostdevs(domain), reading))
         }
     }
@@ -405,6 +434,7 @@ impl Domain {
             hostdevs: mdevs,
             pci_hostdevs: pci,
             hostdev_count: count,
+            other_pci_devices: Vec::new(),
             metadata: None,
         }
     }

@@ -650,7 +650,8 @@ mod costs {
             )
         };
         let numbers = || (1 << 16) + 1..(1 << 16) + 4001;
-        let document = recorded(&numbers().map(record).collect::<String>(), &numbers().map(hostdev).collect::<String>());
+        let document =
+            recorded(&numbers().map(record).collect::<String>(), &numbers().map(hostdev).collect::<String>());
         let scratch = Scratch::with("vm.xml", document);
         // The functions of `first`, so many of them on each card.
         let host = |first: usize, count: usize, on_each: usize| {

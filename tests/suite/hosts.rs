@@ -171,7 +171,8 @@ fn a_record_has_what_mdevctl_has_defined_and_not_started() {
     let source =
         |counts| HostSource::Mdevctl(Sysfs::open(&sys).unwrap(), Mdevctl { dir: scratch.path("mdevctl.d"), counts });
     assert_recorded(&source(true), &sys);
-    let host = source(true).record().unwrap();
+    let defining = source(true);
+    let host = defining.record().unwrap();
     for uuid in [defined, started, orphaned, broken] {
         let device = DeviceAddress::Mdev(uuid.parse().unwrap());
         match [source(true).lookup(device), host.lookup(device)] {

@@ -520,3 +520,13 @@ fn a_reader_that_is_gone_is_status_2_without_a_message() {
         check(&scratch, &format!("same.xml {arguments}")).reader_gone().status(2).check();
     }
 }
+
+#[test]
+fn one_device_in_two_hostdevs_cannot_be_judged() {
+    let document = guest("vm", &[Mdev(1, "a"), Mdev(2, "a")]);
+    let document =
+        document.replace(&format!("<address uuid='{}'/>", mdev(2)), &format!("<address uuid='{}'/>", mdev(1)));
+    let scratch = Scratch::with("guest.xml", document);
+    scratch.file("host.json", host(&[("a", 0)], &[(1, "a"), (2, "a")], &[]).to_string());
+    check(&scratch, "guest.xml --host host.json").status(2).stderr_has("appears twice in this domain").check();
+}

@@ -451,3 +451,106 @@ fn the_result_is_the_same_on_the_host_once_its_plan_is_carried_out() {
     // The rounds are worth something only if they have each kind of answer.
     assert!(changed > 20 && created > 20 && refused > 20, "{changed} {created} {refused}");
 }
+
+#[test]
+fn a_device_of_a_rival_record_is_not_chosen() {
+    // A second record has the guest address of the hostdev, and names a free device.
+    let both = guest("vm", &[Mdev(0x10, "a"), Mdev(1, "a")]);
+    let record = both.lines().find(|line| line.contains(&format!("<mdev:hostdev uuid='{}'", mdev(1)))).unwrap();
+    let rival = record.replace("0000:00:09.0", "0000:00:08.0");
+    let one = guest("vm", &[Mdev(0x10, "a")]);
+    let document = one.replace("</mdev:identities>", &format!("{rival}</mdev:identities>"));
+    let document = document.replacen(" guest='0000:00:08.0'", "", 1);
+    let scratch = with(&host(&[("a", 0)], &[(1, "a"), (2, "a")], &[]), &document);
+    let run = retarget(&scratch, "guest.xml --host host.json --assume-unused");
+    run.stdout(document.replace(&mdev(0x10), &mdev(2))).check();
+}
+
+#[test]
+fn a_guest_whose_devices_cannot_be_read_may_have_any() {
+    let scratch = with(&host(&[("a", 0)], &[(1, "a")], &[]), &guest("vm", &[Mdev(0x10, "a")]));
+    let other = guest("other", &[Mdev(1, "a"), Function(1, 1)]);
+    for (what, document, message) in [
+        ("UUID", other.replace(&mdev(1), "zz"), "'zz' is not a UUID"),
+        ("no address", other.replace(&format!("<address uuid='{}'/>", mdev(1)), ""), "no <address> element"),
+        ("no source address", other.replace("<address bus='2' function='1'/>", ""), "no <address> element"),
+        ("not an address", other.replace("bus='2' function='1'", "bus='2' function='99'"), "not a PCI address"),
+    ] {
+        assert_ne!(document, other, "{what}");
+        scratch.file("other.xml", document);
+        for command in ["retarget", "check"] {
+            let run = scratch.virt_mdev([command]).args("guest.xml --host host.json --in-use other.xml");
+            run.status(2).stderr_has(message).stderr_has("other.xml:").check();
+        }
+    }
+}
+
+#[test]
+fn the_functions_of_interfaces_and_disks_are_in_use() {
+    let mut pci = host(&[], &[], &[]);
+    let device = |function: u8| json!({"address": format!("0000:03:00.{function}"), "vendorid": "0x8086", "productid": "0x10ed", "class": "0x020000"});
+    pci["pci_devices"].as_array_mut().unwrap().extend([1, 2].map(device));
+    let ids =
+        "<mdev:vendorid>0x8086</mdev:vendorid><mdev:productid>0x10ed</mdev:productid><mdev:class>0x020000</mdev:class>";
+    let recorded = |others: &str| {
+        format!(
+            "<domain><name>vm</name><metadata><mdev:identities xmlns:mdev='urn:virt-mdev:1'>\
+             <mdev:pci source='0000:07:00.0'>{ids}</mdev:pci></mdev:identities></metadata><devices>\
+             <hostdev mode='subsystem' type='pci'><source><address bus='7'/></source></hostdev>{others}</devices></domain>\n"
+        )
+    };
+    let scratch = with(&pci, &recorded(""));
+    scratch.file("empty.xml", guest("empty", &[]));
+    let run = |arguments: &str| retarget(&scratch, &format!("guest.xml --host host.json -n {arguments}"));
+    run("--in-use empty.xml").stdout_has("0000:07:00.0 -> PCI device 0000:03:00.1").check();
+    let address = "<source><address type='pci' domain='0' bus='3' slot='0' function='1'/></source>";
+    let actual = format!("<actual type='hostdev' managed='yes'>{address}</actual>");
+    let of_nvme = "<source type='pci' managed='yes' namespace='1'><address domain='0x0000' bus='0x03' slot='0x00' function='0x1'/></source>";
+    for other in [
+        format!("<interface type='hostdev' managed='yes'>{address}</interface>"),
+        format!("<interface type='network'><source network='pool'/>{actual}</interface>"),
+        format!("<disk type='nvme' device='disk'>{of_nvme}</disk>"),
+        format!("<disk type='file' device='disk'><backingStore type='nvme'>{of_nvme}</backingStore></disk>"),
+    ] {
+        let domain = |name| format!("<domain><name>{name}</name><devices>{other}</devices></domain>");
+        scratch.file("other.xml", domain("other"));
+        run("--in-use other.xml").stdout_has("0000:07:00.0 -> PCI device 0000:03:00.2").check();
+        // The domain itself may have it too.
+        scratch.file("own.xml", recorded(&other));
+        let own = retarget(&scratch, "own.xml --host host.json -n --assume-unused");
+        own.stdout_has("0000:07:00.0 -> PCI device 0000:03:00.2").check();
+    }
+}
+
+#[test]
+fn a_device_that_is_only_defined_is_started() {
+    let document = guest("vm", &[Mdev(0x10, "a")]);
+    let mut defined = host(&[("a", 0)], &[(1, "a"), (2, "a")], &[]);
+    let mdevs =
+        |host: &mut Value, number: usize| host["mdev_parents"][0]["mdevs"][number]["defined_only"] = true.into();
+    mdevs(&mut defined, 0);
+    let scratch = with(&defined, &document);
+    // One that runs is better.
+    let run = |arguments: &str| retarget(&scratch, &format!("{arguments} --host host.json --assume-unused"));
+    run("guest.xml").stdout(document.replace(&mdev(0x10), &mdev(2))).check();
+    mdevs(&mut defined, 1);
+    scratch.file("host.json", defined.to_string());
+    let start = format!("mdevctl start -u {}\n", mdev(1));
+    run("guest.xml").stdout(document.replace(&mdev(0x10), &mdev(1))).stderr_has(&start).check();
+    run("guest.xml -n").stdout(format!("mdev {} -> mdev {}\n{start}", mdev(0x10), mdev(1))).check();
+    let check = scratch.virt_mdev(["check"]).args("guest.xml --host host.json").status(1);
+    check.stdout_has(&format!("mdev {} is free, and only defined", mdev(1))).check();
+    // The device that the domain names is started too.
+    let own = guest("vm", &[Mdev(1, "a")]);
+    scratch.file("guest.xml", &own);
+    run("guest.xml").stdout(&own).stderr_has(&start).check();
+    // A device that is only defined takes an instance when it is started.
+    let two = guest("vm", &[Mdev(1, "a"), Mdev(0x11, "a")]);
+    scratch.file("guest.xml", two);
+    let mut one_left = host(&[("a", 1)], &[(1, "a")], &[]);
+    mdevs(&mut one_left, 0);
+    scratch.file("host.json", one_left.to_string());
+    run("guest.xml --create-plan").status(1).stderr_has(mdev(0x11)).check();
+    scratch.file("host.json", one_left.to_string().replace("\"available_instances\":1", "\"available_instances\":2"));
+    run("guest.xml --create-plan").stdout_any().stderr_has(format!("mdevctl start -u {} -p", mdev(0x11))).check();
+}

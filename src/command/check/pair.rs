@@ -57,6 +57,9 @@ impl Pair<'_> {
     /// Returns what the hostdev would have instead of its device, and why, unless that is in the identities.
     pub fn reason(&self, placed: &Placed) -> Option<String> {
         let instead = placed.target.map(|target| match target {
+            Target::Free(free) if self.facts.is_defined_only(free, self.host) => {
+                format!("{free} is free, and only defined")
+            }
             Target::Free(free) => format!("{free} is free"),
             Target::NewMdev(parent) => format!("can be created from {parent}"),
             Target::Type(address) => format!("PCI device {address} can be given the type"),

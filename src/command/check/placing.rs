@@ -1,5 +1,7 @@
 //! `check` with `--host` or `--accept`: whether guests can go to hosts, and with which devices.
 
+use std::collections::HashSet;
+
 use super::super::settings::{CheckSettings, Format, Inputs, PlacingSettings};
 use super::super::{Failure, Outcome, Streams, name_of, open_host, read_document, read_host};
 use super::json_pairs::JsonPairs;
@@ -10,10 +12,10 @@ use super::{expand_inputs, not_checked, stale};
 use crate::domain::Document;
 use crate::file::{self, FileError, Input, Purpose};
 use crate::host::RecordedHost;
-use crate::plan::Pairing;
 use crate::plan::check::Verdict;
 use crate::plan::demand::{PciScope, demand};
 use crate::plan::placement::{Facts, Guest, InUse, Offer, Placer};
+use crate::plan::{Pairing, PlanError, PlanErrorKind};
 use crate::report::{Diagnostic, Origin};
 
 /// What to do about a pattern of `--in-use` that matches nothing.
@@ -106,14 +108,17 @@ enum Stop {
 /// Reads the guests whose devices are not free. All must be readable: a device that is overlooked would be given twice.
 pub(in super::super) fn read_in_use(patterns: &[std::ffi::OsString]) -> Result<InUse, Failure> {
     let mut in_use = InUse::default();
-    let told = |error: &FileError| match error {
+    let not_found = |error: &FileError| match error {
         FileError::NoMatch { .. } => Diagnostic::of_file(error).help(NO_GUESTS),
         _ => Diagnostic::of_file(error),
     };
-    let inputs = file::expand(patterns).map_err(|errors| Failure::Told(errors.iter().map(told).collect()))?;
+    let inputs = file::expand(patterns).map_err(|errors| Failure::Told(errors.iter().map(not_found).collect()))?;
     for input in inputs {
         let (_, document) = read_document(&input, Purpose::Reading).map_err(Failure::of)?;
-        document.domains.iter().for_each(|domain| in_use.add(domain));
+        let name = name_of(&input);
+        for domain in &document.domains {
+            in_use.add(domain).map_err(|errors| Failure::Told(told(&name, &document, errors)))?;
+        }
     }
     Ok(in_use)
 }
@@ -135,14 +140,23 @@ fn guests<'a>(
     for domain in &document.domains {
         let (demand, found) = demand(domain, pairing, PciScope::Vgpus);
         errors.extend(found);
+        let mut seen = HashSet::new();
+        let again = demand.devices.iter().filter(|wanted| !seen.insert(wanted.device));
+        errors
+            .extend(again.map(|again| PlanError { span: again.span, kind: PlanErrorKind::TwoHostdevs(again.device) }));
         guests.push(Guest::new(domain, demand, in_use, facts));
     }
     if errors.is_empty() {
         return Ok(guests);
     }
+    Err(Stop::Unread(told(name, document, errors)))
+}
+
+/// Returns the errors of a document in document order.
+fn told(name: &str, document: &Document, mut errors: Vec<PlanError>) -> Vec<Diagnostic> {
     errors.sort_by_key(|error| error.span);
     let origin = Origin::new(name, document.text());
-    Err(Stop::Unread(errors.iter().map(|error| origin.error(error)).collect()))
+    errors.iter().map(|error| origin.error(error)).collect()
 }
 
 /// What is printed.

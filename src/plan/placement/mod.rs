@@ -13,9 +13,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::check::Verdict;
 use super::demand::{Demand, Wanted};
+use super::error::{PlanError, PlanErrorKind};
+use super::span_of;
 use super::write::device_of;
 use crate::device::{DeviceAddress, PciAddress};
-use crate::domain::Domain;
+use crate::domain::{Domain, Model};
 use crate::host::Lookup;
 use create::{Created, Missing, create};
 use offer::Sorted;
@@ -31,13 +33,21 @@ pub struct InUse {
 
 impl InUse {
     /// Adds the devices of a guest.
-    pub fn add(&mut self, domain: &Domain) {
-        for device in domain.devices() {
+    ///
+    /// # Errors
+    /// For each hostdev whose device cannot be read: it would count as free.
+    pub fn add(&mut self, domain: &Domain) -> Result<(), Vec<PlanError>> {
+        let errors: Vec<_> = unread(domain).collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        for device in domain.occupied() {
             self.guests.entry(device).or_default().push(domain.name.clone());
         }
         if let Some(name) = &domain.name {
             self.by_guest.entry(name.clone()).or_default().extend(domain.devices());
         }
+        Ok(())
     }
 
     /// Whether a guest has the device.
@@ -58,6 +68,22 @@ impl InUse {
     }
 }
 
+/// Returns the errors of the hostdevs whose device cannot be read.
+fn unread(domain: &Domain) -> impl Iterator<Item = PlanError> {
+    let mdevs = domain.hostdevs.iter().filter_map(|hostdev| {
+        let kind = match &hostdev.model {
+            Model::Other(_) => return None,
+            Model::VfioPci(Err(error)) => PlanErrorKind::Hostdev(error.clone()),
+            Model::VfioPci(Ok(source)) => super::lookup::device_of(source).err()?,
+        };
+        Some(PlanError { span: span_of(hostdev), kind })
+    });
+    mdevs.chain(domain.pci_hostdevs.iter().filter_map(|hostdev| {
+        let error = hostdev.source.as_ref().err()?;
+        Some(PlanError { span: hostdev.span(), kind: PlanErrorKind::Hostdev(error.clone()) })
+    }))
+}
+
 /// A domain, prepared for being placed on many hosts.
 #[derive(Debug)]
 pub struct Guest<'a> {
@@ -69,7 +95,7 @@ pub struct Guest<'a> {
     addresses: Vec<AddressId>,
     /// The recorded identity of each device, if it is complete and not contradicted.
     identities: Vec<Option<IdentityId>>,
-    /// Every device that a hostdev names, compared or not, or a record that belongs to no hostdev.
+    /// Every device that the domain has, compared or not, and those of records that do not count for a hostdev.
     named: HashSet<DeviceAddress>,
     /// Other devices that only this guest has: a definition of it that a host kept names them.
     own: Vec<DeviceAddress>,
@@ -80,8 +106,9 @@ impl<'a> Guest<'a> {
     pub fn new(domain: &'a Domain, demand: Demand<'a>, in_use: &InUse, facts: &mut Facts) -> Self {
         let addresses = demand.devices.iter().map(|wanted| facts.address(wanted.device)).collect();
         let identities = demand.devices.iter().map(|wanted| wanted.identity().map(|known| facts.identity(known)));
-        let stale = demand.orphans.iter().filter_map(|orphan| device_of(orphan.record));
-        let named: HashSet<_> = domain.devices().chain(stale).collect();
+        let stale = demand.orphans.iter().map(|orphan| orphan.record);
+        let rivals = demand.devices.iter().flat_map(|wanted| wanted.rivals.iter().map(|rival| rival.record));
+        let named: HashSet<_> = domain.occupied().chain(stale.chain(rivals).filter_map(device_of)).collect();
         let name = domain.name.as_deref();
         let mut seen = named.clone();
         let own = in_use.only_of(name).filter(|device| seen.insert(*device)).collect();
@@ -90,7 +117,7 @@ impl<'a> Guest<'a> {
 }
 
 impl Guest<'_> {
-    /// Whether a hostdev names the device, or a record that belongs to no hostdev.
+    /// Whether the domain has the device, or a record of it that does not count for a hostdev.
     pub fn names(&self, device: DeviceAddress) -> bool {
         self.named.contains(&device)
     }

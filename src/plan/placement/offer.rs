@@ -77,6 +77,16 @@ impl Facts {
         next
     }
 
+    /// Whether a host, by its number, has a mediated device that is only defined.
+    pub fn is_defined_only(&self, device: DeviceAddress, host: usize) -> bool {
+        let found = self.addresses.get(&device).and_then(|address| {
+            let devices = &self.devices[address.0 as usize];
+            let index = devices.binary_search_by_key(&host, |(number, _)| *number).ok()?;
+            Some(&self.answer(devices[index].1).0)
+        });
+        matches!(found, Some(Lookup::Found(device)) if device.is_defined_only)
+    }
+
     /// Returns an answer, and the number of the identity in it.
     pub fn answer(&self, fact: FactId) -> &(Lookup, Option<IdentityId>) {
         &self.answers[fact.index()]
@@ -167,9 +177,14 @@ impl Offer {
             creatable: Sorted::default(),
         };
         let record = host.record();
-        let mdevs = record.mdev_parents.iter().flat_map(|parent| &parent.mdevs);
-        let pci = record.pci_devices.iter().map(|device| device.address);
-        let all = mdevs.map(|mdev| DeviceAddress::Mdev(mdev.uuid)).chain(pci.map(DeviceAddress::Pci));
+        // Those that run are given first.
+        let mdevs = |is_defined_only| {
+            let mdevs = record.mdev_parents.iter().flat_map(|parent| &parent.mdevs);
+            let mdevs = mdevs.filter(move |mdev| mdev.is_defined_only == is_defined_only);
+            mdevs.map(|mdev| DeviceAddress::Mdev(mdev.uuid))
+        };
+        let pci = record.pci_devices.iter().map(|device| DeviceAddress::Pci(device.address));
+        let all = mdevs(false).chain(mdevs(true)).chain(pci);
         let unreadable = record.unreadable.iter().filter_map(|entry| entry.device());
         let not_started = host.not_started().map(DeviceAddress::Mdev);
         for device in all.chain(unreadable).chain(not_started) {
@@ -209,9 +224,14 @@ impl Offer {
         for parent in &host.record().mdev_parents {
             let Some(device) = parent.address().and_then(|address| host.pci_device(address)) else { continue };
             let &PciDevice { address, vendor, product, .. } = device;
+            // Devices that are only defined count as devices of the host, and need instances when they are started.
+            let defined = parent.mdevs.iter().filter(|mdev| mdev.is_defined_only).count() as u32;
             for supported in parent.types.iter().filter(|supported| supported.is_creatable()) {
                 let kind = DeviceKind::Mdev(supported.mdev_type.clone());
-                let left = supported.available_instances.unwrap_or(0);
+                let left = supported.available_instances.unwrap_or(0).saturating_sub(defined);
+                if left == 0 {
+                    continue;
+                }
                 capacity(Identity { vendor, product, kind }, device, &|of| of.mdevs.push((address, left)));
             }
         }
