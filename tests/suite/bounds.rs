@@ -565,11 +565,18 @@ mod costs {
         let host =
             format!(r#"{{"version":1,"host":"b","pci_devices":[{pci_devices}],"mdev_parents":[{mdev_parents}]}}"#);
         assert!(host.len() <= LARGEST && host.len() > LARGEST / 2, "{what}: {} bytes", host.len());
+        // Another host has the same in the reverse order.
+        let mut reverse: serde_json::Value = serde_json::from_str(&host).unwrap();
+        for parent in reverse["mdev_parents"].as_array_mut().unwrap() {
+            ["types", "mdevs"].map(|list| parent[list].as_array_mut().unwrap().reverse());
+        }
+        reverse["pci_devices"].as_array_mut().unwrap().reverse();
+        scratch.file("reverse", reverse.to_string());
         scratch.file("host", host);
         let commands = [
             ("check --host host --accept creatable", 256),
-            ("check --host host --host host -v", 256),
-            ("check --host host --host host --json", 256),
+            ("check --host host --host reverse -v", 256),
+            ("check --host host --host reverse --json", 256),
             ("retarget --host host --assume-unused --create-plan -n", 256),
             ("retarget --host host --assume-unused --create-plan", 512),
         ];

@@ -102,7 +102,7 @@ struct Slots<'c> {
 impl<'c> CardOffer<'c> {
     fn of(card: &'c Card, groups: &[Group<'_>], is_named: &impl Fn(DeviceAddress) -> bool) -> Option<Self> {
         let options = groups.iter().enumerate().filter_map(|(number, group)| {
-            let capacity = card.makes.get(group.identity)?;
+            let capacity = card.makes.get(&group.identity)?;
             let functions = capacity.functions.iter().map(|address| DeviceAddress::Pci(*address));
             let own = functions.filter(|function| group.devices.contains(function)).collect();
             let functions = capacity.functions.iter().filter(|address| !is_named(DeviceAddress::Pci(**address)));

@@ -263,7 +263,7 @@ impl Placer<'_> {
             let place = &mut self.placed[*number];
             if place.refusal.is_some() {
                 let card = shared.entry(*identity).or_insert_with(|| {
-                    let could = offer.cards.iter().filter(|card| card.makes.get(*identity).is_some());
+                    let could = offer.cards.iter().filter(|card| card.makes.contains_key(identity));
                     let is_given = |card: &PciAddress| given.get(card).is_some_and(|to| to != identity);
                     could.map(|card| card.address).find(is_given)
                 });

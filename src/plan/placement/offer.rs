@@ -1,6 +1,6 @@
 //! What a host offers: its devices by address and by identity, and what could be created.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::InUse;
 use crate::device::{DeviceAddress, DeviceKind, Identity, PciAddress};
@@ -114,13 +114,19 @@ pub struct Offer {
     creatable: Sorted<IdentityId, ()>,
 }
 
-/// A map of a few keys, or of keys that come in order: smaller and faster than a hash map.
+/// A map that is smaller and faster to look up than a hash map. It is filled key by key only if it has a few.
 #[derive(Debug)]
 pub(super) struct Sorted<K, T>(Vec<(K, T)>);
 
 impl<K, T> Default for Sorted<K, T> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+impl<K, T> From<BTreeMap<K, T>> for Sorted<K, T> {
+    fn from(map: BTreeMap<K, T>) -> Self {
+        Self(map.into_iter().collect())
     }
 }
 
@@ -151,7 +157,7 @@ impl<K: Copy + Ord, T: Default> Sorted<K, T> {
 #[derive(Debug)]
 pub(super) struct Card {
     pub address: PciAddress,
-    pub makes: Sorted<IdentityId, Capacity>,
+    pub makes: BTreeMap<IdentityId, Capacity>,
 }
 
 /// What can be created of one identity.
@@ -176,6 +182,7 @@ impl Offer {
             card_of: HashMap::new(),
             creatable: Sorted::default(),
         };
+        let (mut free, mut taken) = (BTreeMap::new(), BTreeMap::new());
         let record = host.record();
         // Those that run are given first.
         let mdevs = |is_defined_only| {
@@ -198,27 +205,29 @@ impl Offer {
             facts.devices[address.0 as usize].push((number, fact));
             if let (_, Some(identity)) = facts.answer(fact) {
                 if can_be_given {
-                    let devices = if in_use.has(device) { &mut offer.in_use } else { &mut offer.free };
-                    devices.entry(*identity).push(device);
+                    let devices = if in_use.has(device) { &mut taken } else { &mut free };
+                    devices.entry(*identity).or_insert_with(Vec::new).push(device);
                 }
             }
         }
+        (offer.free, offer.in_use) = (free.into(), taken.into());
         offer.add_capacity(host, in_use, facts);
         offer
     }
 
     fn add_capacity(&mut self, host: &RecordedHost, in_use: &InUse, facts: &mut Facts) {
         let mut cards: HashMap<PciAddress, usize> = HashMap::new();
+        let mut creatable = BTreeMap::new();
         let mut capacity = |identity: Identity, device: &PciDevice, add: &dyn Fn(&mut Capacity)| {
             // The functions of a card share what it has.
             let address = device.physfn.unwrap_or(device.address);
             let index = *cards.entry(address).or_insert_with(|| {
-                self.cards.push(Card { address, makes: Sorted::default() });
+                self.cards.push(Card { address, makes: BTreeMap::new() });
                 self.cards.len() - 1
             });
             let identity = facts.identity(identity);
-            self.creatable.entry(identity);
-            add(self.cards[index].makes.entry(identity));
+            creatable.insert(identity, ());
+            add(self.cards[index].makes.entry(identity).or_default());
             index
         };
         for parent in &host.record().mdev_parents {
@@ -246,9 +255,10 @@ impl Offer {
                 self.card_of.insert(address, card);
             }
         }
-        for (_, capacity) in self.cards.iter_mut().flat_map(|card| &mut card.makes.0) {
+        for capacity in self.cards.iter_mut().flat_map(|card| card.makes.values_mut()) {
             capacity.functions.sort_unstable();
         }
+        self.creatable = creatable.into();
     }
 
     /// Whether a device of an identity can be created.
@@ -260,7 +270,7 @@ impl Offer {
     pub(super) fn can_make(&self, device: DeviceAddress, identity: IdentityId) -> bool {
         let DeviceAddress::Pci(address) = device else { return false };
         let card = self.card_of.get(&address).map(|index| &self.cards[*index]);
-        let capacity = card.and_then(|card| card.makes.get(identity));
+        let capacity = card.and_then(|card| card.makes.get(&identity));
         capacity.is_some_and(|capacity| capacity.functions.binary_search(&address).is_ok())
     }
 
