@@ -568,7 +568,9 @@ mod costs {
         // Another host has the same in the reverse order.
         let mut reverse: serde_json::Value = serde_json::from_str(&host).unwrap();
         for parent in reverse["mdev_parents"].as_array_mut().unwrap() {
-            ["types", "mdevs"].map(|list| parent[list].as_array_mut().unwrap().reverse());
+            for list in ["types", "mdevs"] {
+                parent[list].as_array_mut().unwrap().reverse();
+            }
         }
         reverse["pci_devices"].as_array_mut().unwrap().reverse();
         scratch.file("reverse", reverse.to_string());
