@@ -112,8 +112,10 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
                     error.help("bring the records up to date where the guest runs: virt-mdev fill --into metadata"),
                 ));
             }
+            // Before the domain: without its devices it is of no use.
+            let told = streams.stderr.write_all(commands.as_bytes());
+            told.map_err(|error| Failure::of(Diagnostic::error(format!("cannot write the plan: {error}"))))?;
             streams.print(&text)?;
-            let _ = streams.stderr.write_all(commands.as_bytes());
         }
     }
     Ok(Outcome::Done)

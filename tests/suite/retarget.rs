@@ -554,3 +554,10 @@ fn a_device_that_is_only_defined_is_started() {
     scratch.file("host.json", one_left.to_string().replace("\"available_instances\":1", "\"available_instances\":2"));
     run("guest.xml --create-plan").stdout_any().stderr_has(format!("mdevctl start -u {} -p", mdev(0x11))).check();
 }
+
+#[test]
+fn a_plan_that_cannot_be_written_is_an_error() {
+    let scratch = with(&host(&[("a", 1)], &[], &[]), &guest("vm", &[Mdev(0x10, "a")]));
+    let line = "\"$0\" retarget --host host.json --create-plan guest.xml 2> /dev/full";
+    scratch.program("/bin/sh", ["-c", line, BINARY]).status(2).check();
+}
