@@ -127,23 +127,27 @@ impl From<&Device> for Parts {
 /// Returns a value as text for a terminal or a program.
 pub(super) fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
     serde_json::to_string_pretty(value)
-        .map(|text| without_controls(&text) + "\n")
+        .map(|text| without_hidden(&text) + "\n")
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
 }
 
 /// Returns a value as JSON on one line, for a terminal or a program.
 pub(super) fn in_one_line(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
-        .map(|text| without_controls(&text))
+        .map(|text| without_hidden(&text))
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
 }
 
-/// Escapes U+007F to U+009F, which JSON allows as they are and a terminal obeys.
-fn without_controls(json: &str) -> String {
+/// Escapes what JSON allows as it is, and a terminal obeys or does not show.
+fn without_hidden(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
-            '\u{7f}'..='\u{9f}' => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
+            hidden if hidden == '\x7f' || escape::is_hidden(hidden) => {
+                for unit in hidden.encode_utf16(&mut [0; 2]) {
+                    shown.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
             plain => shown.push(plain),
         }
     }

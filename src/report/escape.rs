@@ -63,7 +63,7 @@ fn push_byte(escaped: &mut String, byte: u8) {
 /// Whether a non-ASCII character has an effect instead of being shown.
 ///
 /// The joiners U+200C and U+200D are shown: Persian and Hindi need them.
-fn is_hidden(character: char) -> bool {
+pub fn is_hidden(character: char) -> bool {
     matches!(character,
         '\u{80}'..='\u{9f}' // C1 controls: U+009B starts a sequence as ESC [ does
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}' // direction

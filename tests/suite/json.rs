@@ -114,11 +114,12 @@ fn json_of_fill_and_strip_needs_a_dry_run() {
 }
 
 #[test]
-fn control_characters_are_escaped() {
-    let evil = guest(&uuid(1), &["<mdevtype>a\u{9b}31mb</mdevtype>"]).replace("<name>vm<", "<name>v\u{85}m&#10;x<");
+fn what_a_terminal_obeys_or_hides_is_escaped() {
+    let evil = guest(&uuid(1), &["<mdevtype>a\u{9b}31mb</mdevtype>"])
+        .replace("<name>vm<", "<name>v\u{85}m&#10;x\u{202e}\u{e0041}é<");
     let scratch = Scratch::new();
     let run = compare(&scratch, &filled(1), &evil).status(1);
     run.stdout_has("a\\u009b31mb").check();
     let run = scratch.fill(["-n", "--json", "--on-conflict", "replace"]).stdin(&evil).status(1);
-    run.stdout_has("v\\u0085m\\nx").stdout_has("a\\u009b31mb").check();
+    run.stdout_has("v\\u0085m\\nx\\u202e\\udb40\\udc41é").stdout_has("a\\u009b31mb").check();
 }
