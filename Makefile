@@ -86,7 +86,8 @@ e2e-versions: $(binary)
 # Installs what `make` has built; builds nothing. The quotes allow a DESTDIR with spaces.
 install:
 	@test -f $(binary) || { echo 'make install: $(binary) does not exist: run make first' >&2; exit 1; }
-	$(INSTALL) -D -m 755 $(binary) '$(DESTDIR)$(BINDIR)/virt-mdev'
+	$(INSTALL) -D -m 755 $(binary) '$(DESTDIR)$(BINDIR)/virt-mdev.new'
+	mv '$(DESTDIR)$(BINDIR)/virt-mdev.new' '$(DESTDIR)$(BINDIR)/virt-mdev' # at once: a guest may be judged meanwhile
 	for page in man/*.1; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man1/$${page##*/}" || exit 1; done
 	for page in man/*.8; do $(INSTALL) -D -m 644 $$page "$(DESTDIR)$(MANDIR)/man8/$${page##*/}" || exit 1; done
 	$(INSTALL) -D -m 644 src/host/record.schema.json '$(DESTDIR)$(DATADIR)/virt-mdev/host-record.schema.json'

@@ -6,6 +6,8 @@ case $*: in : | --hook:) ;; *) echo 'usage: [PREFIX=/usr] ./install.sh [--hook]'
 umask 022
 cd "$(dirname "$0")"
 export DESTDIR="${DESTDIR-}" BINDIR="${PREFIX=/usr}/bin" SBINDIR="$PREFIX/sbin" SYSCONFDIR="${SYSCONFDIR-/etc}"
-mkdir -p "$DESTDIR$PREFIX"
-cp -R --remove-destination bin share "$DESTDIR$PREFIX"
+mkdir -p "$DESTDIR$BINDIR"
+cp bin/virt-mdev "$DESTDIR$BINDIR/virt-mdev.new"
+mv "$DESTDIR$BINDIR/virt-mdev.new" "$DESTDIR$BINDIR/virt-mdev" # at once: a guest may be judged meanwhile
+cp -R --remove-destination share "$DESTDIR$PREFIX"
 if [ "${1-}" = --hook ]; then hooks/install; fi
