@@ -117,6 +117,9 @@ portable:
 	rm -rf '$(unpacked)'
 	$(static) $(MAKE) install DESTDIR='$(unpacked)' PREFIX=
 	cp -R hooks LICENSE-* packaging/install.sh '$(unpacked)'
+	$(CARGO) vendor --locked --quiet '$(target)/portable/vendor' > /dev/null
+	packaging/licenses '$(target)'/portable/vendor/* > '$(unpacked)/LICENSE.dependencies'
+	sed -i 's|^Files: .*/vendor/|Files: vendor/|' '$(unpacked)/LICENSE.dependencies'
 	tar -C '$(unpacked)/..' --sort=name --mtime='@$(SOURCE_DATE_EPOCH)' --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
 	    -c '$(portable)' | gzip -n9 > '$(target)/$(portable).tar.gz'
 	@echo '$(target)/$(portable).tar.gz, for $(PORTABLE_TARGET)'

@@ -53,7 +53,9 @@ fn the_guest_of_the_demo_carries_the_record_of_host_a() {
 fn make_foreign(scratch: &Path, target: &str) {
     let script = scratch.join("cargo");
     let release = "$CARGO_TARGET_DIR/$CARGO_BUILD_TARGET/release";
-    fs::write(&script, format!("mkdir -p {release} && echo ELF > {release}/virt-mdev")).unwrap();
+    let vendor = "mkdir -p \"$4/a\" && echo 'license = \"MIT\"' > \"$4/a/Cargo.toml\"";
+    let build = format!("mkdir -p {release} && echo ELF > {release}/virt-mdev");
+    fs::write(&script, format!("case $1 in vendor) {vendor} ;; *) {build} ;; esac")).unwrap();
     succeed(
         Command::new("make")
             .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target, "PREFIX=/usr"])
@@ -113,6 +115,11 @@ fn listing(root: &Path) -> String {
 fn the_portable_tarball_installs_what_make_installs() {
     let scratch = tempfile::tempdir().unwrap();
     let unpacked = portable(scratch.path());
+    let licenses = fs::read_to_string(unpacked.join("LICENSE.dependencies")).unwrap();
+    assert!(
+        licenses.starts_with("\nFiles: vendor/a/*\nCopyright:\n the developers of a\nLicense: MIT\n"),
+        "{licenses}"
+    );
     let [installed, made] = ["installed", "made"].map(|name| scratch.path().join(name));
     let install = |options: &[&str]| {
         let mut script = Command::new(unpacked.join("install.sh"));
