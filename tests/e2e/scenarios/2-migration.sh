@@ -135,7 +135,7 @@ broken_binary_refuses_on_request() { # HOW
     on b test ! -e /run/executed
 }
 
-# The picture in the README is this session. UPDATE_EXPECT=1 draws it again.
+# The picture in the README shows these commands and their output. UPDATE_EXPECT=1 draws it again.
 picture_shows_the_refusal() {
     local picture=$top/docs/refused.svg
     guest win10 "$other_type" | sed "s|^    </hostdev>|      <address type='pci' slot='0x09'/>\n&|" \
