@@ -13,6 +13,7 @@ fn make_test(cargo: &str) -> (Option<i32>, String) {
     let script = scratch.path().join("cargo");
     fs::write(&script, cargo).unwrap();
     let made = Command::new("make")
+        .arg("--no-print-directory")
         .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), "test"])
         .arg(format!("CARGO=sh {}", script.display()))
         .env("CARGO_TARGET_DIR", scratch.path())
