@@ -71,8 +71,8 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
         return Err(Failure::of(Diagnostic::error(error).help("libvirt refuses such a domain; remove one of them")));
     }
     let mut facts = Facts::default();
-    let offer = Offer::of(&host, &in_use, &mut facts);
-    let guest = Guest::new(domain, demand, &in_use, &mut facts);
+    let offer = Offer::of(&host, &mut facts);
+    let guest = Guest::new(domain, demand, &mut facts);
     let placed = Placer::new(&facts, &in_use).place(&guest, &offer).to_vec();
 
     let pair = Pair { file: &name, guest: &guest, host: 0, placed: &placed, facts: &facts, in_use: &in_use };

@@ -6,7 +6,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::DeviceApi;
-use crate::device::{DeviceAddress, MdevType, PciAddress, PciClass, PciId, Subsystem, Uuid, VgpuType};
+use crate::device::{
+    DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciClass, PciId, Subsystem, Uuid, VgpuType,
+};
 
 /// The version of the format. It changes when a reader of the old one would misunderstand the new one.
 pub const VERSION: u32 = 1;
@@ -151,6 +153,15 @@ impl MdevParent {
     /// Returns its address if it is a PCI device.
     pub fn address(&self) -> Option<PciAddress> {
         self.name.parse().ok().filter(|_| self.bus.as_deref() == Some("pci"))
+    }
+
+    /// Returns the identities that can be created, and how many devices of each. `device` is the parent itself.
+    pub fn instances_left(&self, device: &PciDevice) -> impl Iterator<Item = (Identity, u32)> {
+        let &PciDevice { vendor, product, .. } = device;
+        self.types.iter().filter(|supported| supported.is_creatable()).filter_map(move |supported| {
+            let kind = DeviceKind::Mdev(supported.mdev_type.clone());
+            Some((Identity { vendor, product, kind }, supported.available_instances?))
+        })
     }
 }
 

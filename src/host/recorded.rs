@@ -210,15 +210,17 @@ impl RecordedHost {
     /// Returns the devices that the host could create: for each identity that has instances left, the name of a parent.
     pub fn creatable(&self) -> BTreeMap<Identity, String> {
         let mut creatable = BTreeMap::new();
-        for parent in &self.record.mdev_parents {
-            let device = parent.address().and_then(|address| self.pci_device(address));
-            let Some(&PciDevice { vendor, product, .. }) = device else { continue };
-            for supported in parent.types.iter().filter(|supported| supported.is_creatable()) {
-                let kind = DeviceKind::Mdev(supported.mdev_type.clone());
-                creatable.entry(Identity { vendor, product, kind }).or_insert_with(|| parent.name.clone());
+        for (parent, device) in self.pci_parents() {
+            for (identity, _) in parent.instances_left(device) {
+                creatable.entry(identity).or_insert_with(|| parent.name.clone());
             }
         }
         creatable
+    }
+
+    /// Returns the parents that are PCI devices, each with that device.
+    pub fn pci_parents(&self) -> impl Iterator<Item = (&MdevParent, &PciDevice)> {
+        self.record.mdev_parents.iter().filter_map(|parent| Some((parent, self.pci_device(parent.address()?)?)))
     }
 
     /// Returns the names of vGPU types.

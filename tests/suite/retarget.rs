@@ -134,6 +134,10 @@ fn a_guest_comes_back_to_the_device_that_its_own_definition_there_has() {
     scratch.file("before.xml", guest("vm", &[Mdev(1, "a")]));
     let plan = retarget(&scratch, &format!("{back} --create-plan -n"));
     plan.stdout(format!("mdevctl start -u {} -p 0000:01:00.0 -t a\n", mdev(1))).check();
+    // So does a virtual function that has to be given its type again.
+    let scratch = with(&host(&[], &[], &[(1, None)]), &guest("vm", &[Function(7, 1)]));
+    scratch.file("before.xml", guest("vm", &[Function(1, 1)]));
+    retarget(&scratch, &format!("{back} --create-plan -n")).stdout_has("echo 1 >").check();
 }
 
 #[test]

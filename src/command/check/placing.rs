@@ -34,7 +34,7 @@ pub(super) fn run(
     let mut are_several = false;
     let mut add = |host: &RecordedHost| {
         let (name, source) = (host.record().host.clone(), host.name().to_owned());
-        destinations.push(Destination { name, source, offer: Offer::of(host, &in_use, &mut facts) });
+        destinations.push(Destination { name, source, offer: Offer::of(host, &mut facts) });
     };
     if placing.hosts.is_empty() {
         let source = open_host(&settings.host).map_err(Failure::of)?;
@@ -70,7 +70,7 @@ pub(super) fn run(
     for input in &inputs {
         let name = name_of(input);
         let placed = read(input).and_then(|document| {
-            let guests = guests(&name, &document, settings.pairing, &in_use, &mut facts)?;
+            let guests = guests(&name, &document, settings.pairing, &mut facts)?;
             if settings.format != Format::Status {
                 let orphans = guests.iter().flat_map(|guest| &guest.demand.orphans);
                 streams.tell_all(stale(&Origin::new(&name, document.text()), orphans));
@@ -128,13 +128,7 @@ fn read(input: &Input) -> Result<Document, Stop> {
     Ok(document)
 }
 
-fn guests<'a>(
-    name: &str,
-    document: &'a Document,
-    pairing: Pairing,
-    in_use: &InUse,
-    facts: &mut Facts,
-) -> Result<Vec<Guest<'a>>, Stop> {
+fn guests<'a>(name: &str, document: &'a Document, pairing: Pairing, facts: &mut Facts) -> Result<Vec<Guest<'a>>, Stop> {
     let mut guests = Vec::new();
     let mut errors = Vec::new();
     for domain in &document.domains {
@@ -144,7 +138,7 @@ fn guests<'a>(
         let again = demand.devices.iter().filter(|wanted| !seen.insert(wanted.device));
         errors
             .extend(again.map(|again| PlanError { span: again.span, kind: PlanErrorKind::TwoHostdevs(again.device) }));
-        guests.push(Guest::new(domain, demand, in_use, facts));
+        guests.push(Guest::new(domain, demand, facts));
     }
     if errors.is_empty() {
         return Ok(guests);

@@ -33,8 +33,13 @@ pub(super) struct Created {
 }
 
 /// Distributes as many of the missing devices as can be created together. `is_named` tells the devices that the domain has a
-/// hostdev for: such a virtual function can only be made what that hostdev asks for.
-pub(super) fn create(missing: &[Missing], cards: &[Card], is_named: impl Fn(DeviceAddress) -> bool) -> Created {
+/// hostdev for: such a virtual function can only be made what that hostdev asks for. `is_taken` tells those of other guests.
+pub(super) fn create(
+    missing: &[Missing],
+    cards: &[Card],
+    is_named: impl Fn(DeviceAddress) -> bool,
+    is_taken: impl Fn(DeviceAddress) -> bool,
+) -> Created {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for device in missing {
         match groups.iter_mut().find(|group| group.identity == device.identity) {
@@ -45,7 +50,7 @@ pub(super) fn create(missing: &[Missing], cards: &[Card], is_named: impl Fn(Devi
     for group in &mut groups {
         group.devices = group.members.iter().map(|member| member.device).collect();
     }
-    let offers: Vec<_> = cards.iter().filter_map(|card| CardOffer::of(card, &groups, &is_named)).collect();
+    let offers: Vec<_> = cards.iter().filter_map(|card| CardOffer::of(card, &groups, &is_named, &is_taken)).collect();
     let wanted: Vec<_> = groups.iter().map(|group| group.members.len()).collect();
     let states = wanted.iter().try_fold(offers.len(), |states, wanted| states.checked_mul(wanted + 1));
     let chosen = match states {
@@ -100,13 +105,19 @@ struct Slots<'c> {
 }
 
 impl<'c> CardOffer<'c> {
-    fn of(card: &'c Card, groups: &[Group<'_>], is_named: &impl Fn(DeviceAddress) -> bool) -> Option<Self> {
+    fn of(
+        card: &'c Card,
+        groups: &[Group<'_>],
+        is_named: &impl Fn(DeviceAddress) -> bool,
+        is_taken: &impl Fn(DeviceAddress) -> bool,
+    ) -> Option<Self> {
         let options = groups.iter().enumerate().filter_map(|(number, group)| {
             let capacity = card.makes.get(&group.identity)?;
-            let functions = capacity.functions.iter().map(|address| DeviceAddress::Pci(*address));
-            let own = functions.filter(|function| group.devices.contains(function)).collect();
-            let functions = capacity.functions.iter().filter(|address| !is_named(DeviceAddress::Pci(**address)));
-            Some(Slots { group: number, capacity, own, functions: functions.copied().collect() })
+            let left =
+                || capacity.functions.iter().copied().filter(|function| !is_taken(DeviceAddress::Pci(*function)));
+            let own = left().map(DeviceAddress::Pci).filter(|function| group.devices.contains(function)).collect();
+            let functions = left().filter(|function| !is_named(DeviceAddress::Pci(*function))).collect();
+            Some(Slots { group: number, capacity, own, functions })
         });
         let options: Vec<_> = options.filter(|slots| slots.count() > 0).collect();
         (!options.is_empty()).then_some(Self { card, options })

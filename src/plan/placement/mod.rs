@@ -1,7 +1,7 @@
 //! Whether a guest can go to a host, and with which devices: what a domain asks for, against all that the host offers.
 //!
 //! A hostdev whose own device is not the same on the host can be given another device of the recorded identity, or one that would
-//! have to be created. No device is given twice. Devices of equal identity can stand in for each other, so that counting them
+//! have to be created. No device is given twice. Devices of equal identity can replace each other, so that counting them
 //! finds the most that can be given; only what shares a card has to be searched (`create`).
 
 mod create;
@@ -27,8 +27,6 @@ pub use offer::{AddressId, FactId, Facts, IdentityId, Offer};
 #[derive(Clone, Debug, Default)]
 pub struct InUse {
     guests: HashMap<DeviceAddress, Vec<Option<String>>>,
-    /// The devices of each guest that has a name.
-    by_guest: HashMap<String, Vec<DeviceAddress>>,
 }
 
 impl InUse {
@@ -44,27 +42,13 @@ impl InUse {
         for device in domain.occupied() {
             self.guests.entry(device).or_default().push(domain.name.clone());
         }
-        if let Some(name) = &domain.name {
-            self.by_guest.entry(name.clone()).or_default().extend(domain.devices());
-        }
         Ok(())
-    }
-
-    /// Whether a guest has the device.
-    pub fn has(&self, device: DeviceAddress) -> bool {
-        self.guests.contains_key(&device)
     }
 
     /// Returns the name of another guest that has the device: `Some(None)` if it has no name.
     pub fn by_another(&self, device: DeviceAddress, guest: Option<&str>) -> Option<Option<&str>> {
         let mut guests = self.guests.get(&device)?.iter().map(Option::as_deref);
         guests.find(|other| other.is_none() || *other != guest)
-    }
-
-    /// Returns the devices that the guest of this name has, and no other.
-    fn only_of(&self, guest: Option<&str>) -> impl Iterator<Item = DeviceAddress> {
-        let devices = guest.and_then(|name| self.by_guest.get(name)).into_iter().flatten().copied();
-        devices.filter(move |device| self.by_another(*device, guest).is_none())
     }
 }
 
@@ -97,22 +81,17 @@ pub struct Guest<'a> {
     identities: Vec<Option<IdentityId>>,
     /// Every device that the domain has, compared or not, and those of records that do not count for a hostdev.
     named: HashSet<DeviceAddress>,
-    /// Other devices that only this guest has: a definition of it that a host kept names them.
-    own: Vec<DeviceAddress>,
 }
 
 impl<'a> Guest<'a> {
     /// Takes a domain and what it asks for.
-    pub fn new(domain: &'a Domain, demand: Demand<'a>, in_use: &InUse, facts: &mut Facts) -> Self {
+    pub fn new(domain: &'a Domain, demand: Demand<'a>, facts: &mut Facts) -> Self {
         let addresses = demand.devices.iter().map(|wanted| facts.address(wanted.device)).collect();
         let identities = demand.devices.iter().map(|wanted| wanted.identity().map(|known| facts.identity(known)));
         let stale = demand.orphans.iter().map(|orphan| orphan.record);
         let rivals = demand.devices.iter().flat_map(|wanted| wanted.rivals.iter().map(|rival| rival.record));
-        let named: HashSet<_> = domain.occupied().chain(stale.chain(rivals).filter_map(device_of)).collect();
-        let name = domain.name.as_deref();
-        let mut seen = named.clone();
-        let own = in_use.only_of(name).filter(|device| seen.insert(*device)).collect();
-        Self { name, addresses, identities: identities.collect(), named, own, demand }
+        let named = domain.occupied().chain(stale.chain(rivals).filter_map(device_of)).collect();
+        Self { name: domain.name.as_deref(), addresses, identities: identities.collect(), named, demand }
     }
 }
 
@@ -185,9 +164,9 @@ impl<'f> Placer<'f> {
         self.missing.clear();
         self.looked_at.clear();
         for (number, wanted) in guest.demand.devices.iter().enumerate() {
-            let found = self.facts.device(guest.addresses[number], offer);
+            let found = self.facts.device(guest.addresses[number], offer.number);
             let Some(verdict) = verdict(wanted, guest.identities[number], found, self.facts) else { continue };
-            let is_taken = verdict == Verdict::Same && self.in_use.by_another(wanted.device, guest.name).is_some();
+            let is_taken = verdict == Verdict::Same && self.is_taken(wanted.device, guest);
             let verdict = if is_taken { Verdict::Missing } else { verdict };
             self.placed.push(Placed { number, verdict, found, target: None, refusal: None, is_taken });
         }
@@ -218,29 +197,35 @@ fn verdict(wanted: &Wanted<'_>, identity: Option<IdentityId>, found: Option<Fact
 }
 
 impl Placer<'_> {
+    /// Whether another guest has the device. A definition of this guest that a host kept does not keep it from the device.
+    fn is_taken(&self, device: DeviceAddress, guest: &Guest<'_>) -> bool {
+        self.in_use.by_another(device, guest.name).is_some()
+    }
+
     /// Gives free devices to those that are not the same, and notes the rest of those that could have another device.
     ///
     /// Those whose own virtual function can be made what they want come last: no other hostdev can have that function.
     fn place_on_free(&mut self, guest: &Guest<'_>, offer: &Offer) {
-        let mut own = guest.own.clone();
         for of_those_that_can_be_made in [false, true] {
-            for (index, place) in self.placed.iter_mut().enumerate() {
+            for index in 0..self.placed.len() {
+                let place = self.placed[index];
                 let is_sought = matches!(place.verdict, Verdict::Different | Verdict::Missing | Verdict::Untyped);
                 let Some(identity) = guest.identities[place.number].filter(|_| is_sought) else { continue };
                 let device = guest.demand.devices[place.number].device;
-                let can_be_made = place.verdict == Verdict::Untyped && offer.can_make(device, identity);
+                let can_be_made = place.verdict == Verdict::Untyped
+                    && offer.can_make(device, identity)
+                    && !self.is_taken(device, guest);
                 if can_be_made != of_those_that_can_be_made {
                     continue;
                 }
-                let kept = own.iter().position(|device| offer.is_in_use(identity, *device));
-                let free = kept.map(|index| own.remove(index)).or_else(|| {
-                    let next = self.looked_at.entry(identity);
-                    let rest = offer.free(identity)[*next..].iter();
-                    rest.inspect(|_| *next += 1).find(|device| !guest.named.contains(device)).copied()
-                });
+                let mut looked_at = *self.looked_at.entry(identity);
+                let rest = offer.free(identity)[looked_at..].iter().inspect(|_| looked_at += 1);
+                let free = { rest }.find(|device| !guest.names(**device) && !self.is_taken(**device, guest));
+                *self.looked_at.entry(identity) = looked_at;
+                let place = &mut self.placed[index];
                 if let Some(device) = free {
                     place.verdict = Verdict::Free;
-                    place.target = Some(Target::Free(device));
+                    place.target = Some(Target::Free(*device));
                 } else {
                     place.refusal = Some(Refusal::NoneLeft);
                     self.missing.push(Missing { number: index, identity, device });
@@ -251,7 +236,8 @@ impl Placer<'_> {
 
     /// Gives devices that would have to be created to those that are still missing.
     fn place_on_new(&mut self, guest: &Guest<'_>, offer: &Offer) {
-        let Created { targets, given } = create(&self.missing, &offer.cards, |device| guest.named.contains(&device));
+        let is_taken = |device| self.is_taken(device, guest);
+        let Created { targets, given } = create(&self.missing, &offer.cards, |device| guest.names(device), is_taken);
         for (index, target) in targets {
             let place = &mut self.placed[index];
             (place.verdict, place.target, place.refusal) = (Verdict::Creatable, Some(target), None);

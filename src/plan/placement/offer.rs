@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::InUse;
 use crate::device::{DeviceAddress, DeviceKind, Identity, PciAddress};
 use crate::host::record::{PciDevice, VgpuState};
 use crate::host::{Lookup, RecordedHost};
@@ -56,10 +55,10 @@ impl Facts {
         address
     }
 
-    /// Returns what a host has at an address.
-    pub fn device(&self, address: AddressId, host: &Offer) -> Option<FactId> {
+    /// Returns what a host, by its number, has at an address.
+    pub fn device(&self, address: AddressId, host: usize) -> Option<FactId> {
         let devices = &self.devices[address.0 as usize];
-        let index = devices.binary_search_by_key(&host.number, |(number, _)| *number).ok()?;
+        let index = devices.binary_search_by_key(&host, |(number, _)| *number).ok()?;
         Some(devices[index].1)
     }
 
@@ -79,12 +78,8 @@ impl Facts {
 
     /// Whether a host, by its number, has a mediated device that is only defined.
     pub fn is_defined_only(&self, device: DeviceAddress, host: usize) -> bool {
-        let found = self.addresses.get(&device).and_then(|address| {
-            let devices = &self.devices[address.0 as usize];
-            let index = devices.binary_search_by_key(&host, |(number, _)| *number).ok()?;
-            Some(&self.answer(devices[index].1).0)
-        });
-        matches!(found, Some(Lookup::Found(device)) if device.is_defined_only)
+        let found = self.addresses.get(&device).and_then(|address| self.device(*address, host));
+        matches!(found.map(|fact| &self.answer(fact).0), Some(Lookup::Found(device)) if device.is_defined_only)
     }
 
     /// Returns an answer, and the number of the identity in it.
@@ -102,11 +97,9 @@ impl Facts {
 #[derive(Debug)]
 pub struct Offer {
     /// The number of the host in [`Facts`].
-    number: usize,
-    /// The devices that no guest of [`InUse`] has.
+    pub(super) number: usize,
+    /// The devices that can be given to a guest.
     free: Sorted<IdentityId, Vec<DeviceAddress>>,
-    /// The devices that guests of [`InUse`] have.
-    in_use: Sorted<IdentityId, Vec<DeviceAddress>>,
     pub(super) cards: Vec<Card>,
     /// The index of the card of each virtual function that can be given a type.
     card_of: HashMap<PciAddress, usize>,
@@ -171,18 +164,17 @@ pub(super) struct Capacity {
 
 impl Offer {
     /// Indexes the devices of a host.
-    pub fn of(host: &RecordedHost, in_use: &InUse, facts: &mut Facts) -> Self {
+    pub fn of(host: &RecordedHost, facts: &mut Facts) -> Self {
         let number = facts.hosts;
         facts.hosts += 1;
         let mut offer = Self {
             number,
             free: Sorted::default(),
-            in_use: Sorted::default(),
             cards: Vec::new(),
             card_of: HashMap::new(),
             creatable: Sorted::default(),
         };
-        let (mut free, mut taken) = (BTreeMap::new(), BTreeMap::new());
+        let mut free = BTreeMap::new();
         let record = host.record();
         // Those that run are given first.
         let mdevs = |is_defined_only| {
@@ -205,17 +197,16 @@ impl Offer {
             facts.devices[address.0 as usize].push((number, fact));
             if let (_, Some(identity)) = facts.answer(fact) {
                 if can_be_given {
-                    let devices = if in_use.has(device) { &mut taken } else { &mut free };
-                    devices.entry(*identity).or_insert_with(Vec::new).push(device);
+                    free.entry(*identity).or_insert_with(Vec::new).push(device);
                 }
             }
         }
-        (offer.free, offer.in_use) = (free.into(), taken.into());
-        offer.add_capacity(host, in_use, facts);
+        offer.free = free.into();
+        offer.add_capacity(host, facts);
         offer
     }
 
-    fn add_capacity(&mut self, host: &RecordedHost, in_use: &InUse, facts: &mut Facts) {
+    fn add_capacity(&mut self, host: &RecordedHost, facts: &mut Facts) {
         let mut cards: HashMap<PciAddress, usize> = HashMap::new();
         let mut creatable = BTreeMap::new();
         let mut capacity = |identity: Identity, device: &PciDevice, add: &dyn Fn(&mut Capacity)| {
@@ -230,23 +221,16 @@ impl Offer {
             add(self.cards[index].makes.entry(identity).or_default());
             index
         };
-        for parent in &host.record().mdev_parents {
-            let Some(device) = parent.address().and_then(|address| host.pci_device(address)) else { continue };
-            let &PciDevice { address, vendor, product, .. } = device;
+        for (parent, device) in host.pci_parents() {
             // Devices that are only defined count as devices of the host, and need instances when they are started.
             let defined = parent.mdevs.iter().filter(|mdev| mdev.is_defined_only).count() as u32;
-            for supported in parent.types.iter().filter(|supported| supported.is_creatable()) {
-                let kind = DeviceKind::Mdev(supported.mdev_type.clone());
-                let left = supported.available_instances.unwrap_or(0).saturating_sub(defined);
-                if left == 0 {
-                    continue;
-                }
-                capacity(Identity { vendor, product, kind }, device, &|of| of.mdevs.push((address, left)));
+            for (identity, left) in parent.instances_left(device).filter(|(_, left)| *left > defined) {
+                capacity(identity, device, &|of| of.mdevs.push((device.address, left - defined)));
             }
         }
         for device in &host.record().pci_devices {
             let &PciDevice { address, vendor, product, vgpu_type, .. } = device;
-            if vgpu_type != Some(VgpuState::Untyped) || in_use.has(DeviceAddress::Pci(address)) {
+            if vgpu_type != Some(VgpuState::Untyped) {
                 continue;
             }
             for creatable in &device.creatable_vgpu_types {
@@ -274,12 +258,7 @@ impl Offer {
         capacity.is_some_and(|capacity| capacity.functions.binary_search(&address).is_ok())
     }
 
-    /// Whether this is a device of an identity that a guest has.
-    pub(super) fn is_in_use(&self, identity: IdentityId, device: DeviceAddress) -> bool {
-        self.in_use.get(identity).is_some_and(|devices| devices.contains(&device))
-    }
-
-    /// Returns the devices of an identity that no guest has.
+    /// Returns the devices of an identity that can be given to a guest, unless one has them.
     pub(super) fn free(&self, identity: IdentityId) -> &[DeviceAddress] {
         self.free.get(identity).map_or(&[], Vec::as_slice)
     }

@@ -234,8 +234,8 @@ fn as_many_devices_are_placed_as_there_is_any_way_to() {
         assert!(errors.is_empty(), "{errors:?}");
         let in_use = InUse::default();
         let mut facts = Facts::default();
-        let offer = Offer::of(&host, &in_use, &mut facts);
-        let guest = Guest::new(&document.domains[0], demand, &in_use, &mut facts);
+        let offer = Offer::of(&host, &mut facts);
+        let guest = Guest::new(&document.domains[0], demand, &mut facts);
         let placed = Placer::new(&facts, &in_use).place(&guest, &offer).to_vec();
 
         let sought = placed.iter().filter(|placed| placed.verdict != Verdict::Same).map(|placed| {
