@@ -126,15 +126,16 @@ impl From<&Device> for Parts {
 
 /// Returns a value as text for a terminal or a program.
 pub(super) fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value)
-        .map(|text| without_hidden(&text) + "\n")
-        .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
+    shown(serde_json::to_string_pretty(value)).map(|text| text + "\n")
 }
 
 /// Returns a value as JSON on one line, for a terminal or a program.
 pub(super) fn in_one_line(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value)
-        .map(|text| without_hidden(&text))
+    shown(serde_json::to_string(value))
+}
+
+fn shown(json: serde_json::Result<String>) -> Result<String, Failure> {
+    json.map(|json| without_hidden(&json))
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
 }
 

@@ -1,7 +1,5 @@
 //! `retarget`: the domain for another host.
 
-use std::collections::HashSet;
-
 use serde::{Serialize, Serializer};
 
 use super::check::{Pair, not_checked, read_in_use};
@@ -64,8 +62,7 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
     if !errors.is_empty() {
         return Err(Failure::Told(errors.iter().map(|error| origin.error(error)).collect()));
     }
-    let mut seen = HashSet::new();
-    if let Some(again) = demand.devices.iter().find(|wanted| !seen.insert(wanted.device)) {
+    if let Some(again) = demand.repeated().next() {
         let error =
             format!("{}: another hostdev of the domain names {} too", origin.named_place(again.span), again.device);
         return Err(Failure::of(Diagnostic::error(error).help("libvirt refuses such a domain; remove one of them")));
@@ -78,8 +75,7 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
     let pair = Pair { file: &name, guest: &guest, host: 0, placed: &placed, facts: &facts, in_use: &in_use };
     let mut refusals: Vec<_> =
         placed.iter().filter_map(|placed| refusal(settings, &pair, placed, host.name())).collect();
-    let replaced = guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference());
-    refusals.extend(replaced.map(|_| {
+    refusals.extend(pair.replaced().map(|_| {
         Diagnostic::error("a recorded device has been replaced by another one in the domain").help("check shows which")
     }));
     if !refusals.is_empty() {
@@ -87,9 +83,8 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
         return Ok(Outcome::Differs);
     }
 
-    let not_compared = guest.demand.out_of_scope + guest.demand.devices.len() - placed.len();
-    if not_compared > 0 {
-        streams.tell(&Diagnostic::note(not_checked(&name, not_compared)));
+    if pair.not_compared() > 0 {
+        streams.tell(&Diagnostic::note(not_checked(&name, pair.not_compared())));
     }
     let changes: Vec<_> = placed.iter().filter_map(|placed| change(&guest, placed, &host, &in_use)).collect();
     let commands: String =

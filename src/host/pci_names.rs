@@ -18,8 +18,8 @@ const MAX_BYTES: u64 = 16 << 20;
 pub struct PciNames(HashMap<(PciId, PciId), String>);
 
 impl PciNames {
-    /// Reads the names of these devices from a list, or from the first of the system's lists that can be read. Without a list
-    /// there are no names: they are only for people.
+    /// Reads the names of these devices from a list, or from the first of the system's lists that can be read. If there
+    /// is none, devices have no names: these are only for people.
     pub fn read(file: Option<&Path>, wanted: &BTreeSet<(PciId, PciId)>) -> Self {
         let files = file.map_or_else(|| FILES.map(PathBuf::from).into(), |file| vec![file.to_owned()]);
         let read = |file: &PathBuf| {

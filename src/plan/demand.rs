@@ -1,5 +1,7 @@
 //! What a domain asks for: its devices with what is recorded of them, whatever host is asked.
 
+use std::collections::HashSet;
+
 use super::claims::{Paired, Pairing, Pairs, Rival, pair, recorded};
 use super::error::{PlanError, PlanErrorKind, error_of_metadata};
 use super::lookup::device_of;
@@ -134,6 +136,14 @@ impl<'a> Wanted<'a> {
         let DeviceAddress::Mdev(uuid) = self.device else { return None };
         let attribute = record.uuid.as_ref().filter(|attribute| attribute.uuid != Ok(uuid))?;
         Some(attribute.uuid.as_ref().map_or_else(|_| attribute.text.clone(), ToString::to_string))
+    }
+}
+
+impl<'a> Demand<'a> {
+    /// Returns the devices that an earlier hostdev of the domain names too. libvirt refuses such a domain.
+    pub fn repeated(&self) -> impl Iterator<Item = &Wanted<'a>> {
+        let mut seen = HashSet::new();
+        self.devices.iter().filter(move |wanted| !seen.insert(wanted.device))
     }
 }
 

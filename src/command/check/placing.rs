@@ -1,7 +1,5 @@
 //! `check` with `--host` or `--accept`: whether guests can go to hosts, and with which devices.
 
-use std::collections::HashSet;
-
 use super::super::settings::{CheckSettings, Format, Inputs, PlacingSettings};
 use super::super::{Failure, Outcome, Streams, name_of, open_host, read_document, read_host};
 use super::json_pairs::JsonPairs;
@@ -134,10 +132,8 @@ fn guests<'a>(name: &str, document: &'a Document, pairing: Pairing, facts: &mut 
     for domain in &document.domains {
         let (demand, found) = demand(domain, pairing, PciScope::Vgpus);
         errors.extend(found);
-        let mut seen = HashSet::new();
-        let again = demand.devices.iter().filter(|wanted| !seen.insert(wanted.device));
-        errors
-            .extend(again.map(|again| PlanError { span: again.span, kind: PlanErrorKind::TwoHostdevs(again.device) }));
+        let again = demand.repeated().map(|wanted| (wanted.span, PlanErrorKind::TwoHostdevs(wanted.device)));
+        errors.extend(again.map(|(span, kind)| PlanError { span, kind }));
         guests.push(Guest::new(domain, demand, facts));
     }
     if errors.is_empty() {
@@ -175,7 +171,7 @@ impl Report {
         streams: &mut Streams<'_>,
     ) -> Result<Verdict, Failure> {
         let mut worst = Verdict::Same;
-        let mut compared = 0;
+        let mut not_compared = usize::MAX;
         match self {
             Self::Json(pairs) => pairs.begin(file, guest, facts)?,
             Self::Matrix(matrix) => matrix.begin(file, guest),
@@ -186,7 +182,7 @@ impl Report {
             let placed = placer.place(guest, &destination.offer);
             let pair = Pair { file, guest, host, placed, facts, in_use };
             worst = worst.max(pair.verdict());
-            compared = compared.max(placed.len());
+            not_compared = not_compared.min(pair.not_compared());
             match self {
                 Self::Status => {}
                 Self::Table(rows, _) => rows.extend(Row::of_pair(&pair)),
@@ -194,7 +190,6 @@ impl Report {
                 Self::Json(pairs) => pairs.add(&pair, streams)?,
             }
         }
-        let not_compared = guest.demand.out_of_scope + guest.demand.devices.len() - compared;
         if not_compared > 0 && !matches!(self, Self::Status) {
             streams.tell(&Diagnostic::note(not_checked(file, not_compared)));
         }
