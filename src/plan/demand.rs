@@ -8,8 +8,8 @@ use super::lookup::device_of;
 use super::span_of;
 use crate::device::{Device, DeviceAddress, Identity};
 use crate::domain::{
-    Domain, GuestSide, Hostdev, Model, PciHostdev, PciSource, Record, RecordKind, RecordedIdentity, RecordedPart,
-    Source,
+    Domain, GuestSide, Hostdev, HostdevError, Model, PciHostdev, PciSource, Record, RecordKind, RecordedIdentity,
+    RecordedPart, Source,
 };
 use crate::text::Span;
 
@@ -170,7 +170,7 @@ pub fn demand<'a>(domain: &'a Domain, pairing: Pairing, scope: PciScope) -> (Dem
             demand.out_of_scope += 1;
             continue;
         }
-        match &hostdev.source {
+        match named_pci(hostdev) {
             Ok(source) => {
                 let recorded = record.map(|record| &record.written).filter(|recorded| !recorded.is_empty());
                 let paired = Paired { record: *record, ..Paired::default() };
@@ -186,9 +186,7 @@ pub fn demand<'a>(domain: &'a Domain, pairing: Pairing, scope: PciScope) -> (Dem
                     paired,
                 ));
             }
-            Err(error) => {
-                errors.push(PlanError { span: hostdev.span(), kind: PlanErrorKind::Hostdev(error.clone()) });
-            }
+            Err(error) => errors.push(error),
         }
     }
     let unrecorded = pci().find(|(_, record)| record.is_none()).map(|(hostdev, _)| hostdev);
@@ -201,16 +199,26 @@ fn wanted_mdev<'a>(
     hostdev: &'a Hostdev,
     paired: Paired<'a>,
 ) -> Result<Option<Wanted<'a>>, PlanError> {
-    let span = span_of(hostdev);
-    let error_at = |kind| PlanError { span, kind };
-    let source: &Source = match &hostdev.model {
-        Model::Other(_) => return Ok(None),
-        Model::VfioPci(Err(error)) => return Err(error_at(PlanErrorKind::Hostdev(error.clone()))),
-        Model::VfioPci(Ok(source)) => source,
-    };
+    let Some((source, device)) = named_mdev(hostdev)? else { return Ok(None) };
     let recorded = recorded(source, paired.record)?;
-    let device = device_of(source).map_err(error_at)?;
+    let span = span_of(hostdev);
     Ok(Some(Wanted::new(domain, device, &hostdev.guest, WantedSource::Mdev(source), span, recorded, paired)))
+}
+
+/// Returns the source of a mediated device and the device that it names, or `None` if the model is not vfio-pci.
+pub(super) fn named_mdev(hostdev: &Hostdev) -> Result<Option<(&Source, DeviceAddress)>, PlanError> {
+    let read = match &hostdev.model {
+        Model::Other(_) => return Ok(None),
+        Model::VfioPci(Err(error)) => Err(PlanErrorKind::Hostdev(error.clone())),
+        Model::VfioPci(Ok(source)) => device_of(source).map(|device| (&**source, device)),
+    };
+    read.map(Some).map_err(|kind| PlanError { span: span_of(hostdev), kind })
+}
+
+/// Returns the source of a PCI device.
+pub(super) fn named_pci(hostdev: &PciHostdev) -> Result<&PciSource, PlanError> {
+    let error = |error: &HostdevError| PlanError { span: hostdev.span(), kind: PlanErrorKind::Hostdev(error.clone()) };
+    hostdev.source.as_ref().map_err(error)
 }
 
 impl<'a> Wanted<'a> {

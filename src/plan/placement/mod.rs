@@ -12,12 +12,11 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 
 use super::check::Verdict;
-use super::demand::{Demand, Wanted};
-use super::error::{PlanError, PlanErrorKind};
-use super::span_of;
+use super::demand::{Demand, Wanted, named_mdev, named_pci};
+use super::error::PlanError;
 use super::write::device_of;
 use crate::device::{DeviceAddress, PciAddress};
-use crate::domain::{Domain, Model};
+use crate::domain::Domain;
 use crate::host::Lookup;
 use create::{Created, Missing, create};
 use offer::Sorted;
@@ -54,18 +53,8 @@ impl InUse {
 
 /// Returns the errors of the hostdevs whose device cannot be read.
 fn unread(domain: &Domain) -> impl Iterator<Item = PlanError> {
-    let mdevs = domain.hostdevs.iter().filter_map(|hostdev| {
-        let kind = match &hostdev.model {
-            Model::Other(_) => return None,
-            Model::VfioPci(Err(error)) => PlanErrorKind::Hostdev(error.clone()),
-            Model::VfioPci(Ok(source)) => super::lookup::device_of(source).err()?,
-        };
-        Some(PlanError { span: span_of(hostdev), kind })
-    });
-    mdevs.chain(domain.pci_hostdevs.iter().filter_map(|hostdev| {
-        let error = hostdev.source.as_ref().err()?;
-        Some(PlanError { span: hostdev.span(), kind: PlanErrorKind::Hostdev(error.clone()) })
-    }))
+    let mdevs = domain.hostdevs.iter().filter_map(|hostdev| named_mdev(hostdev).err());
+    mdevs.chain(domain.pci_hostdevs.iter().filter_map(|hostdev| named_pci(hostdev).err()))
 }
 
 /// A domain, prepared for being placed on many hosts.
