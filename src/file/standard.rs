@@ -10,8 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FileType, OFlags, SeekFrom, fcntl_getfl, fstat, ftruncate, seek};
 use rustix::io::Errno;
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::stdio::{stdin, stdout};
 use signal_hook::consts::SIGXFSZ;
+
+/// What a pipe holds unless a program asks for more, and what any user may ask for (`/proc/sys/fs/pipe-max-size`), in bytes.
+const PIPE: usize = 64 << 10;
+const LARGE_PIPE: usize = 1 << 20;
 
 static STDIN_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
@@ -66,7 +71,14 @@ impl Write for Stdout {
         if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {
             return Err(io::Error::other("it is closed"));
         }
-        let regular = self.regular.get_or_insert_with(Before::of_stdout);
+        let regular = self.regular.get_or_insert_with(|| {
+            if bytes.len() > PIPE {
+                // The two ends of a full pipe wait for each other, which takes longer than to write a large output. This fails
+                // if it is not a pipe, or if the user has too many.
+                let _ = fcntl_setpipe_size(stdout(), LARGE_PIPE);
+            }
+            Before::of_stdout()
+        });
         match (rustix::io::write(stdout(), bytes), regular) {
             (Ok(length), Some(before)) => {
                 before.written += length as u64;
