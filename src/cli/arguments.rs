@@ -45,14 +45,17 @@ Devices are paired in document order; their UUIDs may differ. Their number, mode
 model vfio-pci, a missing identity is also a difference. The identity in the metadata takes precedence over the one in \
 the source. PCI devices are compared if one is recorded.";
 
-pub(super) const ABOUT_CHECK: &str = "Compare recorded identities with the devices of this host";
+pub(super) const ABOUT_CHECK: &str = "Compare recorded identities with the devices of this host, or of other hosts";
 
 pub(super) const LONG_ABOUT_CHECK: &str = "\
-Compare recorded identities with the devices of this host.
+Compare recorded identities with the devices of this host, or of other hosts.
 
-Each mediated device of model vfio-pci, each vGPU and each recorded PCI device is the same, different, missing on this \
+Each mediated device of model vfio-pci, each vGPU and each recorded PCI device is the same, different, missing on the \
 host, untyped (a virtual function without a vGPU type) or unrecorded. DOMAIN is a document of a kind \
-that fill reads, not the name of a guest. To check a guest: virsh dumpxml GUEST | virt-mdev check";
+that fill reads, not the name of a guest. To check a guest: virsh dumpxml GUEST | virt-mdev check
+
+With --host or --accept, check also finds other devices of the recorded identity, which are free or can be created, and \
+says to which hosts the guests can go.";
 
 pub(super) const ABOUT_LIST: &str = "Show the parents, mediated devices and vGPUs of a host";
 

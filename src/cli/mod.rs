@@ -47,8 +47,9 @@ const ABOUT: &str = "Record in libvirt domain XML what its mediated devices are"
 const LONG_ABOUT: &str = "\
 Record in libvirt domain XML what its mediated devices are.
 
-A libvirt domain names a mediated device (mdev) only by its UUID. virt-mdev looks each device up in sysfs and records what \
-it is: the vendor and product id of its parent PCI device, and its type. With these records a domain can be compared with \
+A libvirt domain names a mediated device (mdev) only by its UUID, and a vGPU that is a PCI virtual function only by its \
+address. virt-mdev looks each device up in sysfs and records what it is: the vendor and product id of the PCI device, and the \
+mdev or vGPU type. With these records a domain can be compared with \
 another domain or with a host, and a host can refuse a guest whose devices it does not have.";
 
 const EXIT_STATUS: &str = "\

@@ -258,7 +258,7 @@ _virt-mdev_commands() {
 'fill:Record what each mediated device and vGPU of a domain is' \
 'strip:Remove what fill has written' \
 'compare:Compare the mediated devices and vGPUs of two domains' \
-'check:Compare recorded identities with the devices of this host' \
+'check:Compare recorded identities with the devices of this host, or of other hosts' \
 'list:Show the parents, mediated devices and vGPUs of a host' \
 'retarget:Print the domain for another host, with devices of that host' \
 'hook:Refuse a migration to a host whose devices differ; for libvirt'\''s hooks' \
@@ -299,7 +299,7 @@ _virt-mdev__subcmd__help_commands() {
 'fill:Record what each mediated device and vGPU of a domain is' \
 'strip:Remove what fill has written' \
 'compare:Compare the mediated devices and vGPUs of two domains' \
-'check:Compare recorded identities with the devices of this host' \
+'check:Compare recorded identities with the devices of this host, or of other hosts' \
 'list:Show the parents, mediated devices and vGPUs of a host' \
 'retarget:Print the domain for another host, with devices of that host' \
 'hook:Refuse a migration to a host whose devices differ; for libvirt'\''s hooks' \
