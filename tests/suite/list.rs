@@ -219,6 +219,21 @@ fn what_cannot_be_read_is_a_warning_and_does_not_hide_the_rest() {
 }
 
 #[test]
+fn a_host_whose_devices_cannot_be_looked_up_is_not_said_to_have_none() {
+    let scratch = Scratch::new();
+    let uuids = [1, 2].map(|number| format!("c0ffee0{number}-0000-4000-8000-00000000000{number}"));
+    let links = uuids.iter().map(|uuid| format!("link bus/mdev/devices/{uuid} ../../../../outside/{uuid}\n"));
+    let sys = scratch.host(&links.collect::<String>());
+    let run = || list(&scratch, ["--sysfs"]).arg(&sys);
+    run().status(2).stderr_has(format!("error: mdev {} cannot be looked up: the link ", uuids[1])).check();
+    // A record names them.
+    let recorded = record(run());
+    assert_eq!(recorded["unreadable"].as_array().unwrap().len(), 2);
+    scratch.file("host.json", recorded.to_string());
+    list(&scratch, ["--host", "host.json"]).status(2).stderr_has(&uuids[0]).check();
+}
+
+#[test]
 fn defined_devices_are_shown_and_recorded() {
     let scratch = Scratch::new();
     let uuid = "deadbeef-0000-4000-8000-000000000001";

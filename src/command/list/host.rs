@@ -20,8 +20,8 @@ pub(super) struct Names {
     pub(super) vgpu_types: BTreeMap<VgpuType, String>,
 }
 
-/// Returns a paragraph for each parent of mediated devices and each card with vGPUs.
-pub(super) fn text(host: &RecordedHost, names: &Names, color: bool) -> String {
+/// Returns a paragraph for each parent of mediated devices and each card with vGPUs, or `None` if there is neither.
+pub(super) fn text(host: &RecordedHost, names: &Names, color: bool) -> Option<String> {
     let record = host.record();
     let mut cards = BTreeMap::<PciAddress, Vec<&PciDevice>>::new();
     for function in record.pci_devices.iter().filter(|device| device.vgpu_type.is_some()) {
@@ -47,10 +47,7 @@ pub(super) fn text(host: &RecordedHost, names: &Names, color: bool) -> String {
         let tables = tables.into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n");
         paragraphs.push(format!("{}  {bus}\n{tables}", bold(&escape::short(&parent.name), color)));
     }
-    if paragraphs.is_empty() {
-        return format!("{} has no parent of mediated devices and no vGPU\n", escape::short(host.name()));
-    }
-    paragraphs.join("\n")
+    (!paragraphs.is_empty()).then(|| paragraphs.join("\n"))
 }
 
 /// Returns the lines about a PCI device.

@@ -48,14 +48,21 @@ pub(super) fn run(settings: &ListSettings, streams: &mut Streams<'_>) -> Result<
     let shown: BTreeSet<_> = record.pci_devices.iter().map(|device| (device.vendor, device.product)).collect();
     let names =
         Names { pci: PciNames::read(settings.pci_ids.as_deref(), &shown), vgpu_types: vgpu_names(&source, &host) };
-    let heading = source.is_recorded().then(|| heading(&host));
-    streams.print(&(heading.unwrap_or_default() + &host::text(&host, &names, streams.stdout_color)))?;
-    streams.tell_all(record.unreadable.iter().map(|entry| {
-        Diagnostic::warning(match entry.device() {
-            Some(device) => format!("{device} cannot be looked up: {}", entry.error),
-            None => entry.error.clone(),
-        })
-    }));
+    let unreadable = record.unreadable.iter().map(|entry| match entry.device() {
+        Some(device) => format!("{device} cannot be looked up: {}", entry.error),
+        None => entry.error.clone(),
+    });
+    let text = match host::text(&host, &names, streams.stdout_color) {
+        Some(text) => text,
+        // Each of them may be such a device.
+        None if record.unreadable.iter().any(|entry| entry.device().is_some()) => {
+            return Err(Failure::Told(unreadable.map(Diagnostic::error).collect()));
+        }
+        None => format!("{} has no parent of mediated devices and no vGPU\n", escape::short(host.name())),
+    };
+    let heading = if source.is_recorded() { heading(&host) } else { String::new() };
+    streams.print(&(heading + &text))?;
+    streams.tell_all(unreadable.map(Diagnostic::warning));
     Ok(Outcome::Done)
 }
 
