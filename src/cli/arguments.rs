@@ -213,7 +213,7 @@ impl LiveArgs {
         let sysfs = self.sysfs.or(environment);
         // The definitions of this host say nothing about another one's sysfs.
         let default = || (self.defined || sysfs.is_none()).then(|| "/etc/mdevctl.d".into());
-        let mdevctl = self.mdevctl_dir.or_else(default).map(|dir| Mdevctl { dir, counts: self.defined });
+        let mdevctl = self.mdevctl_dir.or_else(default).map(|dir| Mdevctl::new(dir, self.defined));
         HostSettings::Sysfs(sysfs.unwrap_or_else(|| "/sys".into()), mdevctl)
     }
 }

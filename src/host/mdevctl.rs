@@ -3,10 +3,11 @@
 //! mdevctl(8) keeps a definition in `/etc/mdevctl.d/PARENT/UUID`: a JSON object, of which only `mdev_type` is read. PARENT is the
 //! name of the parent in `/sys/class/mdev_bus`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -19,25 +20,26 @@ use crate::file::{self, FileError, Input, Original, Purpose};
 /// The most that is read of a definition, in bytes.
 const MAX_DEFINITION: usize = 1 << 20;
 
-/// The directory of mdevctl, and what its definitions are used for.
+/// The definitions of mdevctl as they are during one run, and what they are used for.
 #[derive(Clone, Debug)]
 pub struct Mdevctl {
-    /// Usually `/etc/mdevctl.d`.
-    pub dir: PathBuf,
-    /// Whether a device that is only defined counts as a device of the host. Otherwise its definition is only mentioned.
-    pub counts: bool,
+    dir: PathBuf,
+    counts: bool,
+    definitions: OnceLock<Answer<BTreeMap<Uuid, Vec<Definition>>>>,
 }
 
 /// A definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
-    /// The UUID of the device.
-    pub uuid: Uuid,
-    /// The name of its parent.
-    pub parent: String,
+#[derive(Clone, Debug)]
+struct Definition {
+    uuid: Uuid,
+    /// The name of the parent.
+    parent: String,
     /// The file.
-    pub path: PathBuf,
+    path: PathBuf,
 }
+
+/// An answer that is kept.
+type Answer<T> = Result<T, Arc<MdevctlError>>;
 
 /// What is read of a definition.
 #[derive(Deserialize)]
@@ -84,6 +86,12 @@ pub enum MdevctlError {
 }
 
 impl Mdevctl {
+    /// Uses the definitions in a directory, usually `/etc/mdevctl.d`. `counts` says whether a device that is only defined counts as
+    /// a device of the host; otherwise its definition is only mentioned.
+    pub fn new(dir: PathBuf, counts: bool) -> Self {
+        Self { dir, counts, definitions: OnceLock::new() }
+    }
+
     /// Returns what the device with this UUID will be once it is started, and its definition, if it is defined and that counts.
     /// `absence` is why the running host does not have it.
     pub(super) fn lookup(
@@ -92,57 +100,52 @@ impl Mdevctl {
         absence: Absence,
         sysfs: &Sysfs,
     ) -> Result<(Lookup, Option<PathBuf>), HostError> {
-        let looked_for = absence.looked_for().to_owned();
+        let looked_for = absence.looked_for();
         let definition = match self.definition(uuid) {
             Ok(Some(definition)) => definition,
-            Err(error) if self.counts => return Err(HostError::new(error)),
-            Ok(None) | Err(_) if self.counts => {
+            Err(error) if self.counts => return Err(error.into()),
+            Ok(None) if self.counts => {
                 let looked_for = format!("{looked_for}, nor a definition in {}", self.dir.display());
                 return Ok((Lookup::Absent(Absence::NotFound { looked_for }), None));
             }
             Ok(None) | Err(_) => return Ok((Lookup::Absent(absence), None)),
         };
+        let path = definition.path.clone();
         if !self.counts {
-            let absence = Absence::NotStarted { looked_for, definition: Some(definition.path) };
+            let absence = Absence::NotStarted { looked_for: looked_for.to_owned(), definition: Some(path) };
             return Ok((Lookup::Absent(absence), None));
         }
         let found = match definition.started(sysfs).map_err(HostError::new)? {
             (_, Some(Lookup::Found(device))) => Lookup::Found(Device { is_defined_only: true, ..device }),
             (_, Some(other)) => other,
             (_, None) => {
-                let looked_for = format!("{looked_for}; {}", NoParent(&definition));
+                let looked_for = format!("{looked_for}; {}", NoParent(definition));
                 Lookup::Absent(Absence::NotFound { looked_for })
             }
         };
-        Ok((found, Some(definition.path)))
+        Ok((found, Some(path)))
     }
 
     /// Adds the devices to a record that are defined and not started, if they count.
     ///
     /// # Errors
     /// If the definitions cannot be listed, or two parents have one of the same UUID.
-    pub(super) fn add_to(&self, record: &mut HostRecord, sysfs: &Sysfs) -> Result<(), MdevctlError> {
+    pub(super) fn add_to(&self, record: &mut HostRecord, sysfs: &Sysfs) -> Result<(), HostError> {
         if !self.counts {
             return Ok(());
         }
         let running = record.mdev_parents.iter().flat_map(|parent| &parent.mdevs).map(|mdev| mdev.uuid);
         let running: HashSet<_> = running.chain(record.unreadable.iter().filter_map(|entry| entry.uuid)).collect();
-        let mut defined = BTreeMap::new();
-        for definition in self.definitions()?.into_iter().filter(|definition| !running.contains(&definition.uuid)) {
-            let uuid = definition.uuid;
-            if let Some(Definition { path: first, .. }) = defined.get(&uuid) {
-                return Err(MdevctlError::TwoParents { uuid, first: PathBuf::clone(first), second: definition.path });
-            }
-            defined.insert(uuid, definition);
-        }
-        for (uuid, definition) in defined {
+        let definitions = self.definitions()?;
+        for uuid in definitions.keys().copied().filter(|uuid| !running.contains(uuid)) {
+            let Some(definition) = self.definition(uuid)? else { continue };
             let parent = record.mdev_parents.iter_mut().find(|parent| parent.name == definition.parent);
             match (definition.started(sysfs), parent) {
                 (Ok((mdev_type, Some(_))), Some(parent)) => {
                     parent.mdevs.push(Mdev { uuid, mdev_type, is_defined_only: true });
                     parent.mdevs.sort_by_key(|mdev| mdev.uuid);
                 }
-                (Ok(_), _) => record.unreadable.push(Unreadable::new(None, NoParent(&definition).to_string())),
+                (Ok(_), _) => record.unreadable.push(Unreadable::new(None, NoParent(definition).to_string())),
                 (Err(error), _) => {
                     record.unreadable.push(Unreadable::new(DeviceAddress::Mdev(uuid), with_causes(&error)));
                 }
@@ -151,24 +154,26 @@ impl Mdevctl {
         Ok(())
     }
 
-    /// Finds the definition of a device.
-    fn definition(&self, uuid: Uuid) -> Result<Option<Definition>, MdevctlError> {
-        let mut found: Option<Definition> = None;
-        for definition in self.definitions()?.into_iter().filter(|definition| definition.uuid == uuid) {
-            if let Some(first) = found {
-                return Err(MdevctlError::TwoParents { uuid, first: first.path, second: definition.path });
+    /// Returns the definition of a device, if it has one.
+    fn definition(&self, uuid: Uuid) -> Answer<Option<&Definition>> {
+        match self.definitions()?.get(&uuid).map(Vec::as_slice) {
+            None => Ok(None),
+            Some([first, second, ..]) => {
+                let (first, second) = (first.path.clone(), second.path.clone());
+                Err(MdevctlError::TwoParents { uuid, first, second }.into())
             }
-            found = Some(definition);
+            Some(definitions) => Ok(definitions.first()),
         }
-        Ok(found)
     }
 
-    /// Lists the definitions, by parent and UUID. A directory that does not exist has none.
-    ///
-    /// # Errors
-    /// If a directory cannot be read.
-    pub fn definitions(&self) -> Result<Vec<Definition>, MdevctlError> {
-        let mut definitions = Vec::new();
+    /// Returns the definitions by UUID, and those of one UUID by parent.
+    fn definitions(&self) -> Answer<&BTreeMap<Uuid, Vec<Definition>>> {
+        self.definitions.get_or_init(|| self.list().map_err(Arc::new)).as_ref().map_err(Arc::clone)
+    }
+
+    /// Lists the definitions. A directory that does not exist has none.
+    fn list(&self) -> Result<BTreeMap<Uuid, Vec<Definition>>, MdevctlError> {
+        let mut definitions = BTreeMap::<_, Vec<_>>::new();
         for parent in names(&self.dir)? {
             let dir = self.dir.join(&parent);
             if !dir.is_dir() {
@@ -177,7 +182,8 @@ impl Mdevctl {
             for name in names(&dir)? {
                 // scripts.d, and whatever else has no UUID for a name, defines no device.
                 let Ok(uuid) = name.parse() else { continue };
-                definitions.push(Definition { uuid, parent: parent.clone(), path: dir.join(&name) });
+                let definition = Definition { uuid, parent: parent.clone(), path: dir.join(&name) };
+                definitions.entry(uuid).or_default().push(definition);
             }
         }
         Ok(definitions)
@@ -185,15 +191,16 @@ impl Mdevctl {
 }
 
 /// Returns the names in a directory in byte order, except those that are not UTF-8.
-fn names(dir: &Path) -> Result<Vec<String>, MdevctlError> {
+fn names(dir: &Path) -> Result<BTreeSet<String>, MdevctlError> {
     let unreadable = |source| MdevctlError::Unreadable { path: dir.to_owned(), source };
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         entries => entries.map_err(unreadable)?,
     };
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string()));
-    let mut names: Vec<_> = names.collect::<Result<Vec<_>, _>>().map_err(unreadable)?.into_iter().flatten().collect();
-    names.sort();
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        names.extend(entry.map_err(unreadable)?.file_name().into_string());
+    }
     Ok(names)
 }
 
@@ -211,10 +218,7 @@ impl Definition {
     }
 
     /// Reads the type of the device.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or is not a definition.
-    pub fn read(&self) -> Result<MdevType, MdevctlError> {
+    fn read(&self) -> Result<MdevType, MdevctlError> {
         // Only a regular file: a FIFO would block.
         let input = Input::File(self.path.clone());
         let Original { contents, .. } = file::read_up_to(MAX_DEFINITION, &input, Purpose::Replacing)?;

@@ -145,6 +145,12 @@ impl HostError {
     }
 }
 
+impl<E: Error + Send + Sync + 'static> From<Arc<E>> for HostError {
+    fn from(error: Arc<E>) -> Self {
+        Self(error)
+    }
+}
+
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -374,7 +380,7 @@ impl HostSource {
             Self::Sysfs(sysfs) => sysfs.record().map_err(HostError::new)?,
             Self::Mdevctl(sysfs, mdevctl) => {
                 let mut record = sysfs.record().map_err(HostError::new)?;
-                mdevctl.add_to(&mut record, sysfs).map_err(HostError::new)?;
+                mdevctl.add_to(&mut record, sysfs)?;
                 record
             }
             Self::Recorded(host) => return Ok(Cow::Borrowed(host)),
@@ -397,7 +403,7 @@ impl HostSource {
             Self::Mdevctl(sysfs, mdevctl) => (sysfs, Some(mdevctl)),
             Self::Recorded(host) => return Ok((host.lookup(device)?, None)),
         };
-        let found = sysfs.lookup_any(device).map_err(|error| HostError(error))?;
+        let found = sysfs.lookup(device)?;
         match (device, found, mdevctl) {
             (DeviceAddress::Mdev(uuid), Lookup::Absent(absence), Some(mdevctl)) => mdevctl.lookup(uuid, absence, sysfs),
             (_, found, _) => Ok((found, None)),

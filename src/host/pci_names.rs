@@ -1,17 +1,16 @@
 //! The names of PCI devices, from the list that lspci uses.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::device::PciId;
+use crate::file::{self, Input, Purpose};
 
 /// Where distributions install the list.
 const FILES: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
 
-/// How many bytes are read: ten times the list of 2026.
-const MAX_BYTES: u64 = 16 << 20;
+/// The largest list that is read, in bytes: ten times that of 2026.
+const MAX_BYTES: usize = 16 << 20;
 
 /// The names of some PCI devices, by vendor and device id.
 #[derive(Clone, Debug, Default)]
@@ -23,9 +22,8 @@ impl PciNames {
     pub fn read(file: Option<&Path>, wanted: &BTreeSet<(PciId, PciId)>) -> Self {
         let files = file.map_or_else(|| FILES.map(PathBuf::from).into(), |file| vec![file.to_owned()]);
         let read = |file: &PathBuf| {
-            let mut bytes = Vec::new();
-            File::open(file).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes)).ok()?;
-            Some(Self::parse(&String::from_utf8_lossy(&bytes), wanted))
+            let list = file::read_up_to(MAX_BYTES, &Input::File(file.clone()), Purpose::Replacing).ok()?;
+            Some(Self::parse(&String::from_utf8_lossy(&list.contents), wanted))
         };
         files.iter().find_map(read).unwrap_or_default()
     }

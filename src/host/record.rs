@@ -155,9 +155,8 @@ impl MdevParent {
         self.name.parse().ok().filter(|_| self.bus.as_deref() == Some("pci"))
     }
 
-    /// Returns the identities that can be created, and how many devices of each. `device` is the parent itself.
-    pub fn instances_left(&self, device: &PciDevice) -> impl Iterator<Item = (Identity, u32)> {
-        let &PciDevice { vendor, product, .. } = device;
+    /// Returns the identities that can be created, and how many devices of each. The ids are those of the parent.
+    pub fn instances_left(&self, vendor: PciId, product: PciId) -> impl Iterator<Item = (Identity, u32)> {
         self.types.iter().filter(|supported| supported.is_creatable()).filter_map(move |supported| {
             let kind = DeviceKind::Mdev(supported.mdev_type.clone());
             Some((Identity { vendor, product, kind }, supported.available_instances?))

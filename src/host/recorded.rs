@@ -211,7 +211,7 @@ impl RecordedHost {
     pub fn creatable(&self) -> BTreeMap<Identity, String> {
         let mut creatable = BTreeMap::new();
         for (parent, device) in self.pci_parents() {
-            for (identity, _) in parent.instances_left(device) {
+            for (identity, _) in parent.instances_left(device.vendor, device.product) {
                 creatable.entry(identity).or_insert_with(|| parent.name.clone());
             }
         }

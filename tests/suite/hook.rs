@@ -378,6 +378,8 @@ fn a_blocking_vendor_file_is_refused_after_ten_seconds() {
     let vendor = sys.join("devices/pci0000:af/0000:af:00.0/vendor");
     fs::remove_file(&vendor).unwrap();
     assert!(Command::new("mkfifo").arg(&vendor).status().unwrap().success());
+    // Only a FIFO with a writer is waited for.
+    let _writer = fs::File::options().read(true).write(true).open(&vendor).unwrap();
     let run = virt_mdev(&scratch).arg("--sysfs").arg(&sys).args("-- vm migrate begin -");
     assert_time_is_up(run.stdin(guest(ABSENT, &elements(1))));
 }

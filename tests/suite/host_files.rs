@@ -1,6 +1,7 @@
 //! Files that describe a host, and the definitions of mdevctl.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode};
 use virt_mdev::device::{DeviceAddress, Uuid};
@@ -223,6 +224,30 @@ fn a_fifo_in_place_of_a_definition_is_refused() {
     rustix::fs::mknodat(CWD, &definition, FileType::Fifo, Mode::RUSR, 0).unwrap();
     let run = scratch.virt_mdev(["fill", "--defined", "--mdevctl-dir", "mdevctl.d", "--sysfs"]).arg(host_a());
     run.stdin(guest(ABSENT, &NONE)).status(2).stderr_has("is a FIFO, not a regular file").check();
+}
+
+#[test]
+fn a_special_file_in_place_of_an_attribute_is_an_error() {
+    let scratch = Scratch::with("vm.xml", filled(1));
+    let sys = scratch.host(&format!(
+        "parent pci 0000:00:02.0 vendor=0x8086 device=0x591d\ntype i915-V5_4 api=vfio-pci\n\
+         mdev {} 0000:00:02.0 i915-V5_4\n",
+        uuid(1)
+    ));
+    let vendor = sys.join("devices/pci0000:00/0000:00:02.0/vendor");
+    for (file_type, message) in
+        [(FileType::Fifo, "vendor holds \"\", which is not a PCI id"), (FileType::Socket, "cannot read ")]
+    {
+        fs::remove_file(&vendor).unwrap();
+        rustix::fs::mknodat(CWD, &vendor, file_type, Mode::RUSR, 0).unwrap();
+        for (command, status) in [(&["check"][..], 2), (&["fill"], 2), (&["doctor", "--root", "."], 1)] {
+            let run = scratch.virt_mdev(command.iter().chain(&["--sysfs"])).arg(&sys);
+            let run = if command[0] == "doctor" { run } else { run.arg("vm.xml") };
+            let finished = run.status(status).stdout_any().stderr_any().limit(Duration::from_secs(5)).check();
+            let told = finished.stderr_text() + &String::from_utf8_lossy(&finished.stdout);
+            assert!(told.contains(message), "{command:?}: {told}");
+        }
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::support::{Scratch, sysfs_tree, testdata};
 /// Returns what a host answers about a device, in one line.
 fn answer(host: &str, uuid: &str) -> String {
     let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
-    match Sysfs::open(&sys).unwrap().lookup(&uuid.parse().unwrap()).unwrap() {
+    match Sysfs::open(&sys).unwrap().lookup(DeviceAddress::Mdev(uuid.parse().unwrap())).unwrap() {
         Lookup::Absent(_) => "absent".to_owned(),
         Lookup::Found(device) => device.identity.to_string(),
         Lookup::OtherDeviceApi(device_api) => device_api.to_string(),
@@ -62,7 +62,7 @@ fn described_trees_have_the_devices_of_their_descriptions() {
 /// Returns what a host answers about a PCI device, in one line.
 fn pci_answer(host: &str, address: &str) -> String {
     let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
-    match Sysfs::open(&sys).unwrap().lookup_pci(address.parse().unwrap()).unwrap() {
+    match Sysfs::open(&sys).unwrap().lookup(DeviceAddress::Pci(address.parse().unwrap())).unwrap() {
         Lookup::Absent(_) => "absent".to_owned(),
         Lookup::Untyped => "untyped".to_owned(),
         Lookup::Found(device) => {
@@ -169,7 +169,7 @@ fn a_record_has_what_mdevctl_has_defined_and_not_started() {
     definition("0000:00:02.0", broken, "{}");
     let sys = testdata("hosts/field/gvt-g/sys");
     let source =
-        |counts| HostSource::Mdevctl(Sysfs::open(&sys).unwrap(), Mdevctl { dir: scratch.path("mdevctl.d"), counts });
+        |counts| HostSource::Mdevctl(Sysfs::open(&sys).unwrap(), Mdevctl::new(scratch.path("mdevctl.d"), counts));
     assert_recorded(&source(true), &sys);
     let defining = source(true);
     let host = defining.record().unwrap();
@@ -188,6 +188,12 @@ fn a_record_has_what_mdevctl_has_defined_and_not_started() {
     };
     assert_eq!(only_defined(&host), [defined]);
     assert_eq!(only_defined(&source(false).record().unwrap()), [""; 0]);
+    // All answers of a run are about the same definitions.
+    let counting = source(true);
+    let lookup = |uuid: &str| counting.lookup(DeviceAddress::Mdev(uuid.parse().unwrap()));
+    assert!(matches!(lookup("deadbeef-0000-4000-8000-000000000004"), Ok(Lookup::Absent(_))));
+    definition("0000:00:02.0", "deadbeef-0000-4000-8000-000000000005", of_type);
+    assert!(matches!(lookup("deadbeef-0000-4000-8000-000000000005"), Ok(Lookup::Absent(_))));
     definition("0000:ff:02.0", defined, of_type);
     let error = source(true).record().unwrap_err().to_string();
     assert!(error.contains(&format!("{defined} is defined twice")), "{error}");

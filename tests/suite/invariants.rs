@@ -296,8 +296,8 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     let top = tempfile::tempdir_in(scratch).unwrap_or_else(|error| panic!("no scratch directory: {error}"));
     let Some(built) = build(top.path(), bytes) else { return };
     let Ok(sysfs) = Sysfs::open(&top.path().join("sys")) else { return };
-    let uuid = uuid_of(UUID);
-    let answer = sysfs.lookup(&uuid);
+    let mdev = DeviceAddress::Mdev(uuid_of(UUID));
+    let answer = sysfs.lookup(mdev);
     if let Ok(Lookup::Found(device)) = &answer {
         let Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) } = &device.identity else {
             panic!("not a mediated device: {device:?}");
@@ -306,14 +306,15 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
         let ids = ["PARENT/vendor", "PARENT/device"].map(|path| built.parsed(path));
         assert_eq!([Some(*vendor), Some(*product)], ids, "ids that are not in the tree");
     }
-    assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(&uuid)), "a second lookup has another answer");
+    assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(mdev)), "a second lookup has another answer");
 
     let address = PciAddress { domain: 0, bus: 0x26, slot: 0, function: 4 };
-    let answer = sysfs.lookup_pci(address);
+    let function = DeviceAddress::Pci(address);
+    let answer = sysfs.lookup(function);
     if let Ok(Lookup::Found(device)) = &answer {
         built.holds(device);
     }
-    assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup_pci(address)), "a second lookup has another answer");
+    assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(function)), "a second lookup has another answer");
     for (vgpu_type, name) in sysfs.vgpu_names(&[address]) {
         let list = built.content("FUNCTION/nvidia/creatable_vgpu_types").map(String::from_utf8_lossy);
         let is_listed = list.is_some_and(|list| list.contains(&name) && list.contains(&vgpu_type.number().to_string()));
@@ -327,7 +328,7 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     );
     let source = HostSource::Sysfs(sysfs);
     if let Ok(recorded) = source.record() {
-        for device in [DeviceAddress::Mdev(uuid), DeviceAddress::Pci(address)] {
+        for device in [mdev, function] {
             match (source.lookup(device), recorded.lookup(device)) {
                 (Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))) => {}
                 (Ok(Lookup::NoVgpuType { .. }), Ok(Lookup::NoVgpuType { .. })) => {}
@@ -337,7 +338,7 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
             }
         }
     }
-    let mut host = source.ask([DeviceAddress::Mdev(uuid), DeviceAddress::Pci(address)]);
+    let mut host = source.ask([mdev, function]);
     source.name_vgpus(&mut host);
     let document = reread(&xml);
     hold_for_filling(&document, &host, (OnMissing::Error, OnConflict::Error));

@@ -486,10 +486,7 @@ impl Roots<'_> {
         let vgpus: Vec<_> = functions.filter(is_vgpu).collect();
         let devices = uuids.map(DeviceAddress::Mdev).chain(vgpus.iter().copied().map(DeviceAddress::Pci));
         let unreadable = devices.filter_map(|device| {
-            let answer = match device {
-                DeviceAddress::Mdev(uuid) => sysfs.lookup(&uuid),
-                DeviceAddress::Pci(address) => sysfs.lookup_pci(address),
-            };
+            let answer = sysfs.lookup(device);
             Some((device, Diagnostic::of(&*answer.err()?).message))
         });
         Ok(Devices {

@@ -1,12 +1,13 @@
 //! The errors of reading a tree.
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::device::{MdevTypeError, PciClassError, PciIdError};
+use crate::device::MdevTypeError;
 
 /// Why sysfs gives no answer.
 ///
@@ -93,53 +94,17 @@ pub enum SysfsError {
         source: MdevTypeError,
     },
 
-    /// A `vendor` or `device` that does not hold a PCI id.
-    #[error("{} holds {found:?}, which is not a PCI id", path.display())]
-    NotAPciId {
+    /// An attribute with another content than the kernel's.
+    #[error("{} holds {found:?}, which is not {wanted}", path.display())]
+    WrongContent {
         /// The file.
         path: PathBuf,
         /// What it holds, shortened.
         found: String,
-        /// Why not.
-        source: PciIdError,
-    },
-
-    /// A `class` that does not hold a PCI class.
-    #[error("{} holds {found:?}, which is not a PCI class", path.display())]
-    NotAPciClass {
-        /// The file.
-        path: PathBuf,
-        /// What it holds, shortened.
-        found: String,
-        /// Why not.
-        source: PciClassError,
-    },
-
-    /// A `current_vgpu_type` that does not hold a number.
-    #[error("{} holds {found:?}, which is not the number of a vGPU type", path.display())]
-    NotAVgpuType {
-        /// The file.
-        path: PathBuf,
-        /// What it holds, shortened.
-        found: String,
-    },
-
-    /// An `available_instances` that does not hold a number.
-    #[error("{} holds {found:?}, which is not a number of instances", path.display())]
-    NotANumber {
-        /// The file.
-        path: PathBuf,
-        /// What it holds, shortened.
-        found: String,
-    },
-
-    /// A `device_api` that does not hold one word.
-    #[error("{} holds {found:?}, which is not a device API", path.display())]
-    NotADeviceApi {
-        /// The file.
-        path: PathBuf,
-        /// What it holds, shortened.
-        found: String,
+        /// What was expected: `a PCI id`, `a device API`, …
+        wanted: &'static str,
+        /// Why not, if that is known.
+        source: Option<Box<dyn Error + Send + Sync>>,
     },
 }
 

@@ -40,11 +40,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustix::io::Errno;
-
 use super::{Absence, DeviceApi, Lookup, NVIDIA_ID};
 use crate::device::{
-    Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciClass, PciId, Subsystem, Uuid, VgpuType,
+    Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciClass, PciClassError, PciId, PciIdError,
+    Subsystem, Uuid, VgpuType,
 };
 pub use error::SysfsError;
 use tree::{Directory, Tree};
@@ -67,9 +66,6 @@ const TYPES: &str = "mdev_supported_types";
 /// The most parents that are kept open: enough for a host full of cards, and far below the usual limit of 1024 descriptors.
 const KEPT_OPEN: usize = 64;
 
-/// How many bytes of unexpected content are shown.
-const SHOWN: usize = 60;
-
 /// A host as its sysfs shows it during one run.
 ///
 /// Each answer is kept, errors included, and so is what was read about a parent or a type: all decisions of a run rest on the
@@ -87,8 +83,7 @@ pub struct Sysfs {
 /// What was read so far.
 #[derive(Debug, Default)]
 struct Seen {
-    answers: HashMap<Uuid, Answer<Lookup>>,
-    pci: HashMap<PciAddress, Answer<Lookup>>,
+    answers: HashMap<DeviceAddress, Answer<Lookup>>,
     /// The cards of virtual functions that were looked up, relative to the root.
     cards: HashMap<PciAddress, PathBuf>,
     /// By card.
@@ -134,22 +129,8 @@ impl Sysfs {
     /// [`SysfsError::NotSysfs`] if it cannot be opened or has no directory `bus`; another if `bus/mdev/devices` is there and
     /// cannot be opened.
     pub fn open(dir: &Path) -> Result<Self, SysfsError> {
-        let no_sysfs = |path, errno: Errno| SysfsError::NotSysfs { dir: dir.to_owned(), path, source: errno.into() };
-        let tree = Tree::open(dir).map_err(|errno| no_sysfs(dir.to_owned(), errno))?;
-        let bus = tree.directory(Path::new("bus"), "").map_err(|error| match error {
-            SysfsError::Missing { path, .. } => no_sysfs(path, Errno::NOENT),
-            SysfsError::WrongKind { path, .. } => no_sysfs(path, Errno::NOTDIR),
-            SysfsError::NotPermitted { path, source } | SysfsError::Unreadable { path, source } => {
-                SysfsError::NotSysfs { dir: dir.to_owned(), path, source }
-            }
-            other => other,
-        })?;
-        let below_bus = Path::new(MDEVS).strip_prefix("bus").unwrap_or(Path::new(MDEVS));
-        let mdevs = match tree.directory_in(&bus, below_bus, "") {
-            Ok(directory) => Some(directory),
-            Err(SysfsError::Missing { .. }) => None,
-            Err(error) => return Err(error),
-        };
+        let tree = Tree::open(dir)?;
+        let mdevs = if_there(tree.directory(Path::new(MDEVS), ""))?;
         Ok(Self { tree, mdevs, seen: Mutex::default(), creatable: OnceLock::new(), all_vgpu_names: OnceLock::new() })
     }
 
@@ -158,15 +139,22 @@ impl Sysfs {
         self.tree.name()
     }
 
-    /// Returns what the host has under this UUID or at this address.
+    /// Returns what the host has under this UUID or at this PCI address.
     ///
     /// # Errors
-    /// Those of [`Sysfs::lookup`] and [`Sysfs::lookup_pci`].
-    pub(super) fn lookup_any(&self, device: DeviceAddress) -> Answer<Lookup> {
-        match device {
-            DeviceAddress::Mdev(uuid) => self.lookup(&uuid),
-            DeviceAddress::Pci(address) => self.lookup_pci(address),
+    /// If something about the device cannot be read, or is not as the kernel writes it; the same error each time.
+    pub fn lookup(&self, device: DeviceAddress) -> Result<Lookup, Arc<SysfsError>> {
+        // Entries are added when they are complete, so they are valid even if another thread panicked.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = seen.answers.get(&device) {
+            return answer.clone();
         }
+        let answer = match device {
+            DeviceAddress::Mdev(uuid) => self.read_mdev(uuid, &mut seen.parents),
+            DeviceAddress::Pci(address) => self.read_pci(address, &mut seen.cards).map_err(Arc::new),
+        };
+        seen.answers.insert(device, answer.clone());
+        answer
     }
 
     /// Returns what a device of this type would be, made from this parent, or `None` if the host has no such parent.
@@ -174,12 +162,8 @@ impl Sysfs {
     /// # Errors
     /// If something about the parent or the type cannot be read, or is not as the kernel writes it.
     pub(super) fn would_be(&self, parent: &str, mdev_type: &MdevType) -> Result<Option<Lookup>, SysfsError> {
-        let parents = match self.tree.directory(Path::new(PARENTS), "") {
-            Err(SysfsError::Missing { .. }) => return Ok(None),
-            parents => parents?,
-        };
-        let Some(target) = self.tree.link(&parents, parent)? else { return Ok(None) };
-        let parent = self.tree.directory(&self.tree.resolve(&parents, parent, &target)?, "the parent")?;
+        let Some(path) = self.path_of_parent(parent)? else { return Ok(None) };
+        let parent = self.tree.directory(&path, "the parent")?;
         let device_api = self.device_api(&parent, mdev_type.as_str())?;
         if !device_api.is_vfio_pci() {
             return Ok(Some(Lookup::OtherDeviceApi(device_api)));
@@ -187,31 +171,10 @@ impl Sysfs {
         Ok(Some(lookup_of(self.parent(&parent)?, mdev_type.clone())))
     }
 
-    /// Returns what the host has under this UUID.
-    ///
-    /// # Errors
-    /// If something about the device cannot be read, or is not as the kernel writes it; the same error each time.
-    pub fn lookup(&self, uuid: &Uuid) -> Result<Lookup, Arc<SysfsError>> {
-        // Entries are added when they are complete, so they are valid even if another thread panicked.
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Seen { answers, parents, .. } = &mut *seen;
-        match answers.entry(*uuid) {
-            Entry::Occupied(answer) => answer.get().clone(),
-            Entry::Vacant(place) => place.insert(self.read_mdev(uuid, parents)).clone(),
-        }
-    }
-
-    /// Returns what the host has at this PCI address.
-    ///
-    /// # Errors
-    /// If something about the device cannot be read, or is not as the kernel writes it; the same error each time.
-    pub fn lookup_pci(&self, address: PciAddress) -> Result<Lookup, Arc<SysfsError>> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Seen { pci, cards, .. } = &mut *seen;
-        match pci.entry(address) {
-            Entry::Occupied(answer) => answer.get().clone(),
-            Entry::Vacant(place) => place.insert(self.read_pci(address, cards).map_err(Arc::new)).clone(),
-        }
+    /// Returns the path of a parent of mediated devices relative to the root, or `None` if the host has none of this name.
+    fn path_of_parent(&self, name: &str) -> Result<Option<PathBuf>, SysfsError> {
+        let Some(parents) = if_there(self.tree.directory(Path::new(PARENTS), ""))? else { return Ok(None) };
+        Ok(self.tree.follow(&parents, name)?.map(|target| target.path))
     }
 
     /// Returns the names of vGPU types that the cards of these virtual functions list, of those that were looked up.
@@ -222,11 +185,8 @@ impl Sysfs {
         let Seen { cards, vgpu_names, .. } = &mut *seen;
         let mut names = BTreeMap::new();
         for card in functions.iter().filter_map(|function| cards.get(function)) {
-            let of_card = vgpu_names.entry(card.clone()).or_insert_with(|| {
-                let mut of_card = BTreeMap::new();
-                self.add_vgpu_names(card, &mut of_card).unwrap_or_default();
-                of_card
-            });
+            let of_card =
+                vgpu_names.entry(card.clone()).or_insert_with(|| self.vgpu_names_of_card(card).unwrap_or_default());
             names.extend(of_card.clone());
         }
         names
@@ -238,23 +198,20 @@ impl Sysfs {
     }
 
     /// Reads the list of each virtual function of a card: it is empty once the function has its type, or the card is full.
-    fn add_vgpu_names(&self, card: &Path, names: &mut BTreeMap<VgpuType, String>) -> Result<(), SysfsError> {
+    fn vgpu_names_of_card(&self, card: &Path) -> Result<BTreeMap<VgpuType, String>, SysfsError> {
+        let mut names = BTreeMap::new();
         let card = self.tree.directory(card, "the card")?;
         for link in self.tree.names(&card)?.iter().filter(|name| name.starts_with("virtfn")) {
-            let Some(target) = self.tree.link(&card, link)? else { continue };
-            let function = self.tree.resolve(&card, link, &target)?;
-            if let Ok(list) =
-                self.tree.directory(&function, "").and_then(|function| self.creatable_vgpu_types(&function))
-            {
-                names.extend(list);
-            }
+            let Ok(Some(function)) = self.tree.follow(&card, link) else { continue };
+            let function = self.tree.directory(&function.path, "");
+            names.extend(function.and_then(|function| self.creatable_vgpu_types(&function)).unwrap_or_default());
         }
-        Ok(())
+        Ok(names)
     }
 
     /// Returns the vGPU types that a virtual function could be made, with their names.
     fn creatable_vgpu_types(&self, function: &Directory) -> Result<Vec<(VgpuType, String)>, SysfsError> {
-        let directory = self.tree.directory_in(function, Path::new(NVIDIA), "")?;
+        let directory = self.tree.directory_in(function, NVIDIA, "")?;
         let list = self.tree.attribute(&directory, "creatable_vgpu_types", "")?;
         Ok(String::from_utf8_lossy(&list).lines().filter_map(number_and_name).collect())
     }
@@ -288,18 +245,12 @@ impl Sysfs {
     /// Opens the directory of a PCI device, or returns `None` if the host has none at this address.
     fn pci_directory(&self, address: PciAddress) -> Result<Option<Directory>, SysfsError> {
         let name = address.to_string();
-        let devices = match self.tree.directory(Path::new(PCI_DEVICES), "the PCI devices") {
-            Ok(devices) => devices,
-            Err(SysfsError::Missing { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Some(target) = self.tree.link(&devices, &name)? else { return Ok(None) };
-        let path = self.tree.resolve(&devices, &name, &target)?;
-        if !path.ends_with(&name) || !path.starts_with("devices") {
-            let link = self.tree.shown(&devices.path().join(&name));
-            return Err(SysfsError::WrongTarget { path: link, target, wanted: "devices/…/ADDRESS" });
+        let Some(devices) = if_there(self.tree.directory(Path::new(PCI_DEVICES), ""))? else { return Ok(None) };
+        let Some(target) = self.tree.follow(&devices, &name)? else { return Ok(None) };
+        if !target.path.ends_with(&name) || !target.path.starts_with("devices") {
+            return Err(target.wrong("devices/…/ADDRESS"));
         }
-        self.tree.directory(&path, "the PCI device's own directory").map(Some)
+        self.tree.directory(&target.path, "the PCI device's own directory").map(Some)
     }
 
     /// Returns the vendor and device id of a PCI device.
@@ -310,24 +261,16 @@ impl Sysfs {
 
     /// Returns the physical function of a virtual function: its address, and its path relative to the root.
     fn physfn(&self, device: &Directory) -> Result<Option<(PciAddress, PathBuf)>, SysfsError> {
-        const LINK: &str = "physfn";
-        let Some(target) = self.tree.link(device, LINK)? else { return Ok(None) };
-        let path = self.tree.resolve(device, LINK, &target)?;
-        match last_name(&path).and_then(|name| name.parse().ok()) {
-            Some(address) => Ok(Some((address, path))),
-            None => {
-                let path = self.tree.shown(&device.path().join(LINK));
-                Err(SysfsError::WrongTarget { path, target, wanted: "the address of a PCI device" })
-            }
+        let Some(target) = self.tree.follow(device, "physfn")? else { return Ok(None) };
+        match last_name(&target.path).and_then(|name| name.parse().ok()) {
+            Some(address) => Ok(Some((address, target.path))),
+            None => Err(target.wrong("the address of a PCI device")),
         }
     }
 
     fn pci_class(&self, device: &Directory) -> Result<PciClass, SysfsError> {
-        let content = self.tree.attribute(device, "class", "the class of a PCI device")?;
-        String::from_utf8_lossy(&content).parse().map_err(|source| SysfsError::NotAPciClass {
-            path: self.tree.shown(&device.path().join("class")),
-            found: shortened(&content),
-            source,
+        self.tree.parsed(device, "class", "the class of a PCI device", "a PCI class", |text| {
+            text.parse().map_err(|error: PciClassError| Some(error.into()))
         })
     }
 
@@ -342,64 +285,19 @@ impl Sysfs {
     ///
     /// Other attributes of the directory are not read: some fail until a type is set.
     fn vgpu_type(&self, function: &Directory) -> Result<Option<u32>, SysfsError> {
-        const FILE: &str = "current_vgpu_type";
-        let directory = match self.tree.directory_in(function, Path::new(NVIDIA), "") {
-            Ok(directory) => directory,
-            Err(SysfsError::Missing { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let content = self.tree.attribute(&directory, FILE, "the vGPU type of a virtual function")?;
-        let digits = String::from_utf8_lossy(content.strip_suffix(b"\n").unwrap_or(&content)).into_owned();
-        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-        match digits.parse() {
-            Ok(number) if is_number => Ok(Some(number)),
-            _ => Err(SysfsError::NotAVgpuType {
-                path: self.tree.shown(&directory.path().join(FILE)),
-                found: shortened(&content),
-            }),
-        }
+        let Some(directory) = if_there(self.tree.directory_in(function, NVIDIA, ""))? else { return Ok(None) };
+        let (missing, wanted) = ("the vGPU type of a virtual function", "the number of a vGPU type");
+        self.tree.parsed(&directory, "current_vgpu_type", missing, wanted, |text| number(text).ok_or(None)).map(Some)
     }
 
     /// Returns the devices that can be created: for each identity that has instances left, the name of a parent.
     ///
     /// What cannot be read is left out, since this is for advice, not for a verdict.
     pub fn creatable(&self) -> Arc<BTreeMap<Identity, String>> {
-        let read = || {
-            let mut creatable = BTreeMap::new();
-            let parents = self.tree.directory(Path::new(PARENTS), "");
-            let names = parents.as_ref().map(|parents| self.tree.names(parents));
-            if let (Ok(parents), Ok(Ok(names))) = (&parents, names) {
-                names.iter().for_each(|name| self.add_creatable(parents, name, &mut creatable).unwrap_or_default());
-            }
-            Arc::new(creatable)
-        };
-        Arc::clone(self.creatable.get_or_init(read))
+        Arc::clone(self.creatable.get_or_init(|| Arc::new(self.read_creatable())))
     }
 
-    fn add_creatable(
-        &self,
-        parents: &Directory,
-        name: &str,
-        creatable: &mut BTreeMap<Identity, String>,
-    ) -> Result<(), SysfsError> {
-        let Some(target) = self.tree.link(parents, name)? else { return Ok(()) };
-        let parent = self.tree.directory(&self.tree.resolve(parents, name, &target)?, "the parent")?;
-        let Parent::Pci { vendor, product } = self.parent(&parent)? else { return Ok(()) };
-        let types = self.tree.directory_in(&parent, Path::new(TYPES), "the types")?;
-        for type_name in self.tree.names(&types)? {
-            let Ok(mdev_type) = type_name.parse() else { continue };
-            let directory = self.tree.directory_in(&types, Path::new(&type_name), "the type")?;
-            let left = self.tree.attribute(&directory, "available_instances", "how many can be created")?;
-            let left = String::from_utf8_lossy(&left).trim_end().parse().unwrap_or(0_u32);
-            if left > 0 && self.device_api(&parent, &type_name)?.is_vfio_pci() {
-                let kind = DeviceKind::Mdev(mdev_type);
-                creatable.entry(Identity { vendor, product, kind }).or_insert_with(|| name.to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    fn read_mdev(&self, uuid: &Uuid, parents: &mut HashMap<PathBuf, SeenParent>) -> Answer<Lookup> {
+    fn read_mdev(&self, uuid: Uuid, parents: &mut HashMap<PathBuf, SeenParent>) -> Answer<Lookup> {
         let root = self.tree.name().display();
         let Some(mdevs) = &self.mdevs else {
             return Ok(Lookup::Absent(Absence::NoDriver { looked_for: format!("no {MDEVS} in {root}") }));
@@ -434,10 +332,10 @@ impl Sysfs {
     }
 
     /// Returns the path of the device's parent relative to the root, or `None` if the device does not exist.
-    fn parent_path(&self, mdevs: &Directory, uuid: &Uuid) -> Result<Option<PathBuf>, SysfsError> {
+    fn parent_path(&self, mdevs: &Directory, uuid: Uuid) -> Result<Option<PathBuf>, SysfsError> {
         let name = uuid.to_string();
-        let Some(target) = self.tree.link(mdevs, &name)? else { return Ok(None) };
-        let device = self.tree.resolve(mdevs, &name, &target)?;
+        let Some(target) = self.tree.follow(mdevs, &name)? else { return Ok(None) };
+        let device = &target.path;
         // Only the last two names count: directories further up may be named like a UUID or a PCI address too.
         match device.parent() {
             Some(parent)
@@ -445,29 +343,21 @@ impl Sysfs {
             {
                 Ok(Some(parent.to_owned()))
             }
-            _ => Err(SysfsError::WrongTarget {
-                path: self.tree.shown(&mdevs.path().join(name)),
-                target,
-                wanted: "devices/…/PARENT/UUID",
-            }),
+            _ => Err(target.wrong("devices/…/PARENT/UUID")),
         }
     }
 
     /// Returns the type of a device, as its `mdev_type` names it.
-    fn mdev_type(&self, parent: &Directory, uuid: &Uuid) -> Result<MdevType, SysfsError> {
+    fn mdev_type(&self, parent: &Directory, uuid: Uuid) -> Result<MdevType, SysfsError> {
         const LINK: &str = "mdev_type";
-        let device = self.tree.directory_in(parent, Path::new(&uuid.to_string()), "the mdev's own directory")?;
+        let device = self.tree.directory_in(parent, uuid.to_string(), "the mdev's own directory")?;
         let path = self.tree.shown(&device.path().join(LINK));
-        let Some(target) = self.tree.link(&device, LINK)? else {
+        let Some(target) = self.tree.follow(&device, LINK)? else {
             return Err(SysfsError::Missing { path, wanted: "the link to the mdev's type" });
         };
-        let resolved = self.tree.resolve(&device, LINK, &target)?;
-        let name = match resolved.strip_prefix(parent.path().join(TYPES)).map(|below| below.iter()) {
-            Ok(mut names) => names.next().filter(|_| names.next().is_none()),
-            Err(_) => None,
-        };
-        let Some(name) = name else {
-            return Err(SysfsError::WrongTarget { path, target, wanted: "mdev_supported_types/TYPE of its parent" });
+        let name = target.path.strip_prefix(parent.path().join(TYPES)).ok().filter(|below| below.iter().count() == 1);
+        let Some(name) = name.map(Path::as_os_str) else {
+            return Err(target.wrong("mdev_supported_types/TYPE of its parent"));
         };
         MdevType::from_bytes(name.as_bytes()).map_err(|source| SysfsError::TypeName {
             path,
@@ -477,16 +367,14 @@ impl Sysfs {
     }
 
     fn device_api(&self, parent: &Directory, type_name: &str) -> Result<DeviceApi, SysfsError> {
-        const FILE: &str = "device_api";
         let path = Path::new(TYPES).join(type_name);
-        let directory = self.tree.directory_in(parent, &path, "the directory of the mdev's type")?;
-        let content = self.tree.attribute(&directory, FILE, "the device API of the mdev's type")?;
-        let word = content.strip_suffix(b"\n").unwrap_or(&content);
-        if word.is_empty() || !word.iter().all(u8::is_ascii_graphic) {
-            let path = self.tree.shown(&directory.path().join(FILE));
-            return Err(SysfsError::NotADeviceApi { path, found: shortened(&content) });
-        }
-        Ok(DeviceApi(String::from_utf8_lossy(word).into_owned()))
+        let directory = self.tree.directory_in(parent, path, "the directory of the mdev's type")?;
+        let missing = "the device API of the mdev's type";
+        self.tree.parsed(&directory, "device_api", missing, "a device API", |text| {
+            let word = text.strip_suffix('\n').unwrap_or(text);
+            let is_word = !word.is_empty() && word.chars().all(|character| character.is_ascii_graphic());
+            is_word.then(|| DeviceApi(word.to_owned())).ok_or(None)
+        })
     }
 
     /// Reads what the parent is. Its `subsystem` decides, since anything may have files named `vendor` and `device`.
@@ -500,15 +388,25 @@ impl Sysfs {
         Ok(Parent::Pci { vendor, product })
     }
 
-    fn pci_id(&self, parent: &Directory, name: &str, missing: &'static str) -> Result<PciId, SysfsError> {
-        let content = self.tree.attribute(parent, name, missing)?;
-        // Bytes that are not UTF-8 become U+FFFD, which is not a digit.
-        String::from_utf8_lossy(&content).parse().map_err(|source| SysfsError::NotAPciId {
-            path: self.tree.shown(&parent.path().join(name)),
-            found: shortened(&content),
-            source,
+    fn pci_id(&self, device: &Directory, name: &str, missing: &'static str) -> Result<PciId, SysfsError> {
+        self.tree.parsed(device, name, missing, "a PCI id", |text| {
+            text.parse().map_err(|error: PciIdError| Some(error.into()))
         })
     }
+}
+
+/// Returns what was read, or `None` if it does not exist.
+fn if_there<T>(read: Result<T, SysfsError>) -> Result<Option<T>, SysfsError> {
+    match read {
+        Err(SysfsError::Missing { .. }) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Parses a number as the kernel writes it.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.strip_suffix('\n').unwrap_or(text);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Returns the answer about a mediated device of device API `vfio-pci`.
@@ -532,10 +430,4 @@ fn number_and_name(line: &str) -> Option<(VgpuType, String)> {
         |(number, name): (&str, &str)| Some((VgpuType::new(number.trim().parse().ok()?)?, name.trim().to_owned()));
     let number_first = line.split_once(':').and_then(pair);
     number_first.or_else(|| line.rsplit_once(':').and_then(|(name, number)| pair((number, name))))
-}
-
-/// Returns the beginning of unexpected content, for a message.
-fn shortened(content: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&content[..content.len().min(SHOWN)]);
-    if content.len() > SHOWN { text.into_owned() + "…" } else { text.into_owned() }
 }

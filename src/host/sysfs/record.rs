@@ -1,7 +1,7 @@
 //! The record of a host, from its sysfs.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -9,8 +9,10 @@ use std::time::SystemTime;
 use rustix::fs::fstatfs;
 use rustix::system::uname;
 
-use super::{Directory, MDEVS, PARENTS, PCI_DEVICES, Sysfs, SysfsError, TYPES, last_name, shortened};
-use crate::device::{DeviceAddress, MdevType, PciAddress, Uuid, VgpuType};
+use super::{
+    Answer, Directory, MDEVS, PARENTS, PCI_DEVICES, Parent, Sysfs, SysfsError, TYPES, if_there, last_name, number,
+};
+use crate::device::{DeviceAddress, Identity, MdevType, PciAddress, Uuid, VgpuType};
 use crate::host::record::{
     CreatableVgpuType, HostRecord, Mdev, MdevParent, PciDevice, SupportedType, Unreadable, Version, VgpuState,
 };
@@ -32,29 +34,40 @@ impl Sysfs {
     }
 
     /// Returns the names in a directory, or none if it does not exist.
-    fn listed(&self, path: &str) -> Result<impl Iterator<Item = String> + use<>, SysfsError> {
-        let names = match self.tree.directory(Path::new(path), "") {
-            Err(SysfsError::Missing { .. }) => Default::default(),
-            directory => self.tree.names(&directory?)?,
-        };
-        Ok(names.into_iter())
+    fn listed(&self, path: &str) -> Result<BTreeSet<String>, SysfsError> {
+        let directory = if_there(self.tree.directory(Path::new(path), ""))?;
+        directory.map_or_else(|| Ok(BTreeSet::new()), |directory| self.tree.names(&directory))
     }
 
     /// Returns those names in a directory that are devices, spelled as the kernel spells them.
-    fn listed_devices<T: FromStr + ToString>(
-        &self,
-        path: &str,
-    ) -> Result<impl Iterator<Item = T> + use<T>, SysfsError> {
+    fn listed_devices<T: FromStr + ToString>(&self, path: &str) -> Result<Vec<T>, SysfsError> {
         let parse = |name: String| name.parse().ok().filter(|device: &T| device.to_string() == name);
-        Ok(self.listed(path)?.filter_map(parse))
+        Ok(self.listed(path)?.into_iter().filter_map(parse).collect())
+    }
+
+    /// Reads what [`Sysfs::creatable`] returns.
+    pub(super) fn read_creatable(&self) -> BTreeMap<Identity, String> {
+        let mut recorder = Recorder { sysfs: self, unreadable: Vec::new() };
+        let mut creatable = BTreeMap::new();
+        for name in self.listed(PARENTS).unwrap_or_default() {
+            let Ok(Some(path)) = self.path_of_parent(&name) else { continue };
+            let facts = self.tree.directory(&path, "").and_then(|directory| self.parent(&directory));
+            if let Ok(Parent::Pci { vendor, product }) = facts {
+                for (identity, _) in recorder.parent(&path).instances_left(vendor, product) {
+                    creatable.entry(identity).or_insert_with(|| name.clone());
+                }
+            }
+        }
+        creatable
     }
 
     /// Returns the version of the module that a driver belongs to. A driver that is built into the kernel has no module, and many
     /// modules have no version.
-    fn module_version(&self, device: &Directory, driver: &Path) -> Result<Option<String>, SysfsError> {
-        let driver = self.tree.directory(&self.tree.resolve(device, "driver", driver)?, "")?;
-        let Some(module) = self.tree.link(&driver, "module")? else { return Ok(None) };
-        let module = self.tree.directory(&self.tree.resolve(&driver, "module", &module)?, "")?;
+    fn module_version(&self, device: &Directory) -> Result<Option<String>, SysfsError> {
+        let Some(driver) = self.tree.follow(device, "driver")? else { return Ok(None) };
+        let driver = self.tree.directory(&driver.path, "")?;
+        let Some(module) = self.tree.follow(&driver, "module")? else { return Ok(None) };
+        let module = self.tree.directory(&module.path, "")?;
         Ok(Some(text(&self.tree.attribute(&module, "version", "")?)))
     }
 }
@@ -70,8 +83,9 @@ impl Recorder<'_> {
         let sysfs = self.sysfs;
         let mut pci_devices = BTreeMap::new();
         for address in sysfs.listed_devices::<PciAddress>(PCI_DEVICES)? {
-            if let Err(error) = sysfs.lookup_pci(address) {
-                self.fail(DeviceAddress::Pci(address), &error);
+            let device = DeviceAddress::Pci(address);
+            if let Err(error) = sysfs.lookup(device) {
+                self.fail(device, &error);
             }
             // If this fails, so did the lookup.
             if let Ok(Some(directory)) = sysfs.pci_directory(address) {
@@ -81,12 +95,12 @@ impl Recorder<'_> {
 
         let mut parents = BTreeMap::new();
         for name in sysfs.listed(PARENTS)? {
-            if let Some(path) = self.parent_path(&name) {
+            if let Some(path) = self.optional(sysfs.path_of_parent(&name)).flatten() {
                 let parent = self.parent(&path);
                 parents.insert(path, parent);
             }
         }
-        for uuid in sysfs.listed_devices::<Uuid>(MDEVS)? {
+        for uuid in sysfs.listed_devices(MDEVS)? {
             match self.mdev(uuid) {
                 Ok(Some((path, mdev_type))) => {
                     let parent = match parents.entry(path) {
@@ -99,7 +113,7 @@ impl Recorder<'_> {
                     parent.mdevs.push(Mdev { uuid, mdev_type, is_defined_only: false });
                 }
                 Ok(None) => {}
-                Err(error) => self.unreadable.push(Unreadable::new(DeviceAddress::Mdev(uuid), error)),
+                Err(error) => self.fail(DeviceAddress::Mdev(uuid), &error),
             }
         }
 
@@ -160,8 +174,7 @@ impl Recorder<'_> {
         let sysfs = self.sysfs;
         let (vendor, product) = sysfs.pci_ids(directory)?;
         let driver = self.optional(sysfs.tree.link(directory, "driver")).flatten();
-        let driver_version =
-            driver.as_ref().and_then(|driver| self.optional(sysfs.module_version(directory, driver)).flatten());
+        let driver_version = self.optional(sysfs.module_version(directory)).flatten();
         let physfn = sysfs.physfn(directory).ok().flatten().map(|(address, _)| address);
         let vgpu_type = physfn.and_then(|_| sysfs.vgpu_type(directory).ok().flatten());
         let creatable = vgpu_type.and_then(|_| self.optional(sysfs.creatable_vgpu_types(directory)));
@@ -184,16 +197,6 @@ impl Recorder<'_> {
         })
     }
 
-    /// Returns the path of a parent relative to the root.
-    fn parent_path(&mut self, name: &str) -> Option<PathBuf> {
-        let tree = &self.sysfs.tree;
-        let path = tree.directory(Path::new(PARENTS), "").and_then(|parents| match tree.link(&parents, name)? {
-            Some(target) => tree.resolve(&parents, name, &target).map(Some),
-            None => Ok(None),
-        });
-        self.optional(path).flatten()
-    }
-
     /// Reads a parent and its types.
     fn parent(&mut self, path: &Path) -> MdevParent {
         let tree = &self.sysfs.tree;
@@ -202,7 +205,7 @@ impl Recorder<'_> {
         let Some(directory) = self.optional(tree.directory(path, "")) else { return parent };
         let bus = self.optional(tree.link(&directory, "subsystem")).flatten();
         parent.bus = bus.and_then(|target| last_name(&target));
-        let Some(types) = self.optional(tree.directory_in(&directory, Path::new(TYPES), "")) else { return parent };
+        let Some(types) = self.optional(tree.directory_in(&directory, TYPES, "")) else { return parent };
         for name in self.optional(tree.names(&types)).unwrap_or_default() {
             let supported = self.supported_type(&directory, &types, &name);
             parent.types.extend(self.optional(supported));
@@ -217,13 +220,14 @@ impl Recorder<'_> {
         name: &str,
     ) -> Result<SupportedType, SysfsError> {
         let tree = &self.sysfs.tree;
-        let directory = tree.directory_in(types, Path::new(name), "")?;
+        let directory = tree.directory_in(types, name, "")?;
         let mdev_type = MdevType::from_str(name).map_err(|source| SysfsError::TypeName {
             path: tree.shown(directory.path()),
             name: name.to_owned(),
             source,
         })?;
-        let available = self.available_instances(&directory);
+        let available = tree
+            .parsed(&directory, "available_instances", "", "a number of instances", |text| number(text).ok_or(None));
         Ok(SupportedType {
             mdev_type,
             name: self.attribute(&directory, "name"),
@@ -233,26 +237,14 @@ impl Recorder<'_> {
         })
     }
 
-    fn available_instances(&self, directory: &Directory) -> Result<u32, SysfsError> {
-        const FILE: &str = "available_instances";
-        let content = self.sysfs.tree.attribute(directory, FILE, "")?;
-        text(&content).parse().map_err(|_| SysfsError::NotANumber {
-            path: self.sysfs.tree.shown(&directory.path().join(FILE)),
-            found: shortened(&content),
-        })
-    }
-
     /// Returns the path of the parent and the type of a mediated device, or `None` if it was removed in the meantime.
-    fn mdev(&self, uuid: Uuid) -> Result<Option<(PathBuf, MdevType)>, String> {
+    fn mdev(&self, uuid: Uuid) -> Answer<Option<(PathBuf, MdevType)>> {
         let sysfs = self.sysfs;
-        let looked_up = sysfs.lookup(&uuid).map_err(|error| with_causes(&error))?;
-        let (Some(mdevs), false) = (&sysfs.mdevs, matches!(looked_up, Lookup::Absent(_))) else { return Ok(None) };
-        let read = || {
-            let Some(path) = sysfs.parent_path(mdevs, &uuid)? else { return Ok(None) };
-            let mdev_type = sysfs.mdev_type(&sysfs.tree.directory(&path, "the mdev's parent")?, &uuid)?;
-            Ok(Some((path, mdev_type)))
-        };
-        read().map_err(|error: SysfsError| with_causes(&error))
+        let found = sysfs.lookup(DeviceAddress::Mdev(uuid))?;
+        let (Some(mdevs), false) = (&sysfs.mdevs, matches!(found, Lookup::Absent(_))) else { return Ok(None) };
+        let Some(path) = sysfs.parent_path(mdevs, uuid)? else { return Ok(None) };
+        let mdev_type = sysfs.mdev_type(&sysfs.tree.directory(&path, "the mdev's parent")?, uuid)?;
+        Ok(Some((path, mdev_type)))
     }
 }
 

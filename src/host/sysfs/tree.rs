@@ -4,18 +4,22 @@
 //! read and resolved by their text. `openat2` would do the same in one call, but needs Linux 5.6.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, fcntl_setfl, fstat, openat, readlinkat};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::error::{DIRECTORY, FILE, LINK, SysfsError};
 
 /// The largest attribute file of the kernel, in bytes: a page.
 const PAGE: usize = 4096;
+
+/// How many bytes of unexpected content are shown.
+const SHOWN: usize = 60;
 
 /// How a directory is opened to open something in it: it need not be readable.
 const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -25,7 +29,7 @@ const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOE
 pub(super) struct Tree {
     /// As the user gave it.
     name: PathBuf,
-    fd: OwnedFd,
+    root: Directory,
 }
 
 /// An open directory of a tree.
@@ -45,14 +49,22 @@ impl Directory {
 
 impl Tree {
     /// Opens the root. It may be a link, since the user names it.
-    pub(super) fn open(dir: &Path) -> Result<Self, Errno> {
-        let fd = retry_on_intr(|| openat(CWD, dir, THROUGH, Mode::empty()))?;
-        Ok(Self { name: dir.to_owned(), fd })
+    pub(super) fn open(dir: &Path) -> Result<Self, SysfsError> {
+        let not_sysfs = |path: &Path, errno: Errno| SysfsError::NotSysfs {
+            dir: dir.to_owned(),
+            path: path.to_owned(),
+            source: errno.into(),
+        };
+        let open = |fd: BorrowedFd<'_>, path: &Path, flags| retry_on_intr(|| openat(fd, path, flags, Mode::empty()));
+        let fd = open(CWD, dir, THROUGH).map_err(|errno| not_sysfs(dir, errno))?;
+        open(fd.as_fd(), Path::new("bus"), THROUGH | OFlags::NOFOLLOW)
+            .map_err(|errno| not_sysfs(&dir.join("bus"), errno))?;
+        Ok(Self { name: dir.to_owned(), root: Directory { path: PathBuf::new(), fd } })
     }
 
     /// Returns the open root.
     pub(super) fn root(&self) -> &OwnedFd {
-        &self.fd
+        &self.root.fd
     }
 
     /// As the user gave it.
@@ -65,32 +77,23 @@ impl Tree {
         self.name.join(path)
     }
 
-    /// Opens a directory by its path from the root.
+    /// Opens a directory by its path from the root. `missing` says what it would contain.
     pub(super) fn directory(&self, path: &Path, missing: &'static str) -> Result<Directory, SysfsError> {
-        self.walk(self.fd.as_fd(), PathBuf::new(), path, missing)
+        self.directory_in(&self.root, path, missing)
     }
 
     /// Opens a directory by its path from another directory.
     pub(super) fn directory_in(
         &self,
         base: &Directory,
-        path: &Path,
+        path: impl AsRef<Path>,
         missing: &'static str,
     ) -> Result<Directory, SysfsError> {
-        self.walk(base.fd.as_fd(), base.path.clone(), path, missing)
-    }
-
-    fn walk(
-        &self,
-        base: impl AsFd,
-        mut walked: PathBuf,
-        path: &Path,
-        missing: &'static str,
-    ) -> Result<Directory, SysfsError> {
+        let mut walked = base.path.clone();
         let mut reached: Option<OwnedFd> = None;
-        for name in path {
+        for name in path.as_ref() {
             walked.push(name);
-            let here = reached.as_ref().map_or(base.as_fd(), AsFd::as_fd);
+            let here = reached.as_ref().unwrap_or(&base.fd);
             let next = retry_on_intr(|| openat(here, name, THROUGH | OFlags::NOFOLLOW, Mode::empty()))
                 .map_err(|errno| SysfsError::reading(&self.shown(&walked), errno, DIRECTORY, missing))?;
             reached = Some(next);
@@ -120,25 +123,70 @@ impl Tree {
         }
     }
 
-    /// Returns the target of a link in `base`, relative to the root.
-    pub(super) fn resolve(&self, base: &Directory, name: &str, target: &Path) -> Result<PathBuf, SysfsError> {
-        resolve(&base.path, target).ok_or_else(|| SysfsError::OutsideTree {
-            path: self.shown(&base.path.join(name)),
-            target: target.to_owned(),
-        })
+    /// Follows a link in `base`, or returns `None` if there is nothing of that name.
+    pub(super) fn follow(&self, base: &Directory, name: &str) -> Result<Option<Target>, SysfsError> {
+        let Some(text) = self.link(base, name)? else { return Ok(None) };
+        let link = self.shown(&base.path.join(name));
+        match resolve(&base.path, &text) {
+            Some(path) => Ok(Some(Target { path, link, text })),
+            None => Err(SysfsError::OutsideTree { path: link, target: text }),
+        }
     }
 
     /// Returns the bytes of an attribute file, from one read: the kernel generates its content at the first read.
     ///
-    /// It waits without a time limit: a slow attribute is not an error.
+    /// It waits without a time limit: a slow attribute is not an error. Only a FIFO without a writer is not waited for.
     pub(super) fn attribute(&self, base: &Directory, name: &str, missing: &'static str) -> Result<Vec<u8>, SysfsError> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
         let mut page = vec![0; PAGE];
         let length = retry_on_intr(|| openat(&base.fd, name, flags, Mode::empty()))
-            .and_then(|file| retry_on_intr(|| read(&file, &mut page[..])))
+            .and_then(|file| match retry_on_intr(|| read(&file, &mut page[..])) {
+                // A FIFO with a writer, or a device, which is not waited for.
+                Err(Errno::AGAIN) if FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::Fifo => {
+                    fcntl_setfl(&file, OFlags::empty())?;
+                    retry_on_intr(|| read(&file, &mut page[..]))
+                }
+                length => length,
+            })
             .map_err(|errno| SysfsError::reading(&self.shown(&base.path.join(name)), errno, FILE, missing))?;
         page.truncate(length);
         Ok(page)
+    }
+
+    /// Reads an attribute and parses it. The error says what is `missing`, or which content is `wanted`.
+    pub(super) fn parsed<T>(
+        &self,
+        base: &Directory,
+        name: &str,
+        missing: &'static str,
+        wanted: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Option<Box<dyn Error + Send + Sync>>>,
+    ) -> Result<T, SysfsError> {
+        let content = self.attribute(base, name, missing)?;
+        // Bytes that are not UTF-8 become U+FFFD, which no value has.
+        parse(&String::from_utf8_lossy(&content)).map_err(|source| {
+            let shown = String::from_utf8_lossy(&content[..content.len().min(SHOWN)]);
+            let cut = if content.len() > SHOWN { "…" } else { "" };
+            let path = self.shown(&base.path.join(name));
+            SysfsError::WrongContent { path, found: format!("{shown}{cut}"), wanted, source }
+        })
+    }
+}
+
+/// Where a link leads.
+pub(super) struct Target {
+    /// Relative to the tree's root.
+    pub(super) path: PathBuf,
+    /// How messages name the link.
+    link: PathBuf,
+    /// The text of the link.
+    text: PathBuf,
+}
+
+impl Target {
+    /// Returns the error for a link that does not lead to what is `wanted`.
+    pub(super) fn wrong(self, wanted: &'static str) -> SysfsError {
+        SysfsError::WrongTarget { path: self.link, target: self.text, wanted }
     }
 }
 

@@ -8,25 +8,22 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use crate::device::VgpuType;
+use crate::file::{self, Input, Purpose};
 
 /// Where it is, from the directory that is used as `/sys`: beside it, so that the sysfs of a test has its own or none.
 const FILE: &str = "../usr/share/nvidia/vgpu/vgpuConfig.xml";
 
-/// How many bytes are read: more than any release has.
-const MAX_BYTES: u64 = 16 << 20;
+/// The largest list that is read, in bytes: more than any release has.
+const MAX_BYTES: usize = 16 << 20;
 
 /// Returns the names of all types, or none if the file cannot be read: names are only for messages.
 pub(super) fn names(sysfs: &Path) -> BTreeMap<VgpuType, String> {
-    let mut bytes = Vec::new();
-    match File::open(sysfs.join(FILE)).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes)) {
-        Ok(_) => parse(&String::from_utf8_lossy(&bytes)),
-        Err(_) => BTreeMap::new(),
-    }
+    let file = Input::File(sysfs.join(FILE));
+    let list = file::read_up_to(MAX_BYTES, &file, Purpose::Replacing);
+    list.map(|list| parse(&String::from_utf8_lossy(&list.contents))).unwrap_or_default()
 }
 
 /// Parses each start tag as an element of its own: a tree of the whole file would take a hundred megabytes.

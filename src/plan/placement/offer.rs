@@ -224,7 +224,9 @@ impl Offer {
         for (parent, device) in host.pci_parents() {
             // Devices that are only defined count as devices of the host, and need instances when they are started.
             let defined = parent.mdevs.iter().filter(|mdev| mdev.is_defined_only).count() as u32;
-            for (identity, left) in parent.instances_left(device).filter(|(_, left)| *left > defined) {
+            for (identity, left) in
+                parent.instances_left(device.vendor, device.product).filter(|(_, left)| *left > defined)
+            {
                 capacity(identity, device, &|of| of.mdevs.push((device.address, left - defined)));
             }
         }

@@ -203,7 +203,8 @@ times_out() {
     define_recorded stuck "$same"
     start stuck
     # shellcheck disable=SC2016 # the host's shell expands it
-    on b /bin/sh -euc 'v=$(realpath "$1"); mv "$v" "$v.kept"; mkfifo "$v"' sh "$vendor"
+    on b /bin/sh -euc 'v=$(realpath "$1"); mv "$v" "$v.kept"; mkfifo "$v"
+        sleep 20 <>"$v" >/dev/null 2>&1 &' sh "$vendor"
     refused migrate live stuck || :
     end=$EPOCHREALTIME
     # shellcheck disable=SC2016 # the host's shell expands it
@@ -246,5 +247,5 @@ check 'another hook that fails at a restart of libvirtd: it kills the guest' fai
 check 'ours, a guest with a wrong device survives the restart' survives_restart --help present
 check 'the same with --require --check-start' survives_restart -dash present --require --check-start
 check 'the same with virt-mdev missing' survives_restart bereft missing --require --check-start
-check 'a FIFO as vendor on the destination: refused after 10 s, and the words say so' times_out
+check 'a FIFO that nobody writes to as vendor on the destination: refused after 10 s, and the words say so' times_out
 check 'the picture in the README shows what virsh prints when a migration is refused' picture_shows_the_refusal

@@ -9,12 +9,12 @@ mod streams;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, FileType, Mode, inotify, mknodat};
 
 use crate::support::guests::uuid;
 use crate::support::{Run, Scratch};
@@ -43,36 +43,32 @@ fn host_of_one() -> String {
     format!("{parent}mdev {} 0000:00:02.0 i915-V5_4\n", uuid(1))
 }
 
-/// A host that answers on request. Until then a run waits, after it has read the document.
+/// A host that answers on request: a FIFO that has a writer. Until then a run waits, after it has read the document.
 struct SlowHost {
-    vendor: PathBuf,
+    vendor: File,
+    opened: OwnedFd,
 }
 
 impl SlowHost {
     /// Makes the host in `scratch`, and returns its path.
     fn new(scratch: &Scratch) -> (Self, PathBuf) {
         let sys = scratch.host(&host_of_one());
-        let vendor = sys.join("devices/pci0000:00/0000:00:02.0/vendor");
-        fs::remove_file(&vendor).unwrap();
-        mknodat(CWD, &vendor, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
-        (Self { vendor }, sys)
+        let path = sys.join("devices/pci0000:00/0000:00:02.0/vendor");
+        fs::remove_file(&path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
+        let vendor = File::options().read(true).write(true).open(&path).unwrap();
+        let opened = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&opened, &path, inotify::WatchFlags::OPEN).unwrap();
+        (Self { vendor, opened }, sys)
     }
 
     /// Waits until a run looks up the device, does `meanwhile`, and answers.
     fn answer_after(&self, meanwhile: impl FnOnce()) {
-        let flags = OFlags::NONBLOCK.bits() as i32;
-        let open = || File::options().write(true).custom_flags(flags).open(&self.vendor).ok();
-        let started = Instant::now();
-        // Opening a FIFO like this fails until it has a reader.
-        let mut fifo = loop {
-            match open() {
-                Some(fifo) => break fifo,
-                None => assert!(started.elapsed() < Duration::from_secs(5), "no run has looked up the device"),
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let limit = Timespec { tv_sec: 5, tv_nsec: 0 };
+        let events = poll(&mut [PollFd::new(&self.opened, PollFlags::IN)], Some(&limit)).unwrap();
+        assert_eq!(events, 1, "no run has looked up the device");
         meanwhile();
-        fifo.write_all(b"0x1234\n").unwrap();
+        (&self.vendor).write_all(b"0x1234\n").unwrap();
     }
 }
 
