@@ -1,12 +1,12 @@
 //! Reads a whole document: its kind, and the domains in it.
 
-use std::fmt;
+use std::collections::HashMap;
 
 use memchr::memchr;
 use thiserror::Error;
 
 use super::bounds::{self, Bound, is_modest, measure};
-use super::hostdev::{Hostdev, Hostdevs, PciHostdev, Reading};
+use super::hostdev::{GuestSide, Hostdev, PciHostdev, Reading};
 use super::metadata::{self, Metadata};
 use super::namespaces::{NamespaceError, check_names};
 use super::prescan::Prescan;
@@ -43,7 +43,7 @@ pub enum Kind {
 }
 
 /// One domain of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Domain {
     /// The text of its `name` element.
     pub name: Option<String>,
@@ -73,6 +73,37 @@ impl Domain {
     pub fn occupied(&self) -> impl Iterator<Item = DeviceAddress> {
         self.devices().chain(self.other_pci_devices.iter().copied().map(DeviceAddress::Pci))
     }
+
+    fn add_hostdev(&mut self, text: &str, node: Node<'_>, reading: Reading) {
+        self.hostdev_count += 1;
+        if reading.is_subsystem(node, "mdev") {
+            self.hostdevs.push(Hostdev::read(text, node, self.hostdevs.len() + 1, reading));
+        } else if Reading::Lenient.is_subsystem(node, "pci") {
+            self.pci_hostdevs.push(PciHostdev::read(node, self.pci_hostdevs.len() + 1, reading));
+        }
+    }
+
+    /// Removes guest addresses and aliases that several hostdevs have: libvirt refuses that, and they tell nothing apart.
+    fn drop_shared_places(&mut self) {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for guest in self.guests() {
+            let keys = [guest.address.as_ref().map(ToString::to_string), guest.alias.as_ref().map(ToString::to_string)];
+            keys.into_iter().flatten().for_each(|key| *counts.entry(key).or_default() += 1);
+        }
+        if counts.values().all(|count| *count == 1) {
+            return;
+        }
+        let is_shared = |key: String| counts.get(&key).is_some_and(|count| *count > 1);
+        for guest in self.guests() {
+            guest.address.take_if(|address| is_shared(address.to_string()));
+            guest.alias.take_if(|alias| is_shared(alias.to_string()));
+        }
+    }
+
+    fn guests(&mut self) -> impl Iterator<Item = &mut GuestSide> {
+        let mdevs = self.hostdevs.iter_mut().map(|hostdev| &mut hostdev.guest);
+        mdevs.chain(self.pci_hostdevs.iter_mut().map(|hostdev| &mut hostdev.guest))
+    }
 }
 
 /// Why a document cannot be read.
@@ -98,7 +129,7 @@ pub enum ReadErrorKind {
     #[error("the document is not UTF-8: byte 0x{0:02x} cannot be here")]
     NotUtf8(u8),
     /// A compressed file.
-    #[error("the document is compressed with {0}")]
+    #[error("the document is compressed with {}", .0.name)]
     Compressed(Compression),
     /// Not UTF-8, nor text in a single-byte encoding.
     #[error("the document is not text: byte 0x{0:02x} cannot be in XML")]
@@ -133,49 +164,24 @@ pub enum ReadErrorKind {
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Compression {
-    /// `.gz`
-    Gzip,
-    /// `.xz`
-    Xz,
-    /// `.zst`
-    Zstd,
-    /// `.bz2`
-    Bzip2,
+pub struct Compression {
+    /// The program that compressed it.
+    pub name: &'static str,
+    /// The command that prints the decompressed file.
+    pub command: &'static str,
 }
 
 impl Compression {
     /// Recognizes a compressed file by its magic number.
     fn of(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
-            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
-            _ => None,
-        }
-    }
-
-    /// The command that prints the decompressed file.
-    pub fn command(self) -> &'static str {
-        match self {
-            Self::Gzip => "zcat",
-            Self::Xz => "xzcat",
-            Self::Zstd => "zstdcat",
-            Self::Bzip2 => "bzcat",
-        }
-    }
-}
-
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gzip => "gzip",
-            Self::Xz => "xz",
-            Self::Zstd => "zstd",
-            Self::Bzip2 => "bzip2",
-        })
+        let (name, command) = match bytes {
+            [0x1f, 0x8b, ..] => ("gzip", "zcat"),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz", "xzcat"),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", "zstdcat"),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => ("bzip2", "bzcat"),
+            _ => return None,
+        };
+        Some(Self { name, command })
     }
 }
 
@@ -270,6 +276,9 @@ fn text_of(bytes: Vec<u8>) -> Result<String, Box<ReadError>> {
     }
 }
 
+/// What is wrong with a text, and where.
+type Refusal = (ReadErrorKind, Span);
+
 /// A document without its text.
 struct Contents {
     kind: Kind,
@@ -278,7 +287,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(text: &str, reading: Reading) -> Result<Self, (ReadErrorKind, Span)> {
+    fn read(text: &str, reading: Reading) -> Result<Self, Refusal> {
         if text.trim_start_matches(BOM).trim_matches(is_xml_space).is_empty() {
             return Err((ReadErrorKind::Empty, Span::at(0)));
         }
@@ -296,11 +305,7 @@ impl Contents {
     }
 
     /// Reads a text that the parser may have misread: with some names it is stricter than libxml2, with others more lenient.
-    fn read_names(
-        text: &str,
-        parsed: Result<Tree<'_>, Malformed>,
-        reading: Reading,
-    ) -> Result<Self, (ReadErrorKind, Span)> {
+    fn read_names(text: &str, parsed: Result<Tree<'_>, Malformed>, reading: Reading) -> Result<Self, Refusal> {
         let names = match (&parsed, check_names(text)) {
             (_, Ok(names)) => names,
             // The parser knows better what is wrong, if it found anything.
@@ -319,22 +324,26 @@ impl Contents {
         }
     }
 
-    fn of(text: &str, tree: &Tree<'_>, reading: Reading) -> Result<Self, (ReadErrorKind, Span)> {
+    fn of(text: &str, tree: &Tree<'_>, reading: Reading) -> Result<Self, Refusal> {
         let root = tree.root();
         let kind = kind_of(root)?;
         let is_generated = tree.leading_comment().is_some_and(|comment| comment.contains("AUTO-GENERATED FILE"));
-        let domains: Vec<_> = match kind {
-            Kind::Domain => vec![root],
+        let mut reader = DomainReader { text, reading, hostdevs: 0, records: 0 };
+        let mut domains = Vec::new();
+        match kind {
+            Kind::Domain => domains.push(reader.domain(root)?),
             Kind::Hostdev => {
-                let domains = vec![Domain::lone_hostdev(text, root, reading)];
-                return Ok(Self { kind, is_generated, domains });
+                let mut domain = Domain::default();
+                domain.add_hostdev(text, root, reading);
+                domains.push(domain);
             }
             Kind::DomStatus | Kind::DomainSnapshot | Kind::DomainCheckpoint => {
-                root.children().filter(|child| child.is("domain") || child.is("inactiveDomain")).collect()
+                for node in root.children().filter(|child| child.is("domain") || child.is("inactiveDomain")) {
+                    at_most(bounds::MAX_DOMAINS, domains.len() + 1, Bound::Domains, node)?;
+                    domains.push(reader.domain(node)?);
+                }
             }
-        };
-        check_counts(text, &domains).map_err(|(bound, span)| (ReadErrorKind::TooMuch(bound), span))?;
-        let domains = domains.into_iter().map(|domain| Domain::read(text, domain, reading)).collect();
+        }
         Ok(Self { kind, is_generated, domains })
     }
 }
@@ -347,7 +356,7 @@ fn not_well_formed(text: &str, error: Malformed) -> (ReadErrorKind, Span) {
     }
 }
 
-fn kind_of(root: Node<'_>) -> Result<Kind, (ReadErrorKind, Span)> {
+fn kind_of(root: Node<'_>) -> Result<Kind, Refusal> {
     let name = root.local_name();
     let kind = match root.namespace() {
         Some(namespace) => {
@@ -361,82 +370,78 @@ fn kind_of(root: Node<'_>) -> Result<Kind, (ReadErrorKind, Span)> {
     kind.map_err(|error| (error, root.element().start_tag))
 }
 
-/// Checks that a document has no more of anything than can be planned and told.
-fn check_counts(text: &str, domains: &[Node<'_>]) -> Result<(), (Bound, Span)> {
-    let at_most = |count: usize, bound: Bound, spans: &mut dyn Iterator<Item = Span>| match spans.nth(count) {
-        Some(span) => Err((bound, Span::new(span.start, span.start + 1))),
-        None => Ok(()),
-    };
-    let hostdevs = || domains.iter().flat_map(|domain| hostdevs(*domain));
-    let ours = || domains.iter().flat_map(|domain| metadata::ours(*domain));
-    at_most(bounds::MAX_DOMAINS, Bound::Domains, &mut domains.iter().map(Node::span))?;
-    at_most(bounds::MAX_HOSTDEVS, Bound::Hostdevs, &mut hostdevs().map(|hostdev| hostdev.span()))?;
-    let records = ours().flat_map(|ours| std::iter::once(ours).chain(ours.children()));
-    at_most(bounds::MAX_RECORDS, Bound::Records, &mut records.map(|record| record.span()))?;
-    let names = domains.iter().filter_map(name_of);
-    at_most(
-        0,
-        Bound::Name,
-        &mut names.filter(|name| name.text_content().len() > bounds::MAX_NAME).map(|name| name.span()),
-    )?;
-    let is_long = |ours: &Node<'_>| ours.element().prefix(text).len() > bounds::MAX_PREFIX;
-    at_most(0, Bound::Prefix, &mut ours().filter(is_long).map(|ours| ours.span()))
+/// Refuses `element` if the document has more than `most` of something with it.
+fn at_most(most: usize, count: usize, bound: Bound, element: Node<'_>) -> Result<(), Refusal> {
+    let start = element.span().start;
+    if count > most { Err((ReadErrorKind::TooMuch(bound), Span::new(start, start + 1))) } else { Ok(()) }
 }
 
-fn hostdevs<'t>(domain: Node<'t>) -> impl Iterator<Item = Node<'t>> {
-    let devices = domain.children().filter(|child| child.is("devices"));
-    devices.flat_map(|devices| devices.children().filter(|child| child.is("hostdev")))
+/// Reads the domains of a document, and checks that it has no more of anything than can be planned and told.
+struct DomainReader<'a> {
+    text: &'a str,
+    reading: Reading,
+    /// How many hostdevs the document has so far.
+    hostdevs: usize,
+    /// How many records it has so far; the elements that contain them count, too.
+    records: usize,
 }
 
-/// Returns the PCI devices that interfaces of type `hostdev` and disks of type `nvme` have, wherever their sources are: that of
-/// a running guest's interface may be in an `actual`, that of a disk in a `backingStore`.
-fn other_pci_devices(domain: Node<'_>) -> Vec<PciAddress> {
-    fn collect(node: Node<'_>, found: &mut Vec<PciAddress>) {
-        for child in node.children() {
-            if child.is("source") {
-                let of_pci = |address: &Node<'_>| address.values_of("type").next().is_none_or(|kind| kind == "pci");
-                let addresses = child.children_named("address").filter(of_pci);
-                let read = |address: Node<'_>| PciAddress::from_attributes(|name| address.values_of(name).next());
-                found.extend(addresses.filter_map(read));
+impl DomainReader<'_> {
+    fn domain(&mut self, node: Node<'_>) -> Result<Domain, Refusal> {
+        let mut domain = Domain { is_inactive: node.is("inactiveDomain"), ..Domain::default() };
+        let mut metadata = Vec::new();
+        for child in node.children().filter(|child| child.namespace().is_none()) {
+            match child.local_name() {
+                "name" if domain.name.is_none() => {
+                    let name = child.text_content();
+                    at_most(bounds::MAX_NAME, name.len(), Bound::Name, child)?;
+                    domain.name = Some(name);
+                }
+                "metadata" => metadata.push(child),
+                "devices" => self.devices(child, &mut domain)?,
+                _ => {}
             }
-            collect(child, found);
         }
+        domain.drop_shared_places();
+        // Of several, libvirt takes the first.
+        for ours in metadata.first().into_iter().flat_map(metadata::ours) {
+            at_most(bounds::MAX_PREFIX, ours.element().prefix(self.text).len(), Bound::Prefix, ours)?;
+            for element in std::iter::once(ours).chain(ours.children()) {
+                self.records += 1;
+                at_most(bounds::MAX_RECORDS, self.records, Bound::Records, element)?;
+            }
+        }
+        domain.metadata = Some(Metadata::read(self.text, node, &metadata));
+        Ok(domain)
     }
-    let devices = domain.children_named("devices").flat_map(|devices| devices.children());
-    let mut found = Vec::new();
-    devices.filter(|device| device.is("interface") || device.is("disk")).for_each(|node| collect(node, &mut found));
-    found
+
+    fn devices(&mut self, devices: Node<'_>, domain: &mut Domain) -> Result<(), Refusal> {
+        for device in devices.children().filter(|device| device.namespace().is_none()) {
+            match device.local_name() {
+                "hostdev" => {
+                    self.hostdevs += 1;
+                    at_most(bounds::MAX_HOSTDEVS, self.hostdevs, Bound::Hostdevs, device)?;
+                    domain.add_hostdev(self.text, device, self.reading);
+                }
+                "interface" | "disk" => add_pci_devices(device, &mut domain.other_pci_devices),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
-fn name_of<'t>(domain: &Node<'t>) -> Option<Node<'t>> {
-    domain.children_named("name").next()
-}
-
-impl Domain {
-    fn read(text: &str, domain: Node<'_>, reading: Reading) -> Self {
-        Self {
-            name: name_of(&domain).map(|name| name.text_content()),
-            is_inactive: domain.is("inactiveDomain"),
-            metadata: Some(Metadata::read(text, domain)),
-            other_pci_devices: other_pci_devices(domain),
-            ..Self::with(Hostdevs::read(text, hostdevs(domain), reading))
+/// Adds the PCI devices of an interface of type `hostdev` or a disk of type `nvme`, wherever their sources are: that of a
+/// running guest's interface may be in an `actual`, that of a disk in a `backingStore`.
+fn add_pci_devices(node: Node<'_>, found: &mut Vec<PciAddress>) {
+    for child in node.children() {
+        if child.is("source") {
+            let of_pci = |address: &Node<'_>| address.values_of("type").next().is_none_or(|kind| kind == "pci");
+            let addresses = child.children_named("address").filter(of_pci);
+            let read = |address: Node<'_>| PciAddress::from_attributes(|name| address.values_of(name).next());
+            found.extend(addresses.filter_map(read));
         }
-    }
-
-    fn lone_hostdev(text: &str, hostdev: Node<'_>, reading: Reading) -> Self {
-        Self::with(Hostdevs::read(text, std::iter::once(hostdev), reading))
-    }
-
-    fn with(Hostdevs { mdevs, pci, count }: Hostdevs) -> Self {
-        Self {
-            name: None,
-            is_inactive: false,
-            hostdevs: mdevs,
-            pci_hostdevs: pci,
-            hostdev_count: count,
-            other_pci_devices: Vec::new(),
-            metadata: None,
-        }
+        add_pci_devices(child, found);
     }
 }
 

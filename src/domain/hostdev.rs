@@ -1,7 +1,5 @@
 //! The `<hostdev>`s of a domain: mediated devices and PCI devices.
 
-use std::collections::HashMap;
-
 use thiserror::Error;
 
 use super::element::{EditScope, Element};
@@ -72,17 +70,6 @@ pub struct GuestSide {
     pub address: Option<GuestAddress>,
     /// The alias that a user gave it.
     pub alias: Option<UserAlias>,
-}
-
-/// The hostdevs of a domain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hostdevs {
-    /// The mediated devices, in document order.
-    pub mdevs: Vec<Hostdev>,
-    /// Those of type `pci`, in document order.
-    pub pci: Vec<PciHostdev>,
-    /// How many there are of any type.
-    pub count: usize,
 }
 
 /// The `model` attribute, which says what is wanted of the hostdev.
@@ -202,51 +189,6 @@ impl From<Attribute<'_>> for UuidAttribute {
     }
 }
 
-impl Hostdevs {
-    /// Reads the hostdevs of a domain.
-    pub fn read<'t>(text: &str, nodes: impl Iterator<Item = Node<'t>>, reading: Reading) -> Self {
-        let mut hostdevs = Self::default();
-        for node in nodes {
-            hostdevs.count += 1;
-            if reading.is_subsystem(node, "mdev") {
-                hostdevs.mdevs.push(Hostdev::read(text, node, hostdevs.mdevs.len() + 1, reading));
-            } else if Reading::Lenient.is_subsystem(node, "pci") {
-                hostdevs.pci.push(PciHostdev::read(node, hostdevs.pci.len() + 1, reading));
-            }
-        }
-        hostdevs.drop_shared_places();
-        hostdevs
-    }
-
-    /// Removes guest addresses and aliases that several hostdevs have: libvirt refuses that, and they tell nothing apart.
-    fn drop_shared_places(&mut self) {
-        let mut counts: HashMap<String, usize> = HashMap::new();
-        for guest in self.guests() {
-            let keys = [guest.address.as_ref().map(ToString::to_string), guest.alias.as_ref().map(ToString::to_string)];
-            keys.into_iter().flatten().for_each(|key| *counts.entry(key).or_default() += 1);
-        }
-        if counts.values().all(|count| *count == 1) {
-            return;
-        }
-        let is_shared = |key: String| counts.get(&key).is_some_and(|count| *count > 1);
-        for guest in self.guests_mut() {
-            guest.address = guest.address.take().filter(|address| !is_shared(address.to_string()));
-            guest.alias = guest.alias.take().filter(|alias| !is_shared(alias.to_string()));
-        }
-    }
-
-    fn guests(&self) -> impl Iterator<Item = &GuestSide> {
-        self.mdevs.iter().map(|hostdev| &hostdev.guest).chain(self.pci.iter().map(|hostdev| &hostdev.guest))
-    }
-
-    fn guests_mut(&mut self) -> impl Iterator<Item = &mut GuestSide> {
-        self.mdevs
-            .iter_mut()
-            .map(|hostdev| &mut hostdev.guest)
-            .chain(self.pci.iter_mut().map(|hostdev| &mut hostdev.guest))
-    }
-}
-
 impl GuestSide {
     /// Whether a record that was made for this guest address or alias was made for this hostdev.
     pub fn is_at(&self, address: Option<&GuestAddress>, alias: Option<&UserAlias>) -> bool {
@@ -289,7 +231,7 @@ impl Hostdev {
     }
 
     /// Reads a hostdev that is a mediated device.
-    fn read(text: &str, node: Node<'_>, ordinal: usize, reading: Reading) -> Self {
+    pub(super) fn read(text: &str, node: Node<'_>, ordinal: usize, reading: Reading) -> Self {
         let element = node.element();
         let model = if reading.says(node, "model", MODEL_VFIO_PCI) {
             Model::VfioPci(Source::read(text, node, &element).map(Box::new))
@@ -314,7 +256,7 @@ impl PciHostdev {
         }
     }
 
-    fn read(node: Node<'_>, ordinal: usize, reading: Reading) -> Self {
+    pub(super) fn read(node: Node<'_>, ordinal: usize, reading: Reading) -> Self {
         let start_tag = node.element().start_tag;
         Self { ordinal, start_tag, guest: GuestSide::read(node), source: PciSource::read(node, start_tag, reading) }
     }
@@ -338,7 +280,7 @@ impl PciSource {
 
 impl Reading {
     /// Whether a `hostdev` has this type and the mode `subsystem`, which is the default (`virDomainHostdevDefParseXML`).
-    fn is_subsystem(self, node: Node<'_>, wanted: &str) -> bool {
+    pub fn is_subsystem(self, node: Node<'_>, wanted: &str) -> bool {
         let has_mode = node.values_of("mode").next().is_some();
         self.says(node, "type", wanted) && (!has_mode || self.says(node, "mode", "subsystem"))
     }

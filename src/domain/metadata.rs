@@ -191,20 +191,19 @@ impl Metadata {
         }
     }
 
-    pub(super) fn read(text: &str, domain: Node<'_>) -> Self {
-        // Of several, libvirt takes the first.
-        let mut all = domain.children_named("metadata");
-        let Some(metadata) = all.next() else {
+    /// Reads the first of a domain's `metadata` elements.
+    pub(super) fn read(text: &str, domain: Node<'_>, all: &[Node<'_>]) -> Self {
+        let Some((&metadata, others)) = all.split_first() else {
             return Self::Missing { scope: domain.scope(), insertion: place_for_metadata(text, domain) };
         };
-        let mut of_our_namespace = metadata.children().filter(|child| child.namespace() == Some(NAMESPACE));
+        let mut of_our_namespace = ours(&metadata);
         let Some(ours) = of_our_namespace.next() else {
             let insertion = place_for_last_child(text, metadata, domain);
             return Self::WithoutOurs { scope: metadata.scope(), insertion };
         };
         let further: Vec<_> = of_our_namespace.map(|node| node.element()).collect();
         match Identities::read(text, metadata, ours, further) {
-            Ok(identities) if all.next().is_none() && identities.fill(text, &metadata.element()) => {
+            Ok(identities) if others.is_empty() && identities.fill(text, &metadata.element()) => {
                 Self::Ours(Box::new(Identities { alone: Some((domain.scope(), metadata.element())), ..identities }))
             }
             Ok(identities) => Self::Ours(Box::new(identities)),
@@ -306,10 +305,9 @@ impl<T> RecordAttribute<T> {
     }
 }
 
-/// Returns the elements of our namespace in a domain's metadata, of which the first counts.
-pub(super) fn ours(domain: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    let metadata = domain.children_named("metadata").next();
-    metadata.into_iter().flat_map(|metadata| metadata.children().filter(|child| child.namespace() == Some(NAMESPACE)))
+/// Returns the elements of our namespace in a `metadata`, of which the first counts.
+pub(super) fn ours<'t>(metadata: &Node<'t>) -> impl Iterator<Item = Node<'t>> + use<'t> {
+    metadata.children().filter(|child| child.namespace() == Some(NAMESPACE))
 }
 
 /// Returns the insertion point after the last of the elements that libvirt writes before `metadata`, or else before everything.

@@ -74,7 +74,7 @@ pub fn read_error(error: &ReadErrorKind) -> Option<String> {
             "libvirt reads UTF-8 whatever the declaration says: convert it (iconv -t UTF-8)".to_owned()
         }
         ReadErrorKind::Compressed(compression) => {
-            format!("decompress it first: {} FILE | virt-mdev …", compression.command())
+            format!("decompress it first: {} FILE | virt-mdev …", compression.command)
         }
         ReadErrorKind::NotText(_) => "libvirt reads UTF-8: convert UTF-16 with iconv -f UTF-16 -t UTF-8".to_owned(),
         ReadErrorKind::TooMuch(_) | ReadErrorKind::Malformed(_) => return None,
