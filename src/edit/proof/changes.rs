@@ -20,15 +20,6 @@ pub(super) struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    /// No change.
-    pub const NONE: Changes<'static> = Changes {
-        is_removal: false,
-        text: None,
-        attributes: BTreeMap::new(),
-        added: BTreeMap::new(),
-        children: BTreeMap::new(),
-    };
-
     /// Arranges changes that are given in document order. Returns `None` if two contradict each other.
     pub fn of(changes: impl Iterator<Item = &'a Change>) -> Option<Self> {
         let mut root = Self::default();

@@ -140,7 +140,7 @@ impl Proof {
                         Some(below) if below.is_removal => self.skip()?,
                         _ => {
                             let Some(Token::Start(found)) = self.after.next() else { return Err(Differs) };
-                            self.element(tag, &found, below.unwrap_or(&Changes::NONE))?;
+                            self.element(tag, &found, below.unwrap_or(&Changes::default()))?;
                         }
                     }
                     count += 1;
