@@ -60,16 +60,8 @@ pub struct Original {
     pub input: Input,
     /// The contents, at most [`MAX_BYTES`].
     pub contents: Vec<u8>,
-    pub(super) found: Option<Found>,
-}
-
-/// The regular file that was read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
-    /// Its state when it was opened, before the first byte was read.
-    pub state: FileState,
-    /// Whether its path is a symbolic link.
-    pub through_link: bool,
+    /// The state of a regular file when it was opened, before the first byte was read.
+    pub(super) found: Option<FileState>,
 }
 
 /// Reads all of `input`, a document of at most [`MAX_BYTES`].
@@ -92,9 +84,10 @@ pub fn read_up_to(limit: usize, input: &Input, purpose: Purpose) -> Result<Origi
         }
         Input::Stdin => (read_all(io::stdin().lock(), 0, limit, input)?, None),
         Input::File(path) => {
-            let (file, state, through_link) = open(path)?;
+            let file = open_with(path, OFlags::empty()).map_err(|source| not_opened(path, source))?;
+            let state = FileState::of(&file).map_err(unread(input))?;
             if state.file_type() == FileType::RegularFile {
-                (read_all(&file, state.size, limit, input)?, Some(Found { state, through_link }))
+                (read_all(&file, state.size, limit, input)?, Some(state))
             } else {
                 prepare(&file, path, state.file_type(), purpose)?;
                 (read_all(&file, 0, limit, input)?, None)
@@ -102,23 +95,6 @@ pub fn read_up_to(limit: usize, input: &Input, purpose: Purpose) -> Result<Origi
         }
     };
     Ok(Original { input: input.clone(), contents, found })
-}
-
-/// Opens `path` without blocking. Returns its state, and whether it is a symbolic link.
-///
-/// `O_NOFOLLOW` detects a symbolic link without a separate lstat in the common case.
-fn open(path: &Path) -> Result<(File, FileState, bool), FileError> {
-    let mut through_link = false;
-    let opened = match open_with(path, OFlags::NOFOLLOW) {
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
-            through_link = true;
-            open_with(path, OFlags::empty())
-        }
-        opened => opened,
-    };
-    let file = opened.map_err(|source| not_opened(path, source))?;
-    let state = FileState::of(&file).map_err(Action::Read.failed(path))?;
-    Ok((file, state, through_link))
 }
 
 /// Opens a file for reading, without blocking on a FIFO or acquiring a controlling terminal.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -16,36 +16,19 @@ use super::error::FileError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// The terminal was closed.
-    Hangup,
+    Hangup = SIGHUP as isize,
     /// Ctrl-C.
-    Interrupt,
+    Interrupt = SIGINT as isize,
     /// `kill`, systemd, a shutdown.
-    Terminate,
+    Terminate = SIGTERM as isize,
 }
 
 impl Signal {
     const ALL: [Self; 3] = [Self::Hangup, Self::Interrupt, Self::Terminate];
 
-    /// Returns the number of the signal, 1 to 15.
-    pub fn number(self) -> u8 {
-        match self {
-            Self::Hangup => 1,
-            Self::Interrupt => 2,
-            Self::Terminate => 15,
-        }
-    }
-
     /// Returns the exit status with which a shell reports a program that the signal ended: 128 + its number.
     pub fn exit_status(self) -> u8 {
-        128 + self.number()
-    }
-
-    fn raw(self) -> i32 {
-        match self {
-            Self::Hangup => SIGHUP,
-            Self::Interrupt => SIGINT,
-            Self::Terminate => SIGTERM,
-        }
+        128 + self as u8
     }
 }
 
@@ -72,9 +55,6 @@ pub struct Interrupt {
 /// Whether the default actions apply. Signal handlers belong to the process, so this is a static.
 static RELEASED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// The signals whose default action depends on [`RELEASED`].
-static PREPARED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
-
 impl Interrupt {
     /// Starts to catch signals. Only one should exist at a time: dropping one restores the default actions for all.
     ///
@@ -83,11 +63,11 @@ impl Interrupt {
     pub fn listen() -> io::Result<Self> {
         let mut interrupt = Self::disabled();
         let ignored = ignored();
-        for signal in Signal::ALL.into_iter().filter(|signal| !is_in(ignored, signal.raw())) {
-            let value = usize::from(signal.number());
-            let listening = prepare(signal.raw())
-                .and_then(|()| flag::register_usize(signal.raw(), Arc::clone(&interrupt.caught), value))?;
-            interrupt.listening.push(listening);
+        for signal in Signal::ALL.map(|signal| signal as i32).into_iter().filter(|signal| !is_in(ignored, *signal)) {
+            // The handler itself stays installed, so it needs the default action for the time after.
+            flag::register_conditional_default(signal, Arc::clone(&RELEASED))?;
+            let caught = Arc::clone(&interrupt.caught);
+            interrupt.listening.push(flag::register_usize(signal, caught, signal as usize)?);
         }
         // Without a handler, this signal would end the process when a write exceeds RLIMIT_FSIZE. With one, the write fails.
         interrupt.listening.extend(flag::register(SIGXFSZ, Arc::default()));
@@ -103,7 +83,7 @@ impl Interrupt {
     /// Returns the last signal that arrived.
     pub fn caught(&self) -> Option<Signal> {
         let number = self.caught.load(Ordering::SeqCst);
-        Signal::ALL.into_iter().find(|signal| usize::from(signal.number()) == number)
+        Signal::ALL.into_iter().find(|signal| *signal as usize == number)
     }
 
     /// Fails if a signal has arrived.
@@ -121,17 +101,6 @@ impl Drop for Interrupt {
             low_level::unregister(listening);
         }
     }
-}
-
-/// Registers, once for each signal, its default action for the time when it is not caught: the handler itself stays
-/// installed.
-fn prepare(signal: i32) -> io::Result<()> {
-    let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !prepared.contains(&signal) {
-        flag::register_conditional_default(signal, Arc::clone(&RELEASED))?;
-        prepared.push(signal);
-    }
-    Ok(())
 }
 
 /// Returns the ignored signals as in `SigIgn` of `/proc/self/status`: bit 0 is signal 1. None without `/proc`.

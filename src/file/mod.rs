@@ -13,7 +13,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let inputs = file::expand(&["*.xml"]).map_err(|mut errors| errors.remove(0))?;
 //! let interrupt = Interrupt::listen()?;
-//! let batch = Batch::new(&interrupt);
+//! let batch = Batch::new(&interrupt, None);
 //! let mut staged = Vec::new();
 //! for input in &inputs {
 //!     let original = file::read(input, Purpose::Replacing)?;

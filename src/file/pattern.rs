@@ -44,9 +44,17 @@ pub fn expand_each<A: AsRef<OsStr>>(arguments: &[A]) -> (Vec<Input>, Vec<FileErr
         }
     }
     // A single input has no duplicate, and errors are found when it is read.
-    let may_have_duplicates = found.len() > 1 && !are_distinct(&found);
-    let inputs = found.into_iter().map(|found| found.input).collect();
-    if may_have_duplicates { (without_duplicates(inputs, &mut errors), errors) } else { (inputs, errors) }
+    if found.len() > 1 && !are_distinct(&found) {
+        let mut seen = HashSet::with_capacity(found.len());
+        found.retain(|Match { input, .. }| match identity(input) {
+            Ok(identity) => seen.insert(identity),
+            Err(error) => {
+                errors.push(error);
+                false
+            }
+        });
+    }
+    (found.into_iter().map(|found| found.input).collect(), errors)
 }
 
 /// An input that an argument names.
@@ -61,51 +69,27 @@ struct Match {
 /// This needs no stat of each, which saves 5 % of a run over 10,000 files that need no change. Different files on different
 /// file systems may have the same inode number; then this is false.
 fn are_distinct(found: &[Match]) -> bool {
-    let inodes: Option<Vec<u64>> = found.iter().map(|found| found.inode).collect();
-    inodes.is_some_and(|mut inodes| {
-        inodes.sort_unstable();
-        inodes.is_sorted_by(|one, next| one < next)
-    })
+    let mut seen = HashSet::with_capacity(found.len());
+    found.iter().all(|found| found.inode.is_some_and(|inode| seen.insert(inode)))
 }
 
 fn expand_one(argument: &OsStr) -> Result<Vec<Match>, Vec<FileError>> {
     let path = Path::new(argument);
-    if argument == "-" {
-        return Ok(vec![Match { input: Input::Stdin, inode: None }]);
-    }
     match argument.to_str() {
-        Some(pattern) if has_wildcard(pattern) && !exists(path) => {
-            let found = |(path, inode)| Match { input: Input::File(path), inode };
-            matches(pattern).map(|matches| matches.into_iter().map(found).collect())
-        }
+        Some("-") => Ok(vec![Match { input: Input::Stdin, inode: None }]),
+        Some(pattern) if has_wildcard(pattern) && !exists(path) => matches(pattern),
         _ => Ok(vec![Match { input: Input::File(path.to_owned()), inode: None }]),
     }
 }
 
-/// Removes further names of the same file.
-fn without_duplicates(inputs: Vec<Input>, errors: &mut Vec<FileError>) -> Vec<Input> {
-    let mut seen = HashSet::with_capacity(inputs.len());
-    let mut kept = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let identity = match &input {
-            Input::Stdin => None,
-            Input::File(path) => match fs::metadata(path) {
-                Ok(found) => Some((found.dev(), found.ino())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    errors.push(missing(path));
-                    continue;
-                }
-                Err(source) => {
-                    errors.push(Action::Stat.failed(path)(source));
-                    continue;
-                }
-            },
-        };
-        if seen.insert(identity) {
-            kept.push(input);
-        }
+/// Returns the device and inode number of a file, by which its further names are recognized.
+fn identity(input: &Input) -> Result<Option<(u64, u64)>, FileError> {
+    let Some(path) = input.path() else { return Ok(None) };
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some((found.dev(), found.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(path)),
+        Err(source) => Err(Action::Stat.failed(path)(source)),
     }
-    kept
 }
 
 fn has_wildcard(text: &str) -> bool {
@@ -122,21 +106,22 @@ enum Segment {
     Name(OsString),
     /// `**`: any number of directories.
     Directories,
-    /// Names that match. They may start with a dot if `hidden`.
-    Matching { pattern: Pattern, hidden: bool },
+    /// Names that match.
+    Matching(Pattern),
 }
 
-/// Returns all files that `pattern` matches, sorted, with their inode numbers if the directory has them.
-fn matches(pattern: &str) -> Result<Vec<(PathBuf, Option<u64>)>, Vec<FileError>> {
+/// Returns all files that `pattern` matches, sorted.
+fn matches(pattern: &str) -> Result<Vec<Match>, Vec<FileError>> {
     let (base, parts) =
         parse(pattern).map_err(|source| vec![FileError::BadPattern { pattern: pattern.to_owned(), source }])?;
     let mut walk = Walk::default();
     walk.descend(&base, &parts);
     // By bytes, like a shell in the C locale; comparing component by component takes several times as long.
     walk.found.sort_unstable_by(|(one, _), (other, _)| one.as_os_str().cmp(other.as_os_str()));
+    let found = |(path, inode)| Match { input: Input::File(path), inode };
     match (walk.found.is_empty(), walk.errors.is_empty()) {
         (true, true) => Err(vec![FileError::NoMatch { pattern: pattern.to_owned() }]),
-        (_, true) => Ok(walk.found),
+        (_, true) => Ok(walk.found.into_iter().map(found).collect()),
         (_, false) => Err(walk.errors),
     }
 }
@@ -152,7 +137,7 @@ fn parse(pattern: &str) -> Result<(PathBuf, Vec<Segment>), glob::PatternError> {
             _ if literal && parts.is_empty() => base.push(part),
             _ if literal => parts.push(Segment::Name(part.into())),
             "**" => parts.push(Segment::Directories),
-            _ => parts.push(Segment::Matching { pattern: Pattern::new(part)?, hidden: part.starts_with('.') }),
+            _ => parts.push(Segment::Matching(Pattern::new(part)?)),
         }
     }
     Ok((base, parts))
@@ -189,11 +174,12 @@ impl Walk {
                     }
                 }
             }
-            Segment::Matching { pattern, hidden } => {
+            Segment::Matching(pattern) => {
+                let matches_hidden = pattern.as_str().starts_with('.');
                 for (name, kind, inode) in self.entries(directory) {
                     // Bytes that are not UTF-8 become U+FFFD, which `*`, `?` and `[!a]` match.
                     let matched = pattern.matches(&name.to_string_lossy());
-                    if matched && (*hidden || !is_hidden(&name)) && !is_temporary(&name) {
+                    if matched && (matches_hidden || !is_hidden(&name)) && !is_temporary(&name) {
                         let path = directory.join(name);
                         if rest.is_empty() {
                             self.found.push((path, kind.is_file().then_some(inode)));

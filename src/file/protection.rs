@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, fchown};
 use std::path::Path;
 
+use rustix::buffer::{SpareCapacity, spare_capacity};
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr};
 use rustix::io::{Errno, Result as SysResult};
 
@@ -86,7 +87,7 @@ fn attributes(old: &Path, new: &File, path: &Path) -> Result<(), FileError> {
 }
 
 /// Returns the list of names, each terminated by a NUL. It is empty on a file system without extended attributes.
-fn listed(list: impl FnMut(&mut [u8]) -> SysResult<usize>) -> SysResult<Vec<u8>> {
+fn listed(list: impl FnOnce(SpareCapacity<'_, u8>) -> SysResult<usize>) -> SysResult<Vec<u8>> {
     match value(list) {
         Err(Errno::NOTSUP) => Ok(Vec::new()),
         listed => listed,
@@ -97,17 +98,8 @@ fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
     list.split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok())
 }
 
-/// Calls `get` with a small buffer, which is nearly always large enough, and otherwise with the largest one.
-fn value(mut get: impl FnMut(&mut [u8]) -> SysResult<usize>) -> SysResult<Vec<u8>> {
-    let mut room = [0; 256];
-    match get(&mut room) {
-        Ok(length) => Ok(room[..length].to_vec()),
-        Err(Errno::RANGE) => {
-            let mut room = vec![0; XATTR_MAX];
-            let length = get(&mut room)?;
-            room.truncate(length);
-            Ok(room)
-        }
-        Err(errno) => Err(errno),
-    }
+fn value(get: impl FnOnce(SpareCapacity<'_, u8>) -> SysResult<usize>) -> SysResult<Vec<u8>> {
+    let mut value = Vec::with_capacity(XATTR_MAX);
+    get(spare_capacity(&mut value))?;
+    Ok(value)
 }

@@ -1,6 +1,6 @@
 //! Writes the new contents of files beside them, to be committed together.
 
-use std::io;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -84,20 +84,12 @@ impl Staged {
 }
 
 impl<'a> Batch<'a> {
-    /// Returns an empty batch, which a signal aborts.
+    /// Returns an empty batch, which a signal aborts. It uses at most `jobs` threads; `None` means one per processor.
     ///
     /// It takes an [`Interrupt`] so that no temporary file remains after a signal.
-    pub fn new(interrupt: &'a Interrupt) -> Self {
-        Self { interrupt, durability: Durability::new(), threads: Self::threads(None), leftovers: Leftovers::default() }
-    }
-
-    /// Uses at most `jobs` threads; `None` means one per processor.
-    pub fn with_jobs(self, jobs: Option<NonZeroUsize>) -> Self {
-        Self { threads: Self::threads(jobs), ..self }
-    }
-
-    fn threads(jobs: Option<NonZeroUsize>) -> Threads {
-        Threads { most: jobs, share: WORTHWHILE }
+    pub fn new(interrupt: &'a Interrupt, jobs: Option<NonZeroUsize>) -> Self {
+        let threads = Threads { most: jobs, share: WORTHWHILE };
+        Self { interrupt, durability: Durability::new(), threads, leftovers: Leftovers::default() }
     }
 
     /// Returns the files of our own that could not be removed since the last call.
@@ -186,10 +178,10 @@ impl<'a> Batch<'a> {
     ) -> Result<(Temporary, FileState), FileError> {
         let unwritten = |source| Action::Write.failed(path)(source);
         // The file is closed at the end: thousands may be staged.
-        let (file, temporary) = temporary::create(target, mode, path, &self.leftovers)?;
+        let (mut file, temporary) = temporary::create(target, mode, path, &self.leftovers)?;
         let created = FileState::of(&file).map_err(unwritten)?;
         self.durability.begin(created.dev, &file).map_err(unwritten)?;
-        temporary::write(&file, new, path)?;
+        file.write_all(new).map_err(unwritten)?;
         let written = match like {
             Some(state) => protection::carry_over(target, state, &file, &created, path)?,
             None => FileState::of(&file).map_err(unwritten)?,
@@ -216,12 +208,9 @@ fn locate(original: &Original) -> Result<(&Path, PathBuf, FileState), FileError>
     let Some(path) = original.input.path() else {
         return Err(FileError::Descriptor { path: original.input.to_string().into() });
     };
-    let target = match original.found {
-        Some(found) if !found.through_link => path.to_owned(),
-        _ => resolve(path)?,
-    };
-    let Some(found) = original.found else { return Err(not_regular(path)) };
-    Ok((path, target, found.state))
+    let target = resolve(path)?;
+    let state = original.found.ok_or_else(|| not_regular(path))?;
+    Ok((path, target, state))
 }
 
 /// Refuses a file that must not be replaced, and plans the backup.

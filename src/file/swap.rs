@@ -157,6 +157,7 @@ fn rename(temporary: Temporary, target: &Path, path: &Path) -> Result<(), FileEr
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write;
 
     use super::super::temporary::{self, Leftovers};
     use super::*;
@@ -165,8 +166,8 @@ mod tests {
     fn pair(directory: &Path) -> (Temporary, FileState, PathBuf, FileState) {
         let target = directory.join("vm.xml");
         fs::write(&target, "old").unwrap();
-        let (file, temporary) = temporary::create(&target, 0o600, &target, &Leftovers::default()).unwrap();
-        temporary::write(&file, b"new", &target).unwrap();
+        let (mut file, temporary) = temporary::create(&target, 0o600, &target, &Leftovers::default()).unwrap();
+        file.write_all(b"new").unwrap();
         let state = state_of(&target).unwrap();
         (temporary, FileState::of(&file).unwrap(), target, state)
     }

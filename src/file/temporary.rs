@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::ops::Deref;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
@@ -137,11 +137,6 @@ fn prefix(target: &Path) -> OsString {
     prefix.extend_from_slice(&name[..name.len().min(room)]);
     prefix.extend_from_slice(MARK.as_bytes());
     OsString::from_vec(prefix)
-}
-
-/// Writes all of `contents`.
-pub(super) fn write(mut file: &File, contents: &[u8], path: &Path) -> Result<(), FileError> {
-    file.write_all(contents).map_err(Action::Write.failed(path))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn write(
     // Not earlier: without temporary files a signal needs no handling, and reading standard input may take long.
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::of(Diagnostic::error(format!("cannot catch signals: {error}"))))?;
-    let batch = Batch::new(&interrupt).with_jobs(settings.jobs);
+    let batch = Batch::new(&interrupt, settings.jobs);
     let products: Vec<_> = prepared.iter().filter_map(|document| document.product.as_deref()).collect();
 
     progress.begin("writing", products.len());

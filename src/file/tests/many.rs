@@ -29,7 +29,7 @@ fn an_error_leaves_all_files_unchanged_and_all_errors_are_returned() {
     let scratch = Scratch::new();
     let paths = files(&scratch);
     let interrupt = Interrupt::disabled();
-    let batch = Batch::new(&interrupt);
+    let batch = Batch::new(&interrupt, None);
     let staged = stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()));
     std::thread::sleep(Duration::from_millis(20));
     fs::write(&paths[7], OLD).unwrap();
@@ -46,7 +46,7 @@ fn if_a_backup_cannot_be_made_the_others_are_removed() {
     let scratch = Scratch::new();
     let paths = files(&scratch);
     let interrupt = Interrupt::disabled();
-    let batch = Batch::new(&interrupt);
+    let batch = Batch::new(&interrupt, None);
     let staged = stage(&batch, &paths, Some(&Suffix::new(".bak").unwrap()));
     let theirs = paths[COUNT - 1].with_extension("xml.bak");
     fs::write(&theirs, b"theirs").unwrap();
@@ -66,7 +66,7 @@ fn if_a_file_cannot_be_replaced_the_others_are_rolled_back() {
     // The same file twice: at the second rename it has changed, which cannot be detected earlier.
     paths.push(paths[5].clone());
     let interrupt = Interrupt::disabled();
-    let batch = Batch::new(&interrupt);
+    let batch = Batch::new(&interrupt, None);
     let error = only_error(batch.commit(stage(&batch, &paths, None)));
     assert!(matches!(&error, FileError::Changed { path } if *path == paths[5]), "{error}");
     assert_eq!(contents(&scratch), vec![OLD; COUNT]);

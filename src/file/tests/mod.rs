@@ -60,7 +60,7 @@ fn original(path: &Path) -> Original {
 /// Reads, stages and commits one file.
 fn replace(path: &Path, backup: Option<&str>) -> Result<Vec<Replaced>, CommitError> {
     let interrupt = Interrupt::disabled();
-    let batch = Batch::new(&interrupt);
+    let batch = Batch::new(&interrupt, None);
     let original = read(&Input::File(path.to_owned()), Purpose::Replacing)?;
     let suffix = backup.map(|suffix| Suffix::new(suffix).unwrap());
     let staged = batch.stage(&original, NEW, suffix.as_ref())?;

@@ -7,7 +7,7 @@ fn staging_changes_nothing_and_dropping_removes_the_temporary_file() {
     let scratch = Scratch::new();
     let path = scratch.file("vm.xml");
     let interrupt = Interrupt::disabled();
-    let staged = Batch::new(&interrupt).stage(&original(&path), NEW, None).unwrap();
+    let staged = Batch::new(&interrupt, None).stage(&original(&path), NEW, None).unwrap();
     assert!(scratch.is("vm.xml", OLD));
     assert_eq!(scratch.names().len(), 2);
     assert!(scratch.names()[0].starts_with(".vm.xml.virt-mdev-"), "{:?}", scratch.names());
@@ -20,7 +20,7 @@ fn an_output_file_that_appears_in_the_meantime_stays() {
     let scratch = Scratch::new();
     let path = scratch.path("out.xml");
     let interrupt = Interrupt::disabled();
-    let batch = Batch::new(&interrupt);
+    let batch = Batch::new(&interrupt, None);
     let staged = batch.stage_output(&path, NEW).unwrap();
     scratch.file("out.xml");
     let error = only_error(batch.commit(vec![staged]));
@@ -33,6 +33,6 @@ fn an_output_file_that_appears_in_the_meantime_stays() {
 fn standard_input_cannot_be_replaced() {
     let interrupt = Interrupt::disabled();
     let piped = Original { input: Input::Stdin, contents: Vec::new(), found: None };
-    let error = Batch::new(&interrupt).stage(&piped, NEW, None).unwrap_err();
+    let error = Batch::new(&interrupt, None).stage(&piped, NEW, None).unwrap_err();
     assert_eq!(error.to_string(), "<stdin> is an open descriptor, not a file that could be replaced");
 }

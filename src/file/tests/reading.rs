@@ -44,11 +44,11 @@ fn a_pattern_matches_as_in_a_shell_and_the_matches_are_sorted() {
 #[test]
 fn a_wildcard_does_not_match_names_that_begin_with_a_dot() {
     let scratch = Scratch::new();
-    for name in [".hidden.xml", "seen.xml", ".dir/x.xml", "dir/.x.xml", "dir/y.xml"] {
+    for name in [".hidden.xml", "seen.xml", ".dir/x.xml", "dir/.x.xml", "dir/.xml", "dir/y.xml"] {
         scratch.file(name);
     }
     assert_eq!(found(&scratch, &["*.xml"]), ["seen.xml"]);
-    for pattern in ["?hidden.xml", "[.]hidden.xml"] {
+    for pattern in ["?hidden.xml", "[.]hidden.xml", "dir/[.]*"] {
         assert!(matches!(&errors(&scratch, &[pattern])[..], [FileError::NoMatch { .. }]), "{pattern}");
     }
     assert_eq!(found(&scratch, &["**/*.xml"]), ["dir/y.xml", "seen.xml"]);
