@@ -6,10 +6,11 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum, ValueHint};
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, ValueEnum, ValueHint};
 
 use super::completions::Shell;
-use super::{Environment, usage_error};
+use super::{EXIT_STATUS, Environment, check_hook_options, usage_error};
 use crate::command::settings::{
     CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, DryRun, FillSettings, Format, HookSettings,
     HostSettings, Inputs, ListSettings, Output, PlacingSettings, RetargetSettings, RewriteSettings, Settings,
@@ -21,84 +22,105 @@ use crate::plan::check::Verdict;
 use crate::plan::fill::{Devices, OnConflict, OnMissing, Policy};
 use crate::plan::{Pairing, Place, Places};
 
-pub(super) const ABOUT_FILL: &str = "Record what each mediated device and vGPU of a domain is";
+/// Record in libvirt domain XML what its mediated devices are.
+///
+/// A libvirt domain names a mediated device (mdev) only by its UUID, and a vGPU that is a PCI virtual function only by its
+/// address. virt-mdev looks each device up in sysfs and records what it is: the vendor and product id of the PCI device, and the
+/// mdev or vGPU type. With these records a domain can be compared with another domain or with a host, and a host can refuse a
+/// guest whose devices it does not have.
+// Only the subcommand that is called is built: building all of them would take a tenth of the time of a whole run.
+#[derive(Debug, Parser)]
+#[command(name = "virt-mdev", version, after_help = EXIT_STATUS, max_term_width = 80, defer = true)]
+pub(super) enum Subcommand {
+    /// Record what each mediated device and vGPU of a domain is.
+    ///
+    /// fill adds vendorid, productid and mdevtype after the address of each hostdev of model vfio-pci, and changes no other byte.
+    /// FILE is a domain, domstatus, domainsnapshot, domaincheckpoint or hostdev document, or a glob pattern. Without FILE, or
+    /// with -, fill reads the document from standard input and writes it to standard output.
+    ///
+    /// libvirt currently drops these elements when a domain is defined, so they are useful only in files that are not given to
+    /// libvirt. libvirt keeps the records that fill writes with --into metadata. vGPUs that are PCI virtual functions, and with
+    /// --devices pci all PCI devices, are only recorded there.
+    Fill(FillArgs),
 
-pub(super) const LONG_ABOUT_FILL: &str = "\
-Record what each mediated device and vGPU of a domain is.
+    /// Remove what fill has written
+    Strip(StripArgs),
 
-fill adds vendorid, productid and mdevtype after the address of each hostdev of model vfio-pci, and changes no other byte. \
-FILE is a domain, domstatus, domainsnapshot, domaincheckpoint or hostdev document, or a glob pattern. Without FILE, or \
-with -, fill reads the document from standard input and writes it to standard output.
+    /// Compare the mediated devices and vGPUs of two domains, as needed for a migration from one to the other.
+    ///
+    /// Devices are paired in document order; their UUIDs may differ. Their number, models and identities must be the same. For
+    /// model vfio-pci, a missing identity is also a difference. The identity in the metadata takes precedence over the one in
+    /// the source. PCI devices are compared if one is recorded.
+    #[command(about = "Compare the mediated devices and vGPUs of two domains")]
+    Compare(CompareArgs),
 
-libvirt currently drops these elements when a domain is defined, so they are useful only in files that are not \
-given to libvirt. libvirt keeps the records that fill writes with --into metadata. vGPUs that are PCI virtual functions, and with --devices \
-pci all PCI devices, are only recorded there.";
+    /// Compare recorded identities with the devices of this host, or of other hosts.
+    ///
+    /// Each mediated device of model vfio-pci, each vGPU and each recorded PCI device is the same, different, missing on the
+    /// host, untyped (a virtual function without a vGPU type) or unrecorded. DOMAIN is a document of a kind that fill reads, not
+    /// the name of a guest. To check a guest: virsh dumpxml GUEST | virt-mdev check
+    ///
+    /// With --host or --accept, check also finds other devices of the recorded identity, which are free or can be created, and
+    /// says to which hosts the guests can go.
+    Check(CheckArgs),
 
-pub(super) const ABOUT_STRIP: &str = "Remove what fill has written";
+    /// Show the parents, mediated devices and vGPUs of a host.
+    ///
+    /// Without DOMAIN, list shows each parent of mediated devices with its types and devices, and each card whose virtual
+    /// functions are vGPUs. With DOMAIN, it shows the devices of these domains, what is recorded of them, and what the host has
+    /// for them. list --json prints the record of the host, which --host of other commands reads.
+    List(ListArgs),
 
-pub(super) const ABOUT_COMPARE: &str = "Compare the mediated devices and vGPUs of two domains";
+    /// Print the domain for another host, with devices of that host.
+    ///
+    /// Each device that is not the same there is replaced by a free one of the recorded identity, in its hostdev and in its
+    /// record; no other byte changes. Exit status 1 means that one cannot be had; then nothing is printed. Migrate with the
+    /// result: virsh migrate --live --persistent --xml NEW --persistent-xml NEW
+    Retarget(RetargetArgs),
 
-pub(super) const LONG_ABOUT_COMPARE: &str = "\
-Compare the mediated devices and vGPUs of two domains, as needed for a migration from one to the other.
+    /// Refuse a migration to a host whose devices differ.
+    ///
+    /// /etc/libvirt/hooks/qemu.d/zz-virt-mdev runs it with libvirt's four arguments and the domain XML on standard input: see
+    /// virt-mdev-hook(8). For `migrate begin` and `restore begin`, hook compares the guest's devices as check does; every other
+    /// operation passes at once. Exit status 0 allows the operation; 1 refuses it, with the reason on standard error and in
+    /// syslog.
+    #[command(about = "Refuse a migration to a host whose devices differ; for libvirt's hooks")]
+    Hook(HookArgs),
 
-Devices are paired in document order; their UUIDs may differ. Their number, models and identities must be the same. For \
-model vfio-pci, a missing identity is also a difference. The identity in the metadata takes precedence over the one in \
-the source. PCI devices are compared if one is recorded.";
+    /// Check that the hook is installed and works on this host.
+    ///
+    /// Each line says ok, warning or error, what was found, and what to do about it. doctor changes nothing and needs no
+    /// connection to libvirt. Run it as root, since other users cannot read all that it checks. Exit status 1 means that there
+    /// is an error.
+    Doctor(DoctorArgs),
 
-pub(super) const ABOUT_CHECK: &str = "Compare recorded identities with the devices of this host, or of other hosts";
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+}
 
-pub(super) const LONG_ABOUT_CHECK: &str = "\
-Compare recorded identities with the devices of this host, or of other hosts.
+impl Subcommand {
+    pub(super) fn settings(self, environment: Environment) -> Result<Settings, clap::Error> {
+        Ok(match self {
+            Self::Fill(arguments) => Settings::Fill(arguments.settings(environment.sysfs)?),
+            Self::Strip(arguments) => Settings::Strip(arguments.settings()?),
+            Self::Compare(arguments) => Settings::Compare(arguments.settings()),
+            Self::Check(arguments) => Settings::Check(arguments.settings(environment.sysfs)),
+            Self::List(arguments) => Settings::List(arguments.settings(environment)),
+            Self::Retarget(arguments) => Settings::Retarget(arguments.settings(environment.sysfs)),
+            Self::Hook(arguments) => Settings::Hook(arguments.settings(environment)),
+            Self::Doctor(arguments) => Settings::Doctor(arguments.settings(environment.sysfs)),
+            Self::Completions { shell } => Settings::Completions(shell.script()),
+        })
+    }
+}
 
-Each mediated device of model vfio-pci, each vGPU and each recorded PCI device is the same, different, missing on the \
-host, untyped (a virtual function without a vGPU type) or unrecorded. DOMAIN is a document of a kind \
-that fill reads, not the name of a guest. To check a guest: virsh dumpxml GUEST | virt-mdev check
-
-With --host or --accept, check also finds other devices of the recorded identity, which are free or can be created, and \
-says to which hosts the guests can go.";
-
-pub(super) const ABOUT_LIST: &str = "Show the parents, mediated devices and vGPUs of a host";
-
-pub(super) const LONG_ABOUT_LIST: &str = "\
-Show the parents, mediated devices and vGPUs of a host.
-
-Without DOMAIN, list shows each parent of mediated devices with its types and devices, and each card whose virtual functions \
-are vGPUs. With DOMAIN, it shows the devices of these domains, what is recorded of them, and what the host has for them. \
-list --json prints the record of the host, which --host of other commands reads.";
-
-pub(super) const ABOUT_RETARGET: &str = "Print the domain for another host, with devices of that host";
-
-pub(super) const LONG_ABOUT_RETARGET: &str = "\
-Print the domain for another host, with devices of that host.
-
-Each device that is not the same there is replaced by a free one of the recorded identity, in its hostdev and in its \
-record; no other byte changes. Exit status 1 means that one cannot be had; then nothing is printed. Migrate with the \
-result: virsh migrate --live --persistent --xml NEW --persistent-xml NEW";
-
-pub(super) const ABOUT_HOOK: &str = "Refuse a migration to a host whose devices differ; for libvirt's hooks";
-
-pub(super) const LONG_ABOUT_HOOK: &str = "\
-Refuse a migration to a host whose devices differ.
-
-/etc/libvirt/hooks/qemu.d/zz-virt-mdev runs it with libvirt's four arguments and the domain XML on standard input: see \
-virt-mdev-hook(8). For `migrate begin` and `restore begin`, hook compares the guest's devices as check does; every other \
-operation passes at once. Exit status 0 allows the operation; 1 refuses it, with the reason on standard error and in \
-syslog.";
-
-pub(super) const ABOUT_DOCTOR: &str = "Check that the hook is installed and works on this host";
-
-pub(super) const LONG_ABOUT_DOCTOR: &str = "\
-Check that the hook is installed and works on this host.
-
-Each line says ok, warning or error, what was found, and what to do about it. doctor changes nothing and needs no \
-connection to libvirt. Run it as root, since other users cannot read all that it checks. Exit status 1 means that there \
-is an error.";
-
-pub(super) const ABOUT_COMPLETIONS: &str = "Print a completion script for a shell";
-
-/// The options of commands that rewrite documents.
+// A doc comment of a flattened struct would become the help of the command.
 #[derive(Debug, Args)]
-pub(super) struct RewriteArgs {
+struct RewriteArgs {
     /// Documents or glob patterns; - is standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<OsString>,
@@ -142,7 +164,7 @@ pub(super) struct RewriteArgs {
 }
 
 impl RewriteArgs {
-    pub(super) fn settings(self) -> Result<RewriteSettings, clap::Error> {
+    fn settings(self) -> Result<RewriteSettings, clap::Error> {
         let reads_stdin = self.files.is_empty() || self.files.iter().any(|file| file == "-");
         if self.in_place.is_some() && reads_stdin {
             return Err(usage_error(
@@ -173,7 +195,6 @@ impl RewriteArgs {
     }
 }
 
-/// The options of commands that look up devices.
 #[derive(Debug, Args)]
 struct HostArgs {
     #[command(flatten)]
@@ -184,7 +205,6 @@ struct HostArgs {
     host: Option<OsString>,
 }
 
-/// The options for the devices of this host.
 #[derive(Debug, Args)]
 struct LiveArgs {
     /// The sysfs to read devices from; the default is VIRT_MDEV_SYSFS, or else /sys
@@ -228,7 +248,7 @@ pub(super) struct FillArgs {
 
     /// Where to write identities
     #[arg(long, value_name = "PLACE", default_value = "source")]
-    into: PlaceArg,
+    into: Places,
 
     /// Which devices to record; vgpu and pci are only recorded in metadata
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["mdev", "vgpu"])]
@@ -240,27 +260,25 @@ pub(super) struct FillArgs {
 
     /// What to do if this host does not have a device
     #[arg(long, value_name = "WHAT", default_value = "error")]
-    on_missing: OnMissingArg,
+    on_missing: OnMissing,
 
     /// What to do if an identity in the document differs from the device on this host
     #[arg(long, value_name = "WHAT", default_value = "error")]
-    on_conflict: OnConflictArg,
+    on_conflict: OnConflict,
 }
 
 impl FillArgs {
-    pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Result<Settings, clap::Error> {
-        let into = if self.metadata_only { PlaceArg::Metadata } else { self.into };
+    fn settings(self, sysfs: Option<PathBuf>) -> Result<FillSettings, clap::Error> {
+        let into = if self.metadata_only { Places::Only(Place::Metadata) } else { self.into };
         let selects = |kind| self.devices.contains(&kind);
         let devices =
             Devices { mdev: selects(DevicesArg::Mdev), vgpu: selects(DevicesArg::Vgpu), pci: selects(DevicesArg::Pci) };
-        let (on_missing, on_conflict) = (self.on_missing.into(), self.on_conflict.into());
-        let policy = Policy { into: into.into(), devices, on_missing, on_conflict };
-        Ok(Settings::Fill(FillSettings {
+        Ok(FillSettings {
             rewrite: self.rewrite.settings()?,
             host: self.host.settings(sysfs),
-            policy,
+            policy: Policy { into, devices, on_missing: self.on_missing, on_conflict: self.on_conflict },
             metadata_only: self.metadata_only,
-        }))
+        })
     }
 }
 
@@ -271,12 +289,12 @@ pub(super) struct StripArgs {
 
     /// Where to remove identities
     #[arg(long, value_name = "PLACE", default_value = "both")]
-    from: PlaceArg,
+    from: Places,
 }
 
 impl StripArgs {
-    pub(super) fn settings(self) -> Result<Settings, clap::Error> {
-        Ok(Settings::Strip(StripSettings { rewrite: self.rewrite.settings()?, from: self.from.into() }))
+    fn settings(self) -> Result<StripSettings, clap::Error> {
+        Ok(StripSettings { rewrite: self.rewrite.settings()?, from: self.from })
     }
 }
 
@@ -300,9 +318,9 @@ pub(super) struct CompareArgs {
 }
 
 impl CompareArgs {
-    pub(super) fn settings(self) -> Settings {
+    fn settings(self) -> CompareSettings {
         let format = format(self.json, self.quiet);
-        Settings::Compare(CompareSettings { source: self.source, destination: self.destination, format })
+        CompareSettings { source: self.source, destination: self.destination, format }
     }
 }
 
@@ -321,7 +339,7 @@ pub(super) struct CheckArgs {
 
     /// Look for other devices too; the worst verdict that is accepted [default with --host: same]
     #[arg(long, value_name = "VERDICT")]
-    accept: Option<AcceptArg>,
+    accept: Option<Verdict>,
 
     /// A domain, or a pattern, of a guest that has devices of the hosts; may be repeated
     #[arg(long, value_name = "DOMAIN", value_hint = ValueHint::FilePath)]
@@ -349,22 +367,22 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
-    pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Settings {
+    fn settings(self, sysfs: Option<PathBuf>) -> CheckSettings {
         let is_placing = self.accept.is_some() || !self.host.is_empty() || !self.in_use.is_empty();
         let placing = is_placing.then(|| PlacingSettings {
             hosts: self.host,
-            accept: self.accept.map_or(Verdict::Same, Verdict::from),
+            accept: self.accept.unwrap_or(Verdict::Same),
             in_use: self.in_use,
             verbose: self.verbose,
         });
-        Settings::Check(CheckSettings {
+        CheckSettings {
             inputs: Inputs::new(self.files),
             host: self.live.settings(sysfs),
             pairing: pairing(self.follow_guest_address),
             keep_going: self.keep_going,
             format: format(self.json, self.quiet),
             placing,
-        })
+        }
     }
 }
 
@@ -383,32 +401,12 @@ pub(super) struct ListArgs {
 }
 
 impl ListArgs {
-    pub(super) fn settings(self, environment: Environment) -> Settings {
-        Settings::List(ListSettings {
+    fn settings(self, environment: Environment) -> ListSettings {
+        ListSettings {
             domains: (!self.files.is_empty()).then(|| Inputs::new(self.files)),
             host: self.host.settings(environment.sysfs),
             pci_ids: environment.pci_ids,
             format: format(self.json, false),
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum AcceptArg {
-    /// Only the device that the domain names
-    Same,
-    /// Also another device that is free
-    Free,
-    /// Also a device that would have to be created
-    Creatable,
-}
-
-impl From<AcceptArg> for Verdict {
-    fn from(argument: AcceptArg) -> Self {
-        match argument {
-            AcceptArg::Same => Self::Same,
-            AcceptArg::Free => Self::Free,
-            AcceptArg::Creatable => Self::Creatable,
         }
     }
 }
@@ -460,8 +458,8 @@ pub(super) struct RetargetArgs {
 }
 
 impl RetargetArgs {
-    pub(super) fn settings(self, sysfs: Option<PathBuf>) -> Settings {
-        Settings::Retarget(RetargetSettings {
+    fn settings(self, sysfs: Option<PathBuf>) -> RetargetSettings {
+        RetargetSettings {
             input: Inputs::new(self.file.into_iter().collect()),
             host: self.host.settings(sysfs),
             pairing: pairing(self.follow_guest_address),
@@ -469,7 +467,7 @@ impl RetargetArgs {
             assume_unused: self.assume_unused,
             create_plan: self.create_plan,
             dry_run: self.dry_run.then_some(if self.json { DryRun::Json } else { DryRun::Lines }),
-        })
+        }
     }
 }
 
@@ -512,9 +510,9 @@ pub(super) struct HookArgs {
 }
 
 impl HookArgs {
-    pub(super) fn settings(self, environment: Environment) -> Settings {
+    fn settings(self, environment: Environment) -> HookSettings {
         let text = |word: OsString| word.to_string_lossy().into_owned();
-        Settings::Hook(HookSettings {
+        HookSettings {
             syslog: environment.syslog(),
             host: self.host.settings(environment.sysfs),
             require: self.require,
@@ -524,7 +522,7 @@ impl HookArgs {
             guest: text(self.guest),
             operation: (text(self.operation), text(self.suboperation)),
             misuse: None,
-        })
+        }
     }
 }
 
@@ -544,44 +542,13 @@ pub(super) struct DoctorArgs {
 }
 
 impl DoctorArgs {
-    pub(super) fn settings(
-        self,
-        sysfs: Option<PathBuf>,
-        check_options: fn(&[String]) -> Result<(), String>,
-    ) -> Settings {
+    fn settings(self, sysfs: Option<PathBuf>) -> DoctorSettings {
         let root = self.root.unwrap_or_else(|| "/".into());
-        Settings::Doctor(DoctorSettings {
+        DoctorSettings {
             sysfs: self.sysfs.or(sysfs).unwrap_or_else(|| root.join("sys")),
             root,
             format: if self.json { DoctorFormat::Json } else { DoctorFormat::Lines },
-            check_options,
-        })
-    }
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CompletionArgs {
-    /// The shell
-    #[arg(value_name = "SHELL", action = ArgAction::Set)]
-    pub(super) shell: Shell,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PlaceArg {
-    /// The hostdev's source
-    Source,
-    /// The domain's metadata, where libvirt keeps them
-    Metadata,
-    /// Both places
-    Both,
-}
-
-impl From<PlaceArg> for Places {
-    fn from(place: PlaceArg) -> Self {
-        match place {
-            PlaceArg::Source => Self::Only(Place::Source),
-            PlaceArg::Metadata => Self::Only(Place::Metadata),
-            PlaceArg::Both => Self::Both,
+            check_options: check_hook_options,
         }
     }
 }
@@ -596,39 +563,62 @@ enum DevicesArg {
     Pci,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OnMissingArg {
-    /// Fail and write nothing
-    Error,
-    /// Warn and leave the hostdev unchanged
-    Skip,
-}
+impl ValueEnum for Places {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Only(Place::Source), Self::Only(Place::Metadata), Self::Both]
+    }
 
-impl From<OnMissingArg> for OnMissing {
-    fn from(argument: OnMissingArg) -> Self {
-        match argument {
-            OnMissingArg::Error => Self::Error,
-            OnMissingArg::Skip => Self::Skip,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Only(Place::Source) => PossibleValue::new("source").help("The hostdev's source"),
+            Self::Only(Place::Metadata) => {
+                PossibleValue::new("metadata").help("The domain's metadata, where libvirt keeps them")
+            }
+            Self::Both => PossibleValue::new("both").help("Both places"),
+        })
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OnConflictArg {
-    /// Fail and write nothing
-    Error,
-    /// Correct what differs and add what is missing
-    Replace,
-    /// Warn and leave the hostdev unchanged
-    Keep,
+impl ValueEnum for OnMissing {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Error, Self::Skip]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Error => PossibleValue::new("error").help("Fail and write nothing"),
+            Self::Skip => PossibleValue::new("skip").help("Warn and leave the hostdev unchanged"),
+        })
+    }
 }
 
-impl From<OnConflictArg> for OnConflict {
-    fn from(argument: OnConflictArg) -> Self {
-        match argument {
-            OnConflictArg::Error => Self::Error,
-            OnConflictArg::Replace => Self::Replace,
-            OnConflictArg::Keep => Self::Keep,
-        }
+impl ValueEnum for OnConflict {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Error, Self::Replace, Self::Keep]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Error => PossibleValue::new("error").help("Fail and write nothing"),
+            Self::Replace => PossibleValue::new("replace").help("Correct what differs and add what is missing"),
+            Self::Keep => PossibleValue::new("keep").help("Warn and leave the hostdev unchanged"),
+        })
+    }
+}
+
+/// The verdicts that `--accept` takes.
+impl ValueEnum for Verdict {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Same, Self::Free, Self::Creatable]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Same => "Only the device that the domain names",
+            Self::Free => "Also another device that is free",
+            Self::Creatable => "Also a device that would have to be created",
+            _ => return None,
+        };
+        Some(PossibleValue::new(self.name()).help(help))
     }
 }

@@ -7,17 +7,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
-use clap::{Args, Command, FromArgMatches};
+use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 use crate::command::settings::{HookSettings, HostSettings, Settings};
 use crate::plan::Pairing;
 use crate::report::escape;
-use arguments::{
-    ABOUT_CHECK, ABOUT_COMPARE, ABOUT_COMPLETIONS, ABOUT_DOCTOR, ABOUT_FILL, ABOUT_HOOK, ABOUT_LIST, ABOUT_RETARGET,
-    ABOUT_STRIP, CheckArgs, CompareArgs, CompletionArgs, DoctorArgs, FillArgs, HookArgs, LONG_ABOUT_CHECK,
-    LONG_ABOUT_COMPARE, LONG_ABOUT_DOCTOR, LONG_ABOUT_FILL, LONG_ABOUT_HOOK, LONG_ABOUT_LIST, LONG_ABOUT_RETARGET,
-    ListArgs, RetargetArgs, StripArgs,
-};
+use arguments::{HookArgs, Subcommand};
 
 /// The environment variables that are read.
 #[derive(Clone, Debug, Default)]
@@ -42,85 +37,12 @@ impl Environment {
     }
 }
 
-const ABOUT: &str = "Record in libvirt domain XML what its mediated devices are";
-
-const LONG_ABOUT: &str = "\
-Record in libvirt domain XML what its mediated devices are.
-
-A libvirt domain names a mediated device (mdev) only by its UUID, and a vGPU that is a PCI virtual function only by its \
-address. virt-mdev looks each device up in sysfs and records what it is: the vendor and product id of the PCI device, and the \
-mdev or vGPU type. With these records a domain can be compared with \
-another domain or with a host, and a host can refuse a guest whose devices it does not have.";
-
 const EXIT_STATUS: &str = "\
 Exit status:
   0      success, also if there was nothing to do
   1      --dry-run, compare or check found a difference, or doctor an error
   2      an error; nothing was written, unless --keep-going was given
   128+n  ended by signal n";
-
-/// The subcommands, in the order of `--help`.
-const SUBCOMMANDS: [Subcommand; 9] = [
-    Subcommand {
-        name: "fill",
-        command: || FillArgs::augment_args(Command::new("fill")).about(ABOUT_FILL).long_about(LONG_ABOUT_FILL),
-        settings: |matches, environment| FillArgs::from_arg_matches(matches)?.settings(environment.sysfs),
-    },
-    Subcommand {
-        name: "strip",
-        command: || StripArgs::augment_args(Command::new("strip")).about(ABOUT_STRIP),
-        settings: |matches, _| StripArgs::from_arg_matches(matches)?.settings(),
-    },
-    Subcommand {
-        name: "compare",
-        command: || {
-            CompareArgs::augment_args(Command::new("compare")).about(ABOUT_COMPARE).long_about(LONG_ABOUT_COMPARE)
-        },
-        settings: |matches, _| Ok(CompareArgs::from_arg_matches(matches)?.settings()),
-    },
-    Subcommand {
-        name: "check",
-        command: || CheckArgs::augment_args(Command::new("check")).about(ABOUT_CHECK).long_about(LONG_ABOUT_CHECK),
-        settings: |matches, environment| Ok(CheckArgs::from_arg_matches(matches)?.settings(environment.sysfs)),
-    },
-    Subcommand {
-        name: "list",
-        command: || ListArgs::augment_args(Command::new("list")).about(ABOUT_LIST).long_about(LONG_ABOUT_LIST),
-        settings: |matches, environment| Ok(ListArgs::from_arg_matches(matches)?.settings(environment)),
-    },
-    Subcommand {
-        name: "retarget",
-        command: || {
-            RetargetArgs::augment_args(Command::new("retarget")).about(ABOUT_RETARGET).long_about(LONG_ABOUT_RETARGET)
-        },
-        settings: |matches, environment| Ok(RetargetArgs::from_arg_matches(matches)?.settings(environment.sysfs)),
-    },
-    Subcommand {
-        name: "hook",
-        command: || HookArgs::augment_args(Command::new("hook")).about(ABOUT_HOOK).long_about(LONG_ABOUT_HOOK),
-        settings: |matches, environment| Ok(HookArgs::from_arg_matches(matches)?.settings(environment)),
-    },
-    Subcommand {
-        name: "doctor",
-        command: || DoctorArgs::augment_args(Command::new("doctor")).about(ABOUT_DOCTOR).long_about(LONG_ABOUT_DOCTOR),
-        settings: |matches, environment| {
-            Ok(DoctorArgs::from_arg_matches(matches)?.settings(environment.sysfs, check_hook_options))
-        },
-    },
-    Subcommand {
-        name: "completions",
-        command: || CompletionArgs::augment_args(Command::new("completions")).about(ABOUT_COMPLETIONS),
-        settings: |matches, _| Ok(Settings::Completions(CompletionArgs::from_arg_matches(matches)?.shell.script())),
-    },
-];
-
-struct Subcommand {
-    name: &'static str,
-    /// Builds its options for clap.
-    command: fn() -> Command,
-    /// Converts what clap parsed.
-    settings: fn(&clap::ArgMatches, Environment) -> Result<Settings, clap::Error>,
-}
 
 /// Parses a command line, which begins with the program's own name.
 ///
@@ -143,19 +65,13 @@ fn with_words_escaped(error: clap::Error, arguments: &[OsString]) -> clap::Error
 }
 
 fn parse_words(arguments: &[OsString], environment: Environment) -> Result<Settings, clap::Error> {
-    let named = SUBCOMMANDS.iter().find(|subcommand| arguments.get(1).is_some_and(|word| word == subcommand.name));
-    // Building the subcommands that are not used would take a tenth of the time of a whole run.
-    let mut command = named.map_or_else(whole, |subcommand| {
+    let mut command = whole();
+    if is_called_as_hook(arguments) {
         // A guest may be named --help.
-        let is_hook = is_called_as_hook(arguments);
-        root().subcommand((subcommand.command)().disable_help_flag(is_hook))
-    });
+        command = command.mut_subcommand("hook", |hook| hook.disable_help_flag(true));
+    }
     let matches = command.try_get_matches_from_mut(arguments).map_err(|error| explain(error, arguments))?;
-    let chosen = matches.subcommand().and_then(|(name, matches)| {
-        let subcommand = SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name)?;
-        Some((subcommand.settings)(matches, environment))
-    });
-    chosen.unwrap_or_else(|| Err(clap::Error::new(ErrorKind::MissingSubcommand)))
+    Subcommand::from_arg_matches(&matches)?.settings(environment)
 }
 
 /// Whether libvirt makes this call, rather than a person who asks for help.
@@ -215,20 +131,9 @@ fn check_hook_options(options: &[String]) -> Result<(), String> {
     }
 }
 
-fn root() -> Command {
-    Command::new("virt-mdev")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(ABOUT)
-        .long_about(LONG_ABOUT)
-        .after_help(EXIT_STATUS)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .max_term_width(80)
-}
-
-/// Builds the command line with all its subcommands, for help, and for the tests of the completions and man pages.
+/// Returns the command line with all its subcommands.
 pub fn whole() -> Command {
-    SUBCOMMANDS.iter().fold(root(), |command, subcommand| command.subcommand((subcommand.command)()))
+    Subcommand::command()
 }
 
 /// Returns an error that explains the form of `-i=.bak`, if sed's `-i.bak` was given.
