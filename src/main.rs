@@ -46,9 +46,9 @@ fn print_usage(usage: &clap::Error) -> ExitCode {
 }
 
 fn fail(failure: &Failure, color: bool) -> ExitCode {
-    for diagnostic in failure.diagnostics() {
+    for diagnostic in &failure.errors {
         // Errors writing to stderr are ignored: there is nowhere else to report them.
         let _ = io::stderr().write_all(diagnostic.render(color).as_bytes());
     }
-    ExitCode::from(failure.exit_status())
+    ExitCode::from(failure.exit_status)
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::Serialize;
+
 /// A range of bytes of a document: from `start` up to, not including, `end`.
 ///
 /// Both ends are character boundaries of the text that the span was made for.
@@ -54,7 +56,7 @@ impl From<Range<usize>> for Span {
 }
 
 /// A place as an editor shows it: line and column, both counted from 1, the column in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Position {
     /// The line; lines end with LF, as in libxml2's messages.
     pub line: usize,

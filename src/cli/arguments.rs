@@ -12,9 +12,8 @@ use clap::{Args, Parser, ValueEnum, ValueHint};
 use super::completions::Shell;
 use super::{EXIT_STATUS, Environment, check_hook_options, usage_error};
 use crate::command::settings::{
-    CheckSettings, CompareSettings, DoctorFormat, DoctorSettings, DryRun, FillSettings, Format, HookSettings,
-    HostSettings, Inputs, ListSettings, Output, PlacingSettings, RetargetSettings, RewriteSettings, Settings,
-    StripSettings, Target, Verbosity,
+    CheckSettings, CompareSettings, DoctorSettings, FillSettings, Format, HookSettings, HostSettings, ListSettings,
+    Output, PlacingSettings, RetargetSettings, RewriteSettings, Settings, StripSettings, Target, Verbosity,
 };
 use crate::file::Suffix;
 use crate::host::Mdevctl;
@@ -185,9 +184,9 @@ impl RewriteArgs {
             (false, false) => Verbosity::Normal,
         };
         Ok(RewriteSettings {
-            inputs: Inputs::new(self.files),
+            inputs: or_stdin(self.files),
             output,
-            dry_run: self.dry_run.then_some(if self.json { DryRun::Json } else { DryRun::Lines }),
+            dry_run: self.dry_run.then_some(format(self.json)),
             keep_going: self.keep_going,
             jobs: self.jobs,
             verbosity,
@@ -319,7 +318,7 @@ pub(super) struct CompareArgs {
 
 impl CompareArgs {
     fn settings(self) -> CompareSettings {
-        let format = format(self.json, self.quiet);
+        let format = (!self.quiet).then_some(format(self.json));
         CompareSettings { source: self.source, destination: self.destination, format }
     }
 }
@@ -376,11 +375,11 @@ impl CheckArgs {
             verbose: self.verbose,
         });
         CheckSettings {
-            inputs: Inputs::new(self.files),
+            inputs: or_stdin(self.files),
             host: self.live.settings(sysfs),
             pairing: pairing(self.follow_guest_address),
             keep_going: self.keep_going,
-            format: format(self.json, self.quiet),
+            format: (!self.quiet).then_some(format(self.json)),
             placing,
         }
     }
@@ -403,20 +402,21 @@ pub(super) struct ListArgs {
 impl ListArgs {
     fn settings(self, environment: Environment) -> ListSettings {
         ListSettings {
-            domains: (!self.files.is_empty()).then(|| Inputs::new(self.files)),
+            domains: self.files,
             host: self.host.settings(environment.sysfs),
             pci_ids: environment.pci_ids,
-            format: format(self.json, false),
+            format: format(self.json),
         }
     }
 }
 
-fn format(json: bool, quiet: bool) -> Format {
-    match (json, quiet) {
-        (true, _) => Format::Json,
-        (false, true) => Format::Status,
-        (false, false) => Format::Text,
-    }
+fn format(json: bool) -> Format {
+    if json { Format::Json } else { Format::Text }
+}
+
+/// Returns the files, or if there are none, standard input.
+fn or_stdin(files: Vec<OsString>) -> Vec<OsString> {
+    if files.is_empty() { vec!["-".into()] } else { files }
 }
 
 fn pairing(follow_guest_address: bool) -> Pairing {
@@ -460,13 +460,13 @@ pub(super) struct RetargetArgs {
 impl RetargetArgs {
     fn settings(self, sysfs: Option<PathBuf>) -> RetargetSettings {
         RetargetSettings {
-            input: Inputs::new(self.file.into_iter().collect()),
+            input: self.file.unwrap_or_else(|| "-".into()),
             host: self.host.settings(sysfs),
             pairing: pairing(self.follow_guest_address),
             in_use: self.in_use,
             assume_unused: self.assume_unused,
             create_plan: self.create_plan,
-            dry_run: self.dry_run.then_some(if self.json { DryRun::Json } else { DryRun::Lines }),
+            dry_run: self.dry_run.then_some(format(self.json)),
         }
     }
 }
@@ -547,7 +547,7 @@ impl DoctorArgs {
         DoctorSettings {
             sysfs: self.sysfs.or(sysfs).unwrap_or_else(|| root.join("sys")),
             root,
-            format: if self.json { DoctorFormat::Json } else { DoctorFormat::Lines },
+            format: format(self.json),
             check_options: check_hook_options,
         }
     }

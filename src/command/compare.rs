@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::json;
-use super::settings::{CompareSettings, Format, Inputs};
+use super::settings::{CompareSettings, Format};
 use super::{Failure, Outcome, Streams, expand, name_of, read_document};
 use crate::domain::{Document, RecordKind};
 use crate::file::Purpose;
@@ -13,52 +13,52 @@ use crate::report::{Diagnostic, Origin, escape};
 
 pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     if settings.source == "-" && settings.destination == "-" {
-        return Err(Failure::of(Diagnostic::error("only one of the two domains can be standard input")));
+        return Err(Failure::from(Diagnostic::error("only one of the two domains can be standard input")));
     }
     let (source_name, source) = read(&settings.source)?;
     let (destination_name, destination) = read(&settings.destination)?;
     let source_origin = Origin::new(source_name, source.text());
     let destination_origin = Origin::new(destination_name, destination.text());
     let differences = compare(&source, &destination).map_err(|errors| {
-        let told = errors.iter().map(|(which, error)| match which {
+        let reported = errors.iter().map(|(which, error)| match which {
             Which::Source => source_origin.error(error),
             Which::Destination => destination_origin.error(error),
         });
-        Failure::Told(told.collect())
+        reported.collect::<Vec<_>>()
     })?;
     let (warnings, differences): (Vec<_>, Vec<_>) = differences.into_iter().partition(Difference::is_warning);
-    if settings.format != Format::Status {
+    if settings.format.is_some() {
         let told = warnings.iter().map(|warning| line(warning, &source_origin, &destination_origin));
-        told.for_each(|line| streams.tell(&Diagnostic::warning(line.trim_end())));
+        told.for_each(|line| streams.report(&Diagnostic::warning(line.trim_end())));
         if exchanges_kinds(&differences) {
-            streams.tell(&Diagnostic::note(OTHER_KIND));
+            streams.report(&Diagnostic::note(OTHER_KIND));
         }
     }
     let differences = differences.iter();
     let is_same = differences.len() == 0;
     match settings.format {
-        Format::Text => {
+        Some(Format::Text) => {
             let lines = differences.map(|difference| line(difference, &source_origin, &destination_origin));
             streams.print(&lines.collect::<String>())?;
         }
-        Format::Json => {
+        Some(Format::Json) => {
             let objects = differences.map(|difference| Object::of(difference, &source_origin, &destination_origin));
             streams.print(&json::text(&objects.collect::<Vec<_>>())?)?;
         }
-        Format::Status => {}
+        None => {}
     }
     Ok(if is_same { Outcome::Done } else { Outcome::Differs })
 }
 
 fn read(argument: &std::ffi::OsString) -> Result<(String, Document), Failure> {
-    let inputs = expand(&Inputs { arguments: vec![argument.clone()] })?;
+    let inputs = expand(std::slice::from_ref(argument))?;
     let [input] = inputs.as_slice() else {
-        return Err(Failure::of(Diagnostic::error(format!(
+        return Err(Failure::from(Diagnostic::error(format!(
             "{} matches more than one file, but compare takes one file for each domain",
             escape::path(argument.as_ref())
         ))));
     };
-    let (_, document) = read_document(input, Purpose::Reading).map_err(Failure::of)?;
+    let (_, document) = read_document(input, Purpose::Reading)?;
     Ok((name_of(input), document))
 }
 

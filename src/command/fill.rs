@@ -9,7 +9,7 @@ use crate::plan::fill::{fill, identities};
 use crate::plan::{Place, Places};
 
 pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let host = open_host(&settings.host).map_err(Failure::of)?;
+    let host = open_host(&settings.host)?;
     if settings.metadata_only {
         return print_metadata(settings, &host, streams);
     }
@@ -36,7 +36,7 @@ fn print_metadata(settings: &FillSettings, host: &HostSource, streams: &mut Stre
     };
     let mut text = String::new();
     element.write("\n", "  ", &mut text);
-    check_size("the metadata element", text.len()).map_err(Failure::of)?;
+    check_size("the metadata element", text.len())?;
     streams.print(&format!("{}\n", text.trim_start()))?;
     Ok(Outcome::Done)
 }

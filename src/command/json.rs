@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, NotFound, name_of};
 use crate::device::{Device, DeviceAddress, Part};
 use crate::domain::RecordedIdentity;
+use crate::file::Input;
 use crate::plan::demand::Wanted;
 use crate::report::{Diagnostic, escape};
+use crate::text::Position;
 
 /// What was found in a document, or why it failed.
 #[derive(Serialize)]
@@ -14,21 +16,60 @@ use crate::report::{Diagnostic, escape};
 pub(super) enum Entry<T> {
     /// One of the results.
     Found(T),
-    /// The document that failed.
-    Failed(FailedDocument),
+    /// The file that failed.
+    Failed(FailedFile),
 }
 
-/// A document that could not be read or judged.
+/// A file that is not found, or a document that cannot be read or judged.
 #[derive(Serialize)]
-pub(super) struct FailedDocument {
+pub(super) struct FailedFile {
     file: String,
     error: Vec<String>,
+    /// Where each error is, if it is at a place in the document.
+    places: Vec<Option<Position>>,
 }
 
-impl<T> Entry<T> {
-    /// Returns an entry for a document with these errors.
-    pub(super) fn failed(file: String, errors: &[Diagnostic]) -> Self {
-        Self::Failed(FailedDocument { file, error: errors.iter().map(|error| error.message.clone()).collect() })
+impl FailedFile {
+    pub(super) fn new(input: &Input, errors: &[Diagnostic]) -> Self {
+        Self {
+            file: name_of(input),
+            error: errors.iter().map(|error| error.message.clone()).collect(),
+            places: errors.iter().map(|error| error.excerpt.as_ref().map(|excerpt| excerpt.place)).collect(),
+        }
+    }
+}
+
+/// What was found in several documents, and the errors.
+pub(super) struct Results<T> {
+    pub(super) entries: Vec<Entry<T>>,
+    pub(super) errors: Vec<Diagnostic>,
+}
+
+impl<T> Results<T> {
+    /// Begins with the files that are not found.
+    pub(super) fn new(not_found: Vec<NotFound>) -> Self {
+        let mut results = Self { entries: Vec::new(), errors: Vec::new() };
+        not_found.into_iter().for_each(|(input, error)| results.add(&input, Err(vec![error])));
+        results
+    }
+
+    /// Adds what was found in a document, or its errors.
+    pub(super) fn add(&mut self, input: &Input, result: Result<Vec<T>, Vec<Diagnostic>>) {
+        match result {
+            Ok(found) => self.entries.extend(found.into_iter().map(Entry::Found)),
+            Err(errors) => {
+                self.entries.push(Entry::Failed(FailedFile::new(input, &errors)));
+                self.errors.extend(errors);
+            }
+        }
+    }
+
+    /// Returns what was found, without the files that failed.
+    pub(super) fn found(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Found(found) => Some(found),
+            Entry::Failed(_) => None,
+        })
     }
 }
 
@@ -136,7 +177,7 @@ pub(super) fn in_one_line(value: &impl Serialize) -> Result<String, Failure> {
 
 fn shown(json: serde_json::Result<String>) -> Result<String, Failure> {
     json.map(|json| without_hidden(&json))
-        .map_err(|error| Failure::of(Diagnostic::error(format!("cannot write JSON: {error}"))))
+        .map_err(|error| Failure::from(Diagnostic::error(format!("cannot write JSON: {error}"))))
 }
 
 /// Escapes what JSON allows as it is, and a terminal obeys or does not show.

@@ -16,13 +16,14 @@ mod rewrite;
 pub mod settings;
 mod strip;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 
 use crate::domain::Document;
-use crate::file::{self, Input, Original, Purpose, Signal};
+use crate::file::{self, FileError, Input, Original, Purpose};
 use crate::host::{self, HostSource, RecordedHost, Sysfs};
 use crate::report::{Diagnostic, abridge, escape, help};
-use settings::{HostSettings, Inputs, Settings, Verbosity};
+use settings::{HostSettings, Settings, Verbosity};
 
 /// How a command succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,53 +36,31 @@ pub enum Outcome {
 
 /// How a command failed.
 #[derive(Debug)]
-pub enum Failure {
-    /// With these errors, at least one: exit status 2.
-    Told(Vec<Diagnostic>),
-    /// With errors that were printed already: exit status 2.
-    AlreadyTold,
-    /// Because the reader of standard output closed it, which needs no message: exit status 2.
-    BrokenPipe,
-    /// By a signal: exit status 128 plus its number.
-    Interrupted(Signal, Vec<Diagnostic>),
+pub struct Failure {
+    /// The errors to print; none if they were printed already, or if the reader of standard output has closed it.
+    pub errors: Vec<Diagnostic>,
+    /// 2, or 128 plus the number of the signal that ended the command.
+    pub exit_status: u8,
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(errors: Vec<Diagnostic>) -> Self {
+        Self { errors, exit_status: 2 }
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(error: Diagnostic) -> Self {
+        vec![error].into()
+    }
 }
 
 impl Failure {
-    /// Returns a failure with one error.
-    pub fn of(diagnostic: Diagnostic) -> Self {
-        Self::Told(vec![diagnostic])
-    }
-
     /// Returns the failure to write to standard output.
     pub fn of_stdout(error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            _ => Self::of(Diagnostic::error(format!("cannot write to standard output: {error}"))),
-        }
-    }
-
-    /// Keeps only the first errors of each kind.
-    fn abridged(self) -> Self {
-        match self {
-            Self::Told(diagnostics) => Self::Told(abridge(diagnostics)),
-            Self::Interrupted(signal, diagnostics) => Self::Interrupted(signal, abridge(diagnostics)),
-            Self::AlreadyTold | Self::BrokenPipe => self,
-        }
-    }
-
-    /// Returns the errors to print.
-    pub fn diagnostics(&self) -> &[Diagnostic] {
-        match self {
-            Self::Told(diagnostics) | Self::Interrupted(_, diagnostics) => diagnostics,
-            Self::AlreadyTold | Self::BrokenPipe => &[],
-        }
-    }
-
-    /// Returns the exit status.
-    pub fn exit_status(&self) -> u8 {
-        match self {
-            Self::Told(_) | Self::AlreadyTold | Self::BrokenPipe => 2,
-            Self::Interrupted(signal, _) => signal.exit_status(),
+            io::ErrorKind::BrokenPipe => Vec::new().into(),
+            _ => Diagnostic::error(format!("cannot write to standard output: {error}")).into(),
         }
     }
 }
@@ -102,19 +81,19 @@ pub struct Streams<'a> {
 
 impl Streams<'_> {
     /// Prints a diagnostic on standard error. Errors writing to it are ignored: there is nowhere else to report them.
-    fn tell(&mut self, diagnostic: &Diagnostic) {
+    fn report(&mut self, diagnostic: &Diagnostic) {
         let _ = self.stderr.write_all(diagnostic.render(self.color).as_bytes());
     }
 
     /// Prints diagnostics on standard error, only the first of each kind.
-    fn tell_all(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
-        abridge(diagnostics).iter().for_each(|diagnostic| self.tell(diagnostic));
+    fn report_all(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        abridge(diagnostics).iter().for_each(|diagnostic| self.report(diagnostic));
     }
 
     /// Prints a warning on standard error, unless `verbosity` is quiet.
     fn warn(&mut self, verbosity: Verbosity, diagnostic: &Diagnostic) {
         if verbosity != Verbosity::Quiet {
-            self.tell(diagnostic);
+            self.report(diagnostic);
         }
     }
 
@@ -172,14 +151,31 @@ fn name_of(input: &Input) -> String {
 }
 
 /// Expands patterns to the inputs.
-fn expand(inputs: &Inputs) -> Result<Vec<Input>, Failure> {
-    file::expand(&inputs.arguments).map_err(|errors| Failure::Told(errors.iter().map(Diagnostic::of_file).collect()))
+fn expand(arguments: &[OsString]) -> Result<Vec<Input>, Failure> {
+    Ok(file::expand(arguments).map_err(|errors| errors.iter().map(Diagnostic::of_file).collect::<Vec<_>>())?)
 }
 
-/// Expands patterns to the inputs, and returns the errors of those that cannot be found.
-fn expand_each(inputs: &Inputs) -> (Vec<Input>, Vec<Diagnostic>) {
-    let (inputs, errors) = file::expand_each(&inputs.arguments);
-    (inputs, errors.iter().map(Diagnostic::of_file).collect())
+/// An input that cannot be found, and the error.
+type NotFound = (Input, Diagnostic);
+
+/// Expands patterns to the inputs. With `keep_going`, also returns those that cannot be found, each with its error.
+fn expand_each(arguments: &[OsString], keep_going: bool) -> Result<(Vec<Input>, Vec<NotFound>), Failure> {
+    if !keep_going {
+        return Ok((expand(arguments)?, Vec::new()));
+    }
+    let (inputs, errors) = file::expand_each(arguments);
+    let named = errors.iter().map(|error| {
+        let name = match error {
+            FileError::NotFound { path } | FileError::DanglingLink { path, .. } | FileError::Io { path, .. } => {
+                path.clone()
+            }
+            FileError::NoMatch { pattern } | FileError::BadPattern { pattern, .. } => pattern.into(),
+            // Nothing else keeps a file from being found.
+            other => other.to_string().into(),
+        };
+        (Input::File(name), Diagnostic::of_file(error))
+    });
+    Ok((inputs, named.collect()))
 }
 
 /// Runs a command.
@@ -198,5 +194,5 @@ pub fn run(settings: &Settings, streams: &mut Streams<'_>) -> Result<Outcome, Fa
         Settings::Doctor(settings) => doctor::run(settings, streams),
         Settings::Completions(script) => streams.print(script).map(|()| Outcome::Done),
     };
-    result.map_err(Failure::abridged)
+    result.map_err(|failure| Failure { errors: abridge(failure.errors), ..failure })
 }

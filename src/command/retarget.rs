@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::check::{Pair, not_checked, read_in_use};
-use super::settings::{DryRun, RetargetSettings};
+use super::settings::{Format, RetargetSettings};
 use super::{Failure, Outcome, Streams, expand, json, name_of, open_host, read_document};
 use crate::device::{DeviceAddress, DeviceKind, Identity, Uuid};
 use crate::domain::{Document, Kind};
@@ -44,28 +44,28 @@ fn address<S: Serializer>(device: &DeviceAddress, serializer: S) -> Result<S::Ok
 }
 
 pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let source = open_host(&settings.host).map_err(Failure::of)?;
-    let host = source.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?;
+    let source = open_host(&settings.host)?;
+    let host = source.record().map_err(|error| Diagnostic::of(&error))?;
     let in_use = read_in_use(&settings.in_use)?;
-    let inputs = expand(&settings.input)?;
+    let inputs = expand(std::slice::from_ref(&settings.input))?;
     let [input] = inputs.as_slice() else {
-        return Err(Failure::of(Diagnostic::error(format!("{} files match; give one domain", inputs.len()))));
+        return Err(Failure::from(Diagnostic::error(format!("{} files match; give one domain", inputs.len()))));
     };
     let name = name_of(input);
-    let (_, document) = read_document(input, Purpose::Reading).map_err(Failure::of)?;
+    let (_, document) = read_document(input, Purpose::Reading)?;
     let origin = Origin::new(&name, document.text());
     let ([domain], Kind::Domain) = (&document.domains[..], document.kind) else {
         let error = Diagnostic::error(format!("{name} is a <{}>, and a <domain> is needed", document.kind.root()));
-        return Err(Failure::of(error.help("virsh dumpxml --migratable GUEST prints it")));
+        return Err(Failure::from(error.help("virsh dumpxml --migratable GUEST prints it")));
     };
     let (demand, errors) = demand(domain, settings.pairing, PciScope::Vgpus);
     if !errors.is_empty() {
-        return Err(Failure::Told(errors.iter().map(|error| origin.error(error)).collect()));
+        return Err(Failure::from(origin.errors(errors)));
     }
     if let Some(again) = demand.repeated().next() {
         let error =
             format!("{}: another hostdev of the domain names {} too", origin.named_place(again.span), again.device);
-        return Err(Failure::of(Diagnostic::error(error).help("libvirt refuses such a domain; remove one of them")));
+        return Err(Failure::from(Diagnostic::error(error).help("libvirt refuses such a domain; remove one of them")));
     }
     let mut facts = Facts::default();
     let offer = Offer::of(&host, &mut facts);
@@ -79,19 +79,19 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
         Diagnostic::error("a recorded device has been replaced by another one in the domain").help("check shows which")
     }));
     if !refusals.is_empty() {
-        streams.tell_all(refusals);
+        streams.report_all(refusals);
         return Ok(Outcome::Differs);
     }
 
     if pair.not_compared() > 0 {
-        streams.tell(&Diagnostic::note(not_checked(&name, pair.not_compared())));
+        streams.report(&Diagnostic::note(not_checked(&name, pair.not_compared())));
     }
     let changes: Vec<_> = placed.iter().filter_map(|placed| change(&guest, placed, &host, &in_use)).collect();
     let commands: String =
         changes.iter().filter_map(|change| change.create.as_ref()).map(|line| format!("{line}\n")).collect();
     match settings.dry_run {
-        Some(DryRun::Json) => streams.print(&json::text(&changes)?)?,
-        Some(DryRun::Lines) => {
+        Some(Format::Json) => streams.print(&json::text(&changes)?)?,
+        Some(Format::Text) => {
             let lines = changes.iter().filter(|change| change.from != change.to);
             let lines: String = lines.map(|Change { from, to, .. }| format!("{from} -> {to}\n")).collect();
             streams.print(&(lines + &commands))?;
@@ -99,17 +99,17 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
         None => {
             let wanted = |change: &Change| (&guest.demand.devices[change.number], change.to);
             let edits = retarget(document.text(), domain, changes.iter().map(wanted))
-                .map_err(|error| Failure::of(origin.error(&error)))?;
-            let text = edits.apply_proven(document.text()).map_err(|error| Failure::of(origin.unproven(&error)))?;
+                .map_err(|error| Failure::from(origin.error(&error)))?;
+            let text = edits.apply_proven(document.text()).map_err(|error| Failure::from(origin.unproven(&error)))?;
             if !is_judged(&text, settings.pairing) {
                 let error = Diagnostic::error("a record of another hostdev names a device that this guest would get");
-                return Err(Failure::of(
+                return Err(Failure::from(
                     error.help("bring the records up to date where the guest runs: virt-mdev fill --into metadata"),
                 ));
             }
             // Before the domain: without its devices it is of no use.
             let told = streams.stderr.write_all(commands.as_bytes());
-            told.map_err(|error| Failure::of(Diagnostic::error(format!("cannot write the plan: {error}"))))?;
+            told.map_err(|error| Failure::from(Diagnostic::error(format!("cannot write the plan: {error}"))))?;
             streams.print(&text)?;
         }
     }

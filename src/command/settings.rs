@@ -33,18 +33,13 @@ pub enum Settings {
     Completions(&'static str),
 }
 
-/// The documents to read: paths, patterns, or `-` for standard input; at least one.
-#[derive(Clone, Debug)]
-pub struct Inputs {
-    /// As they were typed.
-    pub arguments: Vec<OsString>,
-}
-
-impl Inputs {
-    /// Takes the arguments; if there are none, standard input.
-    pub fn new(arguments: Vec<OsString>) -> Self {
-        Self { arguments: if arguments.is_empty() { vec!["-".into()] } else { arguments } }
-    }
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A table or lines for people.
+    Text,
+    /// JSON for programs.
+    Json,
 }
 
 /// Where a rewritten document goes.
@@ -88,27 +83,18 @@ impl Output {
 /// The settings of every command that rewrites documents.
 #[derive(Clone, Debug)]
 pub struct RewriteSettings {
-    /// The documents.
-    pub inputs: Inputs,
+    /// The documents: paths, patterns, or `-` for standard input; at least one.
+    pub inputs: Vec<OsString>,
     /// Where they go.
     pub output: Output,
-    /// How to print what would change, if nothing is to be written.
-    pub dry_run: Option<DryRun>,
+    /// How to print what would change, if nothing is to be written. With `--diff` the difference is printed instead.
+    pub dry_run: Option<Format>,
     /// Whether to continue if a document fails; otherwise none is written.
     pub keep_going: bool,
     /// How many documents to work on at once; by default the number of processors.
     pub jobs: Option<NonZeroUsize>,
     /// How much is printed on standard error.
     pub verbosity: Verbosity,
-}
-
-/// How `--dry-run` prints what would change. With `--diff` the difference is printed instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DryRun {
-    /// Lines for people.
-    Lines,
-    /// JSON for programs.
-    Json,
 }
 
 /// Where the devices of a host are read from.
@@ -149,23 +135,23 @@ pub struct CompareSettings {
     pub source: OsString,
     /// The guest's domain on the destination host.
     pub destination: OsString,
-    /// How differences are printed.
-    pub format: Format,
+    /// How differences are printed; otherwise only the exit status shows them.
+    pub format: Option<Format>,
 }
 
 /// The settings of `check`.
 #[derive(Clone, Debug)]
 pub struct CheckSettings {
-    /// The documents.
-    pub inputs: Inputs,
+    /// The documents: paths, patterns, or `-` for standard input; at least one.
+    pub inputs: Vec<OsString>,
     /// Where the devices of the host are read from.
     pub host: HostSettings,
     /// Which record counts for a hostdev.
     pub pairing: Pairing,
     /// Whether files that cannot be found are skipped.
     pub keep_going: bool,
-    /// How the verdicts are printed.
-    pub format: Format,
+    /// How the verdicts are printed; otherwise only the exit status shows them.
+    pub format: Option<Format>,
     /// Whether other devices are looked for too, and where. Otherwise only those that the documents name are compared.
     pub placing: Option<PlacingSettings>,
 }
@@ -187,7 +173,7 @@ pub struct PlacingSettings {
 #[derive(Clone, Debug)]
 pub struct ListSettings {
     /// The documents whose devices are shown; without any, everything that the host has.
-    pub domains: Option<Inputs>,
+    pub domains: Vec<OsString>,
     /// Where the devices of the host are read from.
     pub host: HostSettings,
     /// The list of the names of PCI devices, if it is not the system's.
@@ -196,22 +182,11 @@ pub struct ListSettings {
     pub format: Format,
 }
 
-/// How the results of `check`, `compare` and `list` are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// A table or lines for people.
-    Text,
-    /// JSON for programs.
-    Json,
-    /// Nothing: the exit status is the result.
-    Status,
-}
-
 /// The settings of `retarget`.
 #[derive(Clone, Debug)]
 pub struct RetargetSettings {
-    /// The domain.
-    pub input: Inputs,
+    /// The domain; `-` is standard input.
+    pub input: OsString,
     /// Where the devices of the host are read from.
     pub host: HostSettings,
     /// Which record counts for a hostdev.
@@ -223,7 +198,7 @@ pub struct RetargetSettings {
     /// Whether devices may be chosen that have to be created, with the commands for that.
     pub create_plan: bool,
     /// How to print what would change, instead of the domain.
-    pub dry_run: Option<DryRun>,
+    pub dry_run: Option<Format>,
 }
 
 /// The settings of `hook`.
@@ -257,16 +232,7 @@ pub struct DoctorSettings {
     /// The directory to use as `/sys`.
     pub sysfs: PathBuf,
     /// How the findings are printed.
-    pub format: DoctorFormat,
+    pub format: Format,
     /// Returns an error if these are not options of `hook`.
     pub check_options: fn(&[String]) -> Result<(), String>,
-}
-
-/// How findings are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DoctorFormat {
-    /// Lines for people.
-    Lines,
-    /// JSON for programs.
-    Json,
 }

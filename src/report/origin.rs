@@ -57,6 +57,12 @@ impl<'a> Origin<'a> {
         help::plan_error(kind).into_iter().fold(error, Diagnostic::help)
     }
 
+    /// Returns the diagnostics for the errors of a plan, in document order.
+    pub fn errors(&self, mut errors: Vec<PlanError>) -> Vec<Diagnostic> {
+        errors.sort_by_key(|error| error.span);
+        errors.iter().map(|error| self.error(error)).collect()
+    }
+
     /// Returns the diagnostic for a remark on a plan.
     pub fn remark(&self, remark: &Remark) -> Diagnostic {
         let message = remark.kind.to_string();

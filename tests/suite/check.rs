@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 
+use serde_json::{Value, json};
+
 use crate::support::guests::{
     ABSENT, AP, NO_PCI, at, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
     recorded, uuid,
@@ -143,6 +145,28 @@ fn several_files_are_named_and_a_malformed_one_does_not_hide_the_others() {
     run.stdout_has("\"same\"").stdout_has("\"file\": \"c.xml\",\n    \"error\"").stdout_has("\"unrecorded\"").check();
     check(&scratch, ["a.xml", "d.xml"]).status(2).stderr_has("d.xml").check();
     check(&scratch, ["-k", "a.xml", "d.xml"]).status(2).stderr_has("d.xml").stdout_has("same").check();
+    let absent = |form: &str| form.replace("ERROR", "d.xml: no such file");
+    let run = check(&scratch, ["-k", "--json", "a.xml", "d.xml"]).status(2).stderr_has("d.xml").stdout_has("same");
+    let object = "  {\n    \"file\": \"d.xml\",\n    \"error\": [\n      \"ERROR\"\n    ],\n    \"places\": [\n      null\n    ]\n  }";
+    run.stdout_has(&absent(object)).check();
+    let run = check(&scratch, ["-k", "--json", "--accept", "free", "a.xml", "d.xml"]).status(2).stderr_has("d.xml");
+    let object = absent(r#"{"file":"d.xml","error":["ERROR"],"places":[null]}"#);
+    run.stdout_has("\"same\"").stdout_has(&object).check();
+}
+
+#[test]
+fn in_json_an_error_has_the_line_and_column_of_its_message() {
+    let scratch = Scratch::with("a.xml", filled(1));
+    scratch.file("b.xml", domain(&[hostdev("nonsense", &NONE), hostdev("no", &NONE)].concat()));
+    let places = json!([{"line": 6, "column": 18}, {"line": 11, "column": 18}]);
+    for (command, is_placing) in [("check", false), ("check", true), ("list", false)] {
+        let run = scratch.virt_mdev([command, "--json", "a.xml", "b.xml"]).env("VIRT_MDEV_SYSFS", host_a());
+        let run = if is_placing { run.args("--accept free") } else { run }.status(2);
+        let run = run.stderr_has("b.xml:6:18").stderr_has("b.xml:11:18").stdout_any().check();
+        let entries: Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!(entries[1]["error"].as_array().unwrap().len(), 2, "{command}");
+        assert_eq!(entries[1]["places"], places, "{command}");
+    }
 }
 
 #[test]

@@ -99,8 +99,11 @@ fn a_file_that_fails_has_an_object_with_its_errors_and_does_not_hide_the_others(
         check(run.stderr_has("b.xml:1:").stderr_has(ABSENT), "fill-failed.json");
     }
     scratch.fill(["-n", "--json", "a.xml", "absent.xml"]).status(2).stderr_has("absent.xml").check();
-    let run = scratch.fill(["-n", "--json", "-k", "c.xml", "absent.xml"]).status(2).stderr_has("absent.xml");
-    run.stdout_has("\"c.xml\"").check();
+    for (absent, file) in [("absent.xml", "absent.xml"), ("absent/*.xml", "absent/*.xml")] {
+        let run = scratch.fill(["-n", "--json", "-k", "c.xml", absent]).status(2).stderr_has(absent);
+        let object = format!("[\n  {{\n    \"file\": \"{file}\",\n    \"error\"");
+        run.stdout_has(&object).stdout_has("\"places\": [\n      null\n    ]").stdout_has("\"c.xml\"").check();
+    }
 }
 
 #[test]

@@ -7,12 +7,13 @@ use std::mem;
 
 use serde::Serialize;
 
-use super::super::json::{Asked, Entry, in_one_line};
+use super::super::json::{Asked, FailedFile, in_one_line};
 use super::super::{Failure, Streams};
 use super::pair::{Destination, Pair};
 use super::reason::identity_and_reason;
 use super::table::Row;
 use crate::device::DeviceAddress;
+use crate::file::Input;
 use crate::plan::placement::{Facts, Guest, Placed, Target};
 use crate::report::Diagnostic;
 
@@ -127,10 +128,10 @@ impl JsonPairs {
         if self.text.len() >= CHUNK { self.write(streams) } else { Ok(()) }
     }
 
-    /// Adds a document that cannot be read.
-    pub fn add_failed(&mut self, file: &str, errors: &[Diagnostic]) -> Result<(), Failure> {
+    /// Adds a file that is not found, or a document that cannot be read or judged.
+    pub fn add_failed(&mut self, input: &Input, errors: &[Diagnostic]) -> Result<(), Failure> {
         self.separate();
-        let text = in_one_line(&Entry::<Row>::failed(file.to_owned(), errors))?;
+        let text = in_one_line(&FailedFile::new(input, errors))?;
         self.text.extend_from_slice(text.as_bytes());
         if self.are_lines {
             self.text.push(b'\n');

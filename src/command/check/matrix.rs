@@ -85,8 +85,8 @@ impl Matrix {
         }
     }
 
-    pub fn add_failed(&mut self, file: &str) {
-        self.rows.push((file.to_owned(), vec![Cell::Failed; self.hosts.len()]));
+    pub fn add_failed(&mut self, file: String) {
+        self.rows.push((file, vec![Cell::Failed; self.hosts.len()]));
     }
 
     /// Returns the matrix, its legend and the reasons.

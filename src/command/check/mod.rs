@@ -7,9 +7,9 @@ mod placing;
 mod reason;
 mod table;
 
-use super::json::{self, Entry};
-use super::settings::{CheckSettings, Format, Inputs};
-use super::{Failure, Outcome, Streams, expand, expand_each, name_of, open_host, read_document};
+use super::json::{self, Results};
+use super::settings::{CheckSettings, Format};
+use super::{Failure, Outcome, Streams, expand_each, name_of, open_host, read_document};
 use crate::file::{Input, Purpose};
 use crate::host::HostSource;
 use crate::plan::check::{Comparison, Verdict, check};
@@ -29,39 +29,23 @@ pub(super) fn run(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result
 
 /// Compares the devices that the documents name, and looks for no others.
 fn compare_with_one(settings: &CheckSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let host = open_host(&settings.host).map_err(Failure::of)?;
-    let (inputs, mut errors) = expand_inputs(&settings.inputs, settings.keep_going)?;
-    let mut entries = Vec::new();
+    let host = open_host(&settings.host)?;
+    let (inputs, not_found) = expand_each(&settings.inputs, settings.keep_going)?;
+    let mut results = Results::new(not_found);
     for input in &inputs {
-        match judge(input, &host, settings, streams) {
-            Ok(rows) => entries.extend(rows.into_iter().map(Entry::Found)),
-            Err(found) => {
-                entries.push(Entry::failed(name_of(input), &found));
-                errors.extend(found);
-            }
-        }
+        results.add(input, judge(input, &host, settings, streams));
     }
     match settings.format {
-        Format::Text => {
-            let rows = entries.iter().filter_map(|entry| match entry {
-                Entry::Found(row) => Some(row),
-                Entry::Failed(_) => None,
-            });
-            streams.print(&table(rows, inputs.len() > 1, "ON THIS HOST"))?;
-        }
-        Format::Json => streams.print(&json::text(&entries)?)?,
-        Format::Status => {}
+        Some(Format::Text) => streams.print(&table(results.found(), inputs.len() > 1, "ON THIS HOST"))?,
+        Some(Format::Json) => streams.print(&json::text(&results.entries)?)?,
+        None => {}
     }
-    if !errors.is_empty() {
-        return Err(Failure::Told(errors));
+    let is_same = results.found().all(|row| row.verdict == Verdict::Same.name());
+    match results.errors {
+        errors if !errors.is_empty() => Err(errors.into()),
+        _ if is_same => Ok(Outcome::Done),
+        _ => Ok(Outcome::Differs),
     }
-    let is_same = |entry: &Entry<Row>| matches!(entry, Entry::Found(row) if row.verdict == Verdict::Same.name());
-    Ok(if entries.iter().all(is_same) { Outcome::Done } else { Outcome::Differs })
-}
-
-/// Returns the inputs that there are; with `keep_going`, also the errors about the others.
-fn expand_inputs(inputs: &Inputs, keep_going: bool) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
-    if keep_going { Ok(expand_each(inputs)) } else { Ok((expand(inputs)?, Vec::new())) }
 }
 
 fn judge(
@@ -74,17 +58,17 @@ fn judge(
     let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
     let origin = Origin::new(&name, document.text());
     let mut answers = host.ask(document.devices());
-    let comparison = check(&document, &answers, settings.pairing, PciScope::Vgpus)
-        .map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
+    let comparison =
+        check(&document, &answers, settings.pairing, PciScope::Vgpus).map_err(|errors| origin.errors(errors))?;
     if !comparison.is_same() {
         host.name_vgpus(&mut answers);
     }
     let Comparison { devices, orphans, not_compared } = comparison;
     let is_replaced = |orphan: &&Orphan<'_>| orphan.place.is_difference();
-    if settings.format != Format::Status {
-        streams.tell_all(stale(&origin, &orphans));
+    if settings.format.is_some() {
+        streams.report_all(stale(&origin, &orphans));
         if not_compared > 0 {
-            streams.tell(&Diagnostic::note(not_checked(&name, not_compared)));
+            streams.report(&Diagnostic::note(not_checked(&name, not_compared)));
         }
     }
     let rows = devices.iter().map(|checked| Row::new(&name, checked, &answers));

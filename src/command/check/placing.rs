@@ -1,12 +1,12 @@
 //! `check` with `--host` or `--accept`: whether guests can go to hosts, and with which devices.
 
-use super::super::settings::{CheckSettings, Format, Inputs, PlacingSettings};
-use super::super::{Failure, Outcome, Streams, name_of, open_host, read_document, read_host};
+use super::super::settings::{CheckSettings, Format, PlacingSettings};
+use super::super::{Failure, Outcome, Streams, expand_each, name_of, open_host, read_document, read_host};
 use super::json_pairs::JsonPairs;
 use super::matrix::Matrix;
 use super::pair::{Destination, Pair};
 use super::table::{Row, table};
-use super::{expand_inputs, not_checked, stale};
+use super::{not_checked, stale};
 use crate::domain::Document;
 use crate::file::{self, FileError, Input, Purpose};
 use crate::host::RecordedHost;
@@ -35,72 +35,64 @@ pub(super) fn run(
         destinations.push(Destination { name, source, offer: Offer::of(host, &mut facts) });
     };
     if placing.hosts.is_empty() {
-        let source = open_host(&settings.host).map_err(Failure::of)?;
-        let host = source.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?;
+        let source = open_host(&settings.host)?;
+        let host = source.record().map_err(|error| Diagnostic::of(&error))?;
         add(&host);
     } else {
-        let (files, missing) = expand_inputs(&Inputs { arguments: placing.hosts.clone() }, settings.keep_going)?;
-        are_several = files.len() + missing.len() > 1;
-        errors.extend(missing);
+        let (files, not_found) = expand_each(&placing.hosts, settings.keep_going)?;
+        are_several = files.len() + not_found.len() > 1;
+        errors.extend(not_found.into_iter().map(|(_, error)| error));
         for file in &files {
             match read_host(file) {
                 Ok(host) => add(&host),
                 Err(error) if settings.keep_going => errors.push(error),
-                Err(error) => return Err(Failure::of(error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }
-    let (inputs, missing) = expand_inputs(&settings.inputs, settings.keep_going)?;
-    errors.extend(missing);
+    let (inputs, not_found) = expand_each(&settings.inputs, settings.keep_going)?;
+    errors.extend(not_found.iter().map(|(_, error)| error.clone()));
     if destinations.is_empty() {
-        return Err(Failure::Told(errors));
+        return Err(errors.into());
     }
     let mut report = match settings.format {
-        Format::Status => Report::Status,
-        Format::Json => Report::Json(JsonPairs::new(&destinations, are_several)?),
-        Format::Text if are_several => Report::Matrix(Matrix::new(&destinations, placing.verbose)),
-        Format::Text => {
+        None => Report::Status,
+        Some(Format::Json) => Report::Json(JsonPairs::new(&destinations, are_several)?),
+        Some(Format::Text) if are_several => Report::Matrix(Matrix::new(&destinations, placing.verbose)),
+        Some(Format::Text) => {
             let on_host = if placing.hosts.is_empty() { "ON THIS HOST" } else { "ON THAT HOST" };
             Report::Table(Vec::new(), on_host)
         }
     };
+    if let Report::Json(pairs) = &mut report {
+        not_found.iter().try_for_each(|(input, error)| pairs.add_failed(input, std::slice::from_ref(error)))?;
+    }
     let mut worst = Verdict::Same;
     for input in &inputs {
         let name = name_of(input);
-        let placed = read(input).and_then(|document| {
+        let read = read_document(input, Purpose::Reading).map_err(|error| vec![error]);
+        let placed = read.and_then(|(_, document)| {
             let guests = guests(&name, &document, settings.pairing, &mut facts)?;
-            if settings.format != Format::Status {
+            if settings.format.is_some() {
                 let orphans = guests.iter().flat_map(|guest| &guest.demand.orphans);
-                streams.tell_all(stale(&Origin::new(&name, document.text()), orphans));
+                streams.report_all(stale(&Origin::new(&name, document.text()), orphans));
             }
-            for guest in &guests {
-                let verdict = report.add(&name, guest, &destinations, &facts, &in_use, streams);
-                worst = worst.max(verdict.map_err(Stop::Failed)?);
-            }
-            Ok(())
+            let place = |guest| report.add(&name, guest, &destinations, &facts, &in_use, streams);
+            Ok(guests.iter().map(place).collect::<Result<Vec<_>, Failure>>())
         });
         match placed {
-            Ok(()) => {}
-            Err(Stop::Failed(failure)) => return Err(failure),
-            Err(Stop::Unread(found)) => {
-                report.add_failed(&name, &found)?;
+            Ok(verdicts) => worst = verdicts?.into_iter().fold(worst, Verdict::max),
+            Err(found) => {
+                report.add_failed(input, &found)?;
                 errors.extend(found);
             }
         }
     }
     report.print(inputs.len() > 1, streams)?;
     if !errors.is_empty() {
-        return Err(Failure::Told(errors));
+        return Err(errors.into());
     }
     Ok(if worst <= placing.accept { Outcome::Done } else { Outcome::Differs })
-}
-
-/// Why a document is not placed.
-enum Stop {
-    /// It cannot be read or judged.
-    Unread(Vec<Diagnostic>),
-    /// The command fails.
-    Failed(Failure),
 }
 
 /// Reads the guests whose devices are not free. All must be readable: a device that is overlooked would be given twice.
@@ -110,43 +102,35 @@ pub(in super::super) fn read_in_use(patterns: &[std::ffi::OsString]) -> Result<I
         FileError::NoMatch { .. } => Diagnostic::of_file(error).help(NO_GUESTS),
         _ => Diagnostic::of_file(error),
     };
-    let inputs = file::expand(patterns).map_err(|errors| Failure::Told(errors.iter().map(not_found).collect()))?;
+    let inputs = file::expand(patterns).map_err(|errors| errors.iter().map(not_found).collect::<Vec<_>>())?;
     for input in inputs {
-        let (_, document) = read_document(&input, Purpose::Reading).map_err(Failure::of)?;
-        let name = name_of(&input);
+        let (_, document) = read_document(&input, Purpose::Reading)?;
+        let origin = Origin::new(name_of(&input), document.text());
         for domain in &document.domains {
-            in_use.add(domain).map_err(|errors| Failure::Told(told(&name, &document, errors)))?;
+            in_use.add(domain).map_err(|errors| origin.errors(errors))?;
         }
     }
     Ok(in_use)
 }
 
-fn read(input: &Input) -> Result<Document, Stop> {
-    let (_, document) = read_document(input, Purpose::Reading).map_err(|error| Stop::Unread(vec![error]))?;
-    Ok(document)
-}
-
-fn guests<'a>(name: &str, document: &'a Document, pairing: Pairing, facts: &mut Facts) -> Result<Vec<Guest<'a>>, Stop> {
+fn guests<'a>(
+    name: &str,
+    document: &'a Document,
+    pairing: Pairing,
+    facts: &mut Facts,
+) -> Result<Vec<Guest<'a>>, Vec<Diagnostic>> {
     let mut guests = Vec::new();
     let mut errors = Vec::new();
     for domain in &document.domains {
         let (demand, found) = demand(domain, pairing, PciScope::Vgpus);
         errors.extend(found);
-        let again = demand.repeated().map(|wanted| (wanted.span, PlanErrorKind::TwoHostdevs(wanted.device)));
-        errors.extend(again.map(|(span, kind)| PlanError { span, kind }));
+        errors.extend(demand.repeated().map(|wanted| {
+            let kind = PlanErrorKind::TwoHostdevs(wanted.device);
+            PlanError { span: wanted.span, kind }
+        }));
         guests.push(Guest::new(domain, demand, facts));
     }
-    if errors.is_empty() {
-        return Ok(guests);
-    }
-    Err(Stop::Unread(told(name, document, errors)))
-}
-
-/// Returns the errors of a document in document order.
-fn told(name: &str, document: &Document, mut errors: Vec<PlanError>) -> Vec<Diagnostic> {
-    errors.sort_by_key(|error| error.span);
-    let origin = Origin::new(name, document.text());
-    errors.iter().map(|error| origin.error(error)).collect()
+    if errors.is_empty() { Ok(guests) } else { Err(Origin::new(name, document.text()).errors(errors)) }
 }
 
 /// What is printed.
@@ -191,20 +175,18 @@ impl Report {
             }
         }
         if not_compared > 0 && !matches!(self, Self::Status) {
-            streams.tell(&Diagnostic::note(not_checked(file, not_compared)));
+            streams.report(&Diagnostic::note(not_checked(file, not_compared)));
         }
         Ok(worst)
     }
 
-    fn add_failed(&mut self, file: &str, errors: &[Diagnostic]) -> Result<(), Failure> {
+    fn add_failed(&mut self, input: &Input, errors: &[Diagnostic]) -> Result<(), Failure> {
         match self {
-            Self::Json(pairs) => pairs.add_failed(file, errors),
-            Self::Matrix(matrix) => {
-                matrix.add_failed(file);
-                Ok(())
-            }
-            Self::Table(..) | Self::Status => Ok(()),
+            Self::Json(pairs) => pairs.add_failed(input, errors)?,
+            Self::Matrix(matrix) => matrix.add_failed(name_of(input)),
+            Self::Table(..) | Self::Status => {}
         }
+        Ok(())
     }
 
     fn print(self, has_files: bool, streams: &mut Streams<'_>) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ mod findings;
 mod hook_conf;
 
 use super::json;
-use super::settings::{DoctorFormat, DoctorSettings};
+use super::settings::{DoctorSettings, Format};
 use super::{Failure, Outcome, Streams};
 use crate::report::{Diagnostic, escape};
 use facts::Roots;
@@ -17,7 +17,7 @@ use findings::{Finding, Level, diagnose};
 pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     let facts = Roots { root: &settings.root, sysfs: &settings.sysfs }.gather().map_err(|error| {
         let error = Diagnostic::error(format!("cannot open the directory {}: {error}", settings.root.display()));
-        Failure::of(error.help("--root names the root directory of the host: etc and proc are in it"))
+        Failure::from(error.help("--root names the root directory of the host: etc and proc are in it"))
     })?;
     let mut findings = diagnose(&facts, settings.check_options);
     for finding in &mut findings {
@@ -25,8 +25,8 @@ pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Resul
         finding.remedy = finding.remedy.as_deref().map(escape);
     }
     streams.print(&match settings.format {
-        DoctorFormat::Lines => lines(&findings),
-        DoctorFormat::Json => json::text(&findings)?,
+        Format::Text => lines(&findings),
+        Format::Json => json::text(&findings)?,
     })?;
     let is_error = |finding: &Finding| finding.level == Level::Error;
     Ok(if findings.iter().any(is_error) { Outcome::Differs } else { Outcome::Done })

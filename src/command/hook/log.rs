@@ -30,18 +30,18 @@ impl<'a> Log<'a> {
 
     /// Writes a line to standard error, which reaches the person who asked if the guest is refused, and to syslog, which keeps
     /// it in any case.
-    fn tell(&self, line: &str, priority: Priority, streams: &mut Streams<'_>) {
+    fn write(&self, line: &str, priority: Priority, streams: &mut Streams<'_>) {
         let line = self.line(line);
         let _ = writeln!(streams.stderr, "virt-mdev: {line}");
         self.send(&line, priority);
     }
 
     /// Writes the first lines, and how many more there are: a guest may have thousands of devices.
-    pub fn tell_all(&self, lines: &[String], priority: Priority, streams: &mut Streams<'_>) {
+    pub fn write_all(&self, lines: &[String], priority: Priority, streams: &mut Streams<'_>) {
         const SHOWN: usize = 10;
-        lines.iter().take(SHOWN).for_each(|line| self.tell(line, priority, streams));
+        lines.iter().take(SHOWN).for_each(|line| self.write(line, priority, streams));
         if lines.len() > SHOWN {
-            self.tell(&format!("{} more like these", lines.len() - SHOWN), priority, streams);
+            self.write(&format!("{} more like these", lines.len() - SHOWN), priority, streams);
         }
     }
 

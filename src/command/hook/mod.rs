@@ -76,8 +76,8 @@ pub(super) fn run(settings: &HookSettings, streams: &mut Streams<'_>) -> Result<
     }
     let judgement = judge_in_time(settings);
     let log = Log::new(settings);
-    log.tell_all(&judgement.warnings, Priority::Warning, streams);
-    log.tell_all(&judgement.refusals, Priority::Error, streams);
+    log.write_all(&judgement.warnings, Priority::Warning, streams);
+    log.write_all(&judgement.refusals, Priority::Error, streams);
     let is_refused = !judgement.refusals.is_empty();
     if let Some(compared) = &judgement.compared {
         let verdict = if is_refused { "refused" } else { "passes" };
@@ -172,7 +172,7 @@ fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
         }
         Err(errors) => {
             let origin = Origin::new("domain", document.text());
-            let refusals = errors.iter().map(|error| in_one_line(&origin.error(error))).collect();
+            let refusals = origin.errors(errors).iter().map(in_one_line).collect();
             Judgement { refusals, ..Judgement::refused("") }
         }
     }

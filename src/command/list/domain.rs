@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::command::json::{Asked, Entry, Parts};
+use crate::command::json::{Asked, Parts};
 use crate::command::{name_of, read_document};
 use crate::device::{Device, DeviceAddress};
 use crate::domain::RecordedIdentity;
@@ -52,8 +52,7 @@ pub(super) fn rows(input: &Input, source: &HostSource, host: &RecordedHost) -> R
             }
         }
     }
-    errors.sort_by_key(|error| error.span);
-    if errors.is_empty() { Ok(rows) } else { Err(errors.iter().map(|error| origin.error(error)).collect()) }
+    if errors.is_empty() { Ok(rows) } else { Err(origin.errors(errors)) }
 }
 
 impl Row {
@@ -81,11 +80,15 @@ impl Row {
 }
 
 /// Returns a table for people.
-pub(super) fn table(entries: &[Entry<Row>], on_host: &'static str, has_files: bool, color: bool) -> String {
+pub(super) fn table<'r>(
+    rows: impl Iterator<Item = &'r Row>,
+    on_host: &'static str,
+    has_files: bool,
+    color: bool,
+) -> String {
     let heading = ["FILE", "DOMAIN", "DEVICE", "GUEST ADDRESS", "RECORDED", on_host, "PARENT", "NOTE"];
     let mut table = Table::new(heading);
-    for entry in entries {
-        let Entry::Found(row) = entry else { continue };
+    for row in rows {
         let asked = &row.asked;
         let short = |text: &Option<String>| text.as_deref().map(escape::short).unwrap_or_default();
         let note = if row.is_defined_only { "defined, not started".to_owned() } else { short(&row.reason) };

@@ -5,9 +5,9 @@ mod host;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::json::{self, Entry};
+use super::json::{self, Results};
 use super::settings::{Format, ListSettings};
-use super::{Failure, Outcome, Streams, expand, name_of, open_host};
+use super::{Failure, Outcome, Streams, expand, open_host};
 use crate::device::VgpuType;
 use crate::host::record::VgpuState;
 use crate::host::{HostSource, PciNames, RecordedHost};
@@ -15,29 +15,23 @@ use crate::report::{Diagnostic, escape};
 use host::Names;
 
 pub(super) fn run(settings: &ListSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let source = open_host(&settings.host).map_err(Failure::of)?;
-    let host = source.record().map_err(|error| Failure::of(Diagnostic::of(&error)))?;
-    if let Some(inputs) = &settings.domains {
-        let inputs = expand(inputs)?;
-        let mut entries = Vec::new();
-        let mut errors = Vec::new();
+    let source = open_host(&settings.host)?;
+    let host = source.record().map_err(|error| Diagnostic::of(&error))?;
+    if !settings.domains.is_empty() {
+        let inputs = expand(&settings.domains)?;
+        let mut results = Results::new(Vec::new());
         for input in &inputs {
-            match domain::rows(input, &source, &host) {
-                Ok(rows) => entries.extend(rows.into_iter().map(Entry::Found)),
-                Err(found) => {
-                    entries.push(Entry::failed(name_of(input), &found));
-                    errors.extend(found);
-                }
-            }
+            results.add(input, domain::rows(input, &source, &host));
         }
         streams.print(&match settings.format {
-            Format::Json => json::text(&entries)?,
-            _ => {
+            Format::Json => json::text(&results.entries)?,
+            Format::Text => {
                 let on_host = if source.is_recorded() { "ON THAT HOST" } else { "ON THIS HOST" };
-                domain::table(&entries, on_host, inputs.len() > 1, streams.stdout_color)
+                domain::table(results.found(), on_host, inputs.len() > 1, streams.stdout_color)
             }
         })?;
-        return if errors.is_empty() { Ok(Outcome::Done) } else { Err(Failure::Told(errors)) };
+        let errors = results.errors;
+        return if errors.is_empty() { Ok(Outcome::Done) } else { Err(errors.into()) };
     }
 
     if settings.format == Format::Json {
@@ -56,13 +50,13 @@ pub(super) fn run(settings: &ListSettings, streams: &mut Streams<'_>) -> Result<
         Some(text) => text,
         // Each of them may be such a device.
         None if record.unreadable.iter().any(|entry| entry.device().is_some()) => {
-            return Err(Failure::Told(unreadable.map(Diagnostic::error).collect()));
+            return Err(unreadable.map(Diagnostic::error).collect::<Vec<_>>().into());
         }
         None => format!("{} has no parent of mediated devices and no vGPU\n", escape::short(host.name())),
     };
     let heading = if source.is_recorded() { heading(&host) } else { String::new() };
     streams.print(&(heading + &text))?;
-    streams.tell_all(unreadable.map(Diagnostic::warning));
+    streams.report_all(unreadable.map(Diagnostic::warning));
     Ok(Outcome::Done)
 }
 

@@ -9,10 +9,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::json::{self, Entry};
+use super::json::{self, Results};
 use super::progress::Progress;
-use super::settings::{DryRun, Output, RewriteSettings, Target, Verbosity};
-use super::{Failure, Outcome, Streams, expand, expand_each, name_of, read_document};
+use super::settings::{Format, Output, RewriteSettings, Target, Verbosity};
+use super::{Failure, NotFound, Outcome, Streams, expand, expand_each, name_of, read_document};
 use crate::domain::{Document, MAX_BYTES};
 use crate::file::{FileError, Input, Purpose};
 use crate::parallel::{self, Threads};
@@ -54,38 +54,33 @@ pub(super) fn rewrite(
 
     progress.begin("reading", inputs.len());
     let purpose = purpose(settings, inputs.len());
-    let results = parallel::map(&inputs, Threads::for_each(settings.jobs), |input| {
+    let read = parallel::map(&inputs, Threads::for_each(settings.jobs), |input| {
         let result = prepare(input, purpose, settings, rewrite);
         progress.step();
         result
     });
     let mut summary = Summary::default();
     summary.fail(not_found.len());
-    let mut errors = not_found;
-    let mut prepared = Vec::with_capacity(results.len());
-    let mut entries = Vec::new();
-    let is_json = settings.dry_run == Some(DryRun::Json);
-    for (input, result) in inputs.iter().zip(results) {
-        match result {
-            Ok(mut document) => {
-                summary.count(document.category);
-                entries.extend(document.changes.drain(..).map(Entry::Found));
-                prepared.push(document);
-            }
-            Err(found) => {
-                summary.fail(1);
-                if is_json {
-                    entries.push(Entry::failed(name_of(input), &found));
-                }
-                errors.extend(found);
-            }
+    let mut prepared = Vec::with_capacity(inputs.len());
+    let mut results = Results::new(not_found);
+    for (input, result) in inputs.iter().zip(read) {
+        match &result {
+            Ok(document) => summary.count(document.category),
+            Err(_) => summary.fail(1),
         }
+        let changes = result.map(|mut document| {
+            let changes = std::mem::take(&mut document.changes);
+            prepared.push(document);
+            changes
+        });
+        results.add(input, changes);
     }
+    let Results { entries, mut errors } = results;
     let remarks = prepared.iter_mut().flat_map(|document| std::mem::take(&mut document.remarks));
-    progress.pause(|| streams.tell_all(remarks));
+    progress.pause(|| streams.report_all(remarks));
 
     let mut signal = None;
-    if is_json {
+    if settings.dry_run == Some(Format::Json) {
         progress.pause(|| streams.print(&json::text(&entries)?))?;
     } else if errors.is_empty() || settings.keep_going {
         match &settings.output {
@@ -106,13 +101,12 @@ pub(super) fn rewrite(
     let has_summary = settings.output.is_in_place() && settings.dry_run.is_none() && !is_one;
     if has_summary {
         // After all errors, so that it is the last line on the screen.
-        streams.tell_all(errors.drain(..));
+        streams.report_all(errors.drain(..));
         streams.note(settings.verbosity, &summary.line(rewrite));
     }
     match signal {
-        Some(signal) => Err(Failure::Interrupted(signal, errors)),
-        None if !errors.is_empty() => Err(Failure::Told(errors)),
-        None if has_errors => Err(Failure::AlreadyTold),
+        Some(signal) => Err(Failure { errors, exit_status: signal.exit_status() }),
+        None if has_errors => Err(errors.into()),
         None if settings.dry_run.is_some() && summary.changes() => Ok(Outcome::Differs),
         None => Ok(Outcome::Done),
     }
@@ -126,11 +120,10 @@ pub(super) fn read_one<T>(
 ) -> Result<T, Failure> {
     let inputs = expand(&settings.inputs)?;
     let [input] = inputs.as_slice() else { return Err(too_many(inputs.len())) };
-    let (original, document) = read_document(input, purpose(settings, 1)).map_err(Failure::of)?;
+    let (original, document) = read_document(input, purpose(settings, 1))?;
     let origin = Origin::new(name_of(&original.input), document.text());
-    let (made, remarks) =
-        make(&document).map_err(|errors| Failure::Told(errors.iter().map(|error| origin.error(error)).collect()))?;
-    streams.tell_all(shown(&remarks, settings.verbosity).map(|remark| origin.remark(remark)));
+    let (made, remarks) = make(&document).map_err(|errors| Failure::from(origin.errors(errors)))?;
+    streams.report_all(shown(&remarks, settings.verbosity).map(|remark| origin.remark(remark)));
     Ok(made)
 }
 
@@ -153,15 +146,14 @@ fn shown(remarks: &[Remark], verbosity: Verbosity) -> impl Iterator<Item = &Rema
 }
 
 /// Expands patterns to the inputs. With `--keep-going` it also returns the errors of those that cannot be found.
-fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<Diagnostic>), Failure> {
+fn inputs(settings: &RewriteSettings) -> Result<(Vec<Input>, Vec<NotFound>), Failure> {
     if let Some(error) = separate_suffix(settings) {
-        return Err(Failure::of(error));
+        return Err(Failure::from(error));
     }
-    let (inputs, errors) =
-        if settings.keep_going { expand_each(&settings.inputs) } else { (expand(&settings.inputs)?, Vec::new()) };
+    let (inputs, not_found) = expand_each(&settings.inputs, settings.keep_going)?;
     let takes_many =
         matches!(settings.output, Output::File(Target::InPlace(_)) | Output::Diff) || settings.dry_run.is_some();
-    if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, errors)) }
+    if inputs.len() > 1 && !takes_many { Err(too_many(inputs.len())) } else { Ok((inputs, not_found)) }
 }
 
 /// Returns an error if a suffix for backups was given as a separate word, as some versions of sed take it.
@@ -176,7 +168,7 @@ fn separate_suffix(settings: &RewriteSettings) -> Option<Diagnostic> {
         let is_name = bytes.starts_with(b".") && !bytes.iter().any(|byte| b"/*?[".contains(byte));
         is_name && Path::new(argument).symlink_metadata().is_err()
     };
-    let path = settings.inputs.arguments.iter().find(is_suffix).map(PathBuf::from)?;
+    let path = settings.inputs.iter().find(is_suffix).map(PathBuf::from)?;
     let help =
         format!("a suffix for backups follows an equals sign: -i={}", escape::shell_word(&path.to_string_lossy()));
     Some(Diagnostic::of(&FileError::NotFound { path }).help(help))
@@ -186,7 +178,7 @@ fn too_many(count: usize) -> Failure {
     let error = Diagnostic::error(format!(
         "{count} files cannot be written to standard output: documents cannot be concatenated"
     ));
-    Failure::of(error.help("rewrite them with --in-place, or show the changes with --diff or --dry-run"))
+    Failure::from(error.help("rewrite them with --in-place, or show the changes with --diff or --dry-run"))
 }
 
 /// Returns what the documents are read for.

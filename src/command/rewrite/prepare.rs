@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::fmt::Write as _;
 
 use super::super::diff::unified;
-use super::super::settings::{DryRun, Output, RewriteSettings, Target};
+use super::super::settings::{Format, Output, RewriteSettings, Target};
 use super::super::{name_of, read_document};
 use super::changes::{Change, changes};
 use super::summary::Category;
@@ -50,8 +50,7 @@ pub(super) fn prepare(
     let (original, document) = read_document(input, purpose).map_err(|error| vec![error])?;
     // For nearly every document there is nothing to print.
     let origin = LazyCell::new(|| Origin::new(name_of(input), document.text()));
-    let plan = (rewrite.planner)(&document)
-        .map_err(|errors| errors.iter().map(|error| origin.error(error)).collect::<Vec<_>>())?;
+    let plan = (rewrite.planner)(&document).map_err(|errors| origin.errors(errors))?;
     let has_edits = !plan.edits.is_empty();
     check_size(&name_of(input), plan.edits.edited_len(document.text())).map_err(|error| vec![error])?;
     let edited = has_edits.then(|| plan.edits.apply_proven(document.text())).transpose();
@@ -70,8 +69,8 @@ pub(super) fn prepare(
     let text = match (&settings.output, settings.dry_run, edited) {
         (Output::Diff, _, Some(edited)) => unified(input, document.text(), &edited),
         (Output::Diff, _, None) => String::new(),
-        (_, Some(DryRun::Lines), _) => steps(&plan, &origin),
-        (_, Some(DryRun::Json), _) => {
+        (_, Some(Format::Text), _) => steps(&plan, &origin),
+        (_, Some(Format::Json), _) => {
             objects = changes(&document, &plan, &origin);
             String::new()
         }

@@ -31,8 +31,7 @@ pub(super) fn write(
     streams: &mut Streams<'_>,
 ) -> Result<WriteResult, Failure> {
     // Not earlier: without temporary files a signal needs no handling, and reading standard input may take long.
-    let interrupt = Interrupt::listen()
-        .map_err(|error| Failure::of(Diagnostic::error(format!("cannot catch signals: {error}"))))?;
+    let interrupt = Interrupt::listen().map_err(|error| Diagnostic::error(format!("cannot catch signals: {error}")))?;
     let batch = Batch::new(&interrupt, settings.jobs);
     let products: Vec<_> = prepared.iter().filter_map(|document| document.product.as_deref()).collect();
 
