@@ -451,7 +451,8 @@ fn a_host_without_mediated_devices_is_a_warning_and_without_sysfs_an_error() {
     on("nothing").status(1).stdout_has("error    sysfs ").stdout_has("warning  guests  ").check();
     // Without --sysfs, the sysfs of the root directory is read.
     fs::create_dir_all(host.scratch.path("sys/bus/mdev/devices")).unwrap();
-    fs::create_dir_all(host.scratch.path("sys/class/mdev_bus/mtty")).unwrap();
+    fs::create_dir_all(host.scratch.path("sys/class/mdev_bus")).unwrap();
+    symlink("../../devices/virtual/mtty/mtty", host.scratch.path("sys/class/mdev_bus/mtty")).unwrap();
     host.scratch.virt_mdev(["doctor", "--root", "."]).stdout_has("0 mdevs of 1 parent device\n").check();
 }
 

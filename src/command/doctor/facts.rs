@@ -14,10 +14,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{OFlags, StatVfsMountFlags, fcntl_getfl, fcntl_setfl, statvfs};
 
 use super::hook_conf::{HookConf, UnknownLine};
-use crate::device::{DeviceAddress, PciAddress, Uuid};
 use crate::domain::Document;
 use crate::file::{self, Input, Purpose};
-use crate::host::{HostSource, Sysfs};
+use crate::host::{HostRecord, HostSource, Sysfs};
 use crate::plan::Pairing;
 use crate::plan::check::{Comparison, Verdict, check};
 use crate::plan::demand::PciScope;
@@ -35,6 +34,8 @@ pub(super) const CONF: &str = "/etc/virt-mdev/hook.conf";
 pub(super) const GUESTS: &str = "/etc/libvirt/qemu";
 /// The socket of syslog.
 pub(super) const SYSLOG: &str = "/dev/log";
+/// What this program prints for `--version`.
+pub(super) const THIS: &str = concat!("virt-mdev ", env!("CARGO_PKG_VERSION"));
 
 /// The hook that libvirt runs before those of `qemu.d`.
 const FIRST_HOOK: &str = "/etc/libvirt/hooks/qemu";
@@ -50,26 +51,19 @@ const TICK: Duration = Duration::from_millis(10);
 /// Everything that was read of a host.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// The owner of the root directory, who owns what libvirt runs.
-    pub(super) owner: Owner,
     pub(super) hooks: Hooks,
-    /// The program that the script runs, if there is a script and its settings can be read.
-    pub(super) program: Option<Program>,
+    /// The program that the script runs or why it is not found, if there is a script and its settings can be read.
+    pub(super) program: Option<Result<Program, String>>,
     /// The running daemons that would run the hook.
     pub(super) daemons: Vec<Daemon>,
-    /// `None` if SELinux is not in the kernel or is off.
-    pub(super) selinux: Option<SelinuxMode>,
-    pub(super) sysfs: Result<Devices, String>,
+    /// Whether SELinux is enforcing; `None` if it is not in the kernel or is off.
+    pub(super) selinux: Option<bool>,
+    /// Whether `bus/mdev` is there.
+    pub(super) has_mdev_bus: bool,
+    pub(super) devices: Result<HostRecord, String>,
     /// Whether the socket of syslog takes datagrams, or why not.
     pub(super) syslog: Result<(), String>,
     pub(super) guests: Result<Vec<Guest>, String>,
-}
-
-/// A user and a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
 }
 
 /// A file as stat shows it, following links.
@@ -80,20 +74,22 @@ pub(super) struct FileFacts {
     /// The same without links.
     pub(super) target: PathBuf,
     pub(super) is_regular: bool,
-    pub(super) mode: u32,
-    pub(super) owner: Owner,
+    /// Whether libvirt, as root, would run it as a hook.
+    pub(super) is_executable: bool,
     /// Its ctime, since 1970, or that of the link to it if that is later.
     pub(super) changed: Duration,
-    /// The directories above it and above the file that it links to, from the root down.
-    pub(super) directories: Vec<Directory>,
+    pub(super) weakness: Option<Weakness>,
 }
 
-/// A directory: who can change it can replace what is in it.
+/// How somebody can change a file other than root and the owner of the root directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Directory {
-    pub(super) path: PathBuf,
-    pub(super) mode: u32,
-    pub(super) owner: Owner,
+pub(super) enum Weakness {
+    /// It belongs to this user.
+    Owner(u32),
+    /// Its mode lets others write.
+    Mode(u32),
+    /// A directory above it, or above the file that it links to, has one of these weaknesses: what is in it can be replaced.
+    Directory(PathBuf),
 }
 
 /// Why something could not be read.
@@ -135,87 +131,29 @@ pub(super) struct Conf {
 
 /// The program that the script runs.
 #[derive(Debug)]
-pub(super) enum Program {
-    /// The file does not exist.
-    Absent {
-        /// As `hook.conf` spells it.
-        binary: String,
-        /// Where it was searched, if it is a name without a slash.
-        path: Option<String>,
-    },
-    Found {
-        file: FileFacts,
-        is_elf: bool,
-        is_noexec: bool,
-        version: Version,
-    },
-}
-
-/// What the program prints for `--version`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    /// The program is the one that is running.
-    Itself,
-    Printed(String),
-    /// It failed, or could not be started.
-    Failed(String),
-    TimedOut(Duration),
-    /// It was not run: it is not an executable that only root can change, or not of the root directory of this process.
-    NotTried,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DaemonName {
-    Libvirtd,
-    Virtqemud,
+pub(super) struct Program {
+    pub(super) file: FileFacts,
+    pub(super) is_elf: bool,
+    pub(super) is_noexec: bool,
+    /// What it prints for `--version`, or why it prints nothing. `None` if it was not run: it is not an executable that only root can
+    /// change, or not of the root directory of this process.
+    pub(super) version: Option<Result<String, String>>,
 }
 
 /// A daemon that runs hooks for QEMU guests.
 #[derive(Debug)]
 pub(super) struct Daemon {
-    pub(super) name: DaemonName,
+    /// `libvirtd` or `virtqemud`.
+    pub(super) name: &'static str,
     pub(super) pid: u32,
     /// When it started, since 1970.
     pub(super) started: Result<Duration, String>,
-    pub(super) label: Label,
+    /// How a security module confines it: the content of `/proc/PID/attr/current`.
+    pub(super) label: String,
     /// The rules of its AppArmor profile and of the administrator's additions to it.
     pub(super) rules: String,
     /// `PATH` in its environment, which it passes on to hooks.
     pub(super) path: Option<String>,
-}
-
-/// How a security module confines a process: the content of `/proc/PID/attr/current`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Label {
-    /// No security module confines it.
-    None,
-    AppArmor {
-        profile: String,
-        mode: String,
-    },
-    /// An SELinux context, or a label in another form.
-    Context(String),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SelinuxMode {
-    Enforcing,
-    Permissive,
-}
-
-/// The mediated devices and vGPUs of the host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Devices {
-    /// Whether `bus/mdev` is there.
-    pub(super) has_bus: bool,
-    /// How many devices can have mdevs.
-    pub(super) parents: usize,
-    /// How many mdevs there are.
-    pub(super) mdevs: usize,
-    /// How many virtual functions there are of which NVIDIA's driver shows the vGPU type.
-    pub(super) vgpus: usize,
-    /// The mdevs and virtual functions that cannot be looked up, and why.
-    pub(super) unreadable: Vec<(DeviceAddress, String)>,
 }
 
 /// A guest's definition.
@@ -236,24 +174,12 @@ pub(super) enum GuestState {
     Judged(Vec<Verdict>),
 }
 
-/// Where a host is found.
-#[derive(Debug)]
-pub(super) struct Roots<'a> {
-    pub(super) root: &'a Path,
-    pub(super) sysfs: &'a Path,
-}
-
-impl DaemonName {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Libvirtd => "libvirtd",
-            Self::Virtqemud => "virtqemud",
-        }
-    }
-
-    fn of_comm(comm: &str) -> Option<Self> {
-        [Self::Libvirtd, Self::Virtqemud].into_iter().find(|daemon| daemon.name() == comm.trim_end())
-    }
+/// The root directory of a host.
+struct Root<'a> {
+    dir: &'a Path,
+    /// Its owner, who owns what libvirt runs.
+    uid: u32,
+    gid: u32,
 }
 
 impl Hooks {
@@ -268,54 +194,38 @@ impl FileFacts {
     pub(super) fn name(&self) -> &OsStr {
         self.path.file_name().unwrap_or_default()
     }
-
-    /// Whether libvirt, as root, would run it as a hook.
-    pub(super) fn is_executable(&self) -> bool {
-        self.is_regular && self.mode & 0o111 != 0
-    }
 }
 
-impl Label {
-    pub(super) fn parse(text: &str) -> Self {
-        let text = text.trim_end_matches(['\n', '\0']);
-        match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
-            Some((profile, mode)) => Self::AppArmor { profile: profile.to_owned(), mode: mode.to_owned() },
-            None if matches!(text, "" | "unconfined" | "kernel") => Self::None,
-            None => Self::Context(text.to_owned()),
-        }
-    }
-}
-
-impl Roots<'_> {
-    /// Reads everything about the host. Changes nothing, and starts only the hook's program, for its version.
+impl Facts {
+    /// Reads everything about a host. Changes nothing, and starts only the hook's program, for its version.
     ///
     /// # Errors
     /// If the root directory cannot be opened.
-    pub(super) fn gather(&self) -> io::Result<Facts> {
-        let root = fs::metadata(self.root)?;
-        let owner = Owner { uid: root.uid(), gid: root.gid() };
+    pub(super) fn gather(root: &Path, sysfs_dir: &Path) -> io::Result<Self> {
+        let found = fs::metadata(root)?;
         // Fails for a file.
-        fs::read_dir(self.root)?;
-        let daemons = self.daemons(owner);
-        let hooks = self.hooks();
-        let program = self.program(&hooks, &daemons, owner);
-        let sysfs = Sysfs::open(self.sysfs).map_err(|error| Diagnostic::of(&error).message);
-        let devices = sysfs.as_ref().map_err(String::clone).and_then(|sysfs| self.devices(sysfs));
+        fs::read_dir(root)?;
+        let root = Root { dir: root, uid: found.uid(), gid: found.gid() };
+        let daemons = root.daemons();
+        let hooks = root.hooks();
+        let program = hooks.settings().map(|settings| root.program(&settings.binary, &daemons));
+        let sysfs = Sysfs::open(sysfs_dir).map_err(|error| Diagnostic::of(&error).message);
+        let devices = sysfs.as_ref().map_err(String::clone);
+        let devices = devices.and_then(|sysfs| sysfs.record().map_err(|error| Diagnostic::of(&error).message));
         let guests = match sysfs {
-            Ok(sysfs) => self.guests(&HostSource::Sysfs(sysfs), pairing(&hooks)),
-            Err(_) => Err(format!("not looked at, since {} cannot be read", self.sysfs.display())),
+            Ok(sysfs) => root.guests(&HostSource::Sysfs(sysfs), pairing(&hooks)),
+            Err(_) => Err(format!("not looked at, since {} cannot be read", sysfs_dir.display())),
         };
-        let selinux = match self.read("/sys/fs/selinux/enforce").as_deref().map(str::trim_end) {
-            Ok("1") => Some(SelinuxMode::Enforcing),
-            Ok(_) => Some(SelinuxMode::Permissive),
-            Err(_) => None,
-        };
-        Ok(Facts { owner, hooks, program, daemons, selinux, sysfs: devices, syslog: self.syslog(), guests })
+        let selinux = root.read("/sys/fs/selinux/enforce").ok().map(|enforce| enforce.trim_end() == "1");
+        let has_mdev_bus = sysfs_dir.join("bus/mdev").is_dir();
+        Ok(Self { hooks, program, daemons, selinux, has_mdev_bus, devices, syslog: root.syslog(), guests })
     }
+}
 
+impl Root<'_> {
     /// Returns the name of an absolute path of the host.
     fn inside(&self, path: &Path) -> PathBuf {
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
+        self.dir.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Returns where a path of the host is. If it names an absolute link, that is followed in the root directory.
@@ -346,31 +256,37 @@ impl Roots<'_> {
         let found = fs::metadata(&real).map_err(lacking)?;
         let target = real.canonicalize().map_err(lacking)?;
         // Seen from the root directory, unless a link leads out of it.
-        let inside = self.root.canonicalize().ok().and_then(|root| target.strip_prefix(root).map(Path::to_owned).ok());
+        let inside = self.dir.canonicalize().ok().and_then(|root| target.strip_prefix(root).map(Path::to_owned).ok());
         let target = inside.map_or(target, |inside| Path::new("/").join(inside));
         Ok(FileFacts {
-            directories: self.directories([path, &target]),
+            weakness: self.weakness(&found, [path, &target]),
             path: path.to_owned(),
             target,
             is_regular: found.is_file(),
-            mode: found.mode(),
-            owner: Owner { uid: found.uid(), gid: found.gid() },
+            is_executable: found.is_file() && found.mode() & 0o111 != 0,
             changed: fs::symlink_metadata(self.inside(path))
                 .map_or(ctime(&found), |link| ctime(&link).max(ctime(&found))),
         })
     }
 
-    /// Returns the directories above these paths, as far as they can be read, each once.
-    fn directories(&self, paths: [&Path; 2]) -> Vec<Directory> {
+    /// Returns the weakness of a file, or of a directory above one of its paths.
+    fn weakness(&self, file: &Metadata, paths: [&Path; 2]) -> Option<Weakness> {
+        let weakness = |found: &Metadata| self.weakness_of(found.uid(), found.gid(), found.mode());
         let mut above: Vec<_> = paths.iter().flat_map(|path| path.ancestors().skip(1)).collect();
         above.sort_unstable();
-        above.dedup();
-        let directory = |path: &Path| {
-            let found = fs::metadata(self.real(path)).ok()?;
-            let owner = Owner { uid: found.uid(), gid: found.gid() };
-            Some(Directory { path: path.to_owned(), mode: found.mode(), owner })
-        };
-        above.into_iter().filter_map(directory).collect()
+        let is_weak = |path: &&Path| fs::metadata(self.real(path)).is_ok_and(|found| weakness(&found).is_some());
+        weakness(file).or_else(|| Some(Weakness::Directory(above.into_iter().find(is_weak)?.to_owned())))
+    }
+
+    fn weakness_of(&self, uid: u32, gid: u32, mode: u32) -> Option<Weakness> {
+        let is_trusted_group = gid == 0 || gid == self.gid;
+        if uid != 0 && uid != self.uid {
+            Some(Weakness::Owner(uid))
+        } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_trusted_group) {
+            Some(Weakness::Mode(mode & 0o7777))
+        } else {
+            None
+        }
     }
 
     fn hooks(&self) -> Hooks {
@@ -400,58 +316,57 @@ impl Roots<'_> {
         Ok(Conf { file, settings: HookConf::parse(&text) })
     }
 
-    fn program(&self, hooks: &Hooks, daemons: &[Daemon], owner: Owner) -> Option<Program> {
-        let binary = hooks.settings()?.binary.as_str();
-        let path = daemons.iter().find_map(|daemon| daemon.path.as_deref()).unwrap_or(DEFAULT_PATH);
-        let (found, searched) = if binary.contains('/') {
-            (self.file(binary).ok(), None)
+    /// Finds a program as the script does. The error says where it is not.
+    fn program(&self, binary: &str, daemons: &[Daemon]) -> Result<Program, String> {
+        let file = if binary.contains('/') {
+            self.file(binary).map_err(|_| format!("{binary} does not exist"))?
         } else {
-            let candidates = path.split(':').filter_map(|dir| self.file(Path::new(dir).join(binary)).ok());
-            ({ candidates }.find(FileFacts::is_executable), Some(path.to_owned()))
+            let path = daemons.iter().find_map(|daemon| daemon.path.as_deref()).unwrap_or(DEFAULT_PATH);
+            let mut candidates = path.split(':').filter_map(|dir| self.file(Path::new(dir).join(binary)).ok());
+            candidates
+                .find(|file| file.is_executable)
+                .ok_or_else(|| format!("{binary} is in none of the directories of libvirt's PATH: {path}"))?
         };
-        let Some(file) = found else { return Some(Program::Absent { binary: binary.to_owned(), path: searched }) };
         let real = self.real(&file.path);
         let is_elf = file.is_regular && begins_as_elf(&real);
         let is_noexec = statvfs(&real).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
-        let can_run = is_elf && !is_noexec && file.is_executable() && file.is_trusted(owner);
-        let version = if can_run && is_running(&real) {
-            Version::Itself
-        } else if can_run && is_same_file(self.root, Path::new("/")) {
-            version_of(&real, &["--version"], TIME_LIMIT)
+        let version = if !is_elf || is_noexec || !file.is_executable || file.weakness.is_some() {
+            None
+        } else if is_running(&real) {
+            Some(Ok(THIS.to_owned()))
         } else {
-            Version::NotTried
+            is_same_file(self.dir, Path::new("/")).then(|| version_of(&real, &["--version"], TIME_LIMIT))
         };
-        Some(Program::Found { file, is_elf, is_noexec, version })
+        Ok(Program { file, is_elf, is_noexec, version })
     }
 
-    fn daemons(&self, owner: Owner) -> Vec<Daemon> {
+    fn daemons(&self) -> Vec<Daemon> {
         let pids = names(&self.real("/proc")).unwrap_or_default();
         let mut pids: Vec<u32> = pids.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
         pids.sort_unstable();
-        pids.into_iter().filter_map(|pid| self.daemon(pid, owner)).collect()
+        pids.into_iter().filter_map(|pid| self.daemon(pid)).collect()
     }
 
     /// Returns the daemon with this process id; `None` if it is another program or a session daemon, which runs other hooks.
-    fn daemon(&self, pid: u32, owner: Owner) -> Option<Daemon> {
+    fn daemon(&self, pid: u32) -> Option<Daemon> {
         let directory = PathBuf::from(format!("/proc/{pid}"));
-        let name = DaemonName::of_comm(&self.read(directory.join("comm")).ok()?)?;
-        let uid = self.file(&directory).ok()?.owner.uid;
-        if uid != 0 && uid != owner.uid {
+        let comm = self.read(directory.join("comm")).ok()?;
+        let name = ["libvirtd", "virtqemud"].into_iter().find(|name| *name == comm.trim_end())?;
+        let uid = fs::metadata(self.real(&directory)).ok()?.uid();
+        if uid != 0 && uid != self.uid {
             return None;
         }
         let label =
             ["attr/apparmor/current", "attr/current"].iter().find_map(|file| self.read(directory.join(file)).ok());
-        let path = self.read(directory.join("environ")).ok();
-        let path =
-            path.and_then(|text| text.split('\0').find_map(|entry| Some(entry.strip_prefix("PATH=")?.to_owned())));
-        let rules = ["local/", ""].map(|sub| self.read(format!("/etc/apparmor.d/{sub}usr.sbin.{}", name.name())));
+        let environment = self.read(directory.join("environ")).unwrap_or_default();
+        let rules = ["local/", ""].map(|sub| self.read(format!("/etc/apparmor.d/{sub}usr.sbin.{name}")));
         Some(Daemon {
             name,
             pid,
             started: self.start_of(&directory),
-            label: Label::parse(&label.unwrap_or_default()),
+            label: label.unwrap_or_default().trim_end_matches(['\n', '\0']).to_owned(),
             rules: rules.into_iter().flatten().collect::<Vec<_>>().join("\n"),
-            path,
+            path: environment.split('\0').find_map(|entry| entry.strip_prefix("PATH=")).map(str::to_owned),
         })
     }
 
@@ -466,36 +381,6 @@ impl Roots<'_> {
         let ticks = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse().ok());
         let started = ticks.and_then(|ticks| boot?.checked_add(TICK.checked_mul(ticks)?));
         started.ok_or_else(|| "/proc/uptime or /proc/PID/stat is not as Linux writes it".to_owned())
-    }
-
-    fn devices(&self, sysfs: &Sysfs) -> Result<Devices, String> {
-        let listed = |path: &str| match names(&self.sysfs.join(path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(format!("cannot list {}: {error}", self.sysfs.join(path).display()))
-            }
-            names => Ok(names.unwrap_or_default()),
-        };
-        let mdevs = listed("bus/mdev/devices")?;
-        let uuids = mdevs.iter().filter_map(|name| name.to_str()?.parse::<Uuid>().ok());
-        let functions = listed("bus/pci/devices")?;
-        let functions = functions.iter().filter_map(|name| name.to_str()?.parse::<PciAddress>().ok());
-        let is_vgpu = |address: &PciAddress| {
-            let function = self.sysfs.join("bus/pci/devices").join(address.to_string());
-            function.join("physfn").exists() && function.join("nvidia").is_dir()
-        };
-        let vgpus: Vec<_> = functions.filter(is_vgpu).collect();
-        let devices = uuids.map(DeviceAddress::Mdev).chain(vgpus.iter().copied().map(DeviceAddress::Pci));
-        let unreadable = devices.filter_map(|device| {
-            let answer = sysfs.lookup(device);
-            Some((device, Diagnostic::of(&*answer.err()?).message))
-        });
-        Ok(Devices {
-            has_bus: self.sysfs.join("bus/mdev").is_dir(),
-            parents: listed("class/mdev_bus")?.len(),
-            mdevs: mdevs.len(),
-            vgpus: vgpus.len(),
-            unreadable: unreadable.collect(),
-        })
     }
 
     /// Connects to the socket of syslog, which sends nothing.
@@ -590,80 +475,40 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Runs a program and returns what it prints, for as long as `limit` at most.
-fn version_of(program: &Path, arguments: &[&str], limit: Duration) -> Version {
-    let child = Command::new(program)
+/// Runs a program and returns what it prints, or what is wrong with it. It may take as long as `limit`.
+fn version_of(program: &Path, arguments: &[&str], limit: Duration) -> Result<String, String> {
+    let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => return Version::Failed(format!("cannot be started: {error}")),
-    };
+        .spawn()
+        .map_err(|error| format!("does not run: cannot be started: {error}"))?;
     let end = Instant::now() + limit;
     let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(2)),
-            Ok(None) => {
+        match child.try_wait().map_err(|error| format!("does not run: cannot be waited for: {error}"))? {
+            Some(status) => break status,
+            None if Instant::now() < end => thread::sleep(Duration::from_millis(2)),
+            None => {
                 // Do not wait for it: a process in uninterruptible sleep does not end when it is killed.
                 let _ = child.kill();
-                return Version::TimedOut(limit);
+                return Err(format!("--version does not end within {} s", limit.as_secs()));
             }
-            Err(error) => return Version::Failed(format!("cannot be waited for: {error}")),
         }
     };
     if !status.success() {
-        return Version::Failed(format!("--version ends with {status}"));
+        return Err(format!("does not run: --version ends with {status}"));
     }
-    let printed = child.stdout.map(|mut stdout| {
-        let mut printed = vec![0; 256];
-        // A child of it may hold the pipe open: read what is there, and do not wait.
-        let read = fcntl_getfl(&stdout)
-            .and_then(|flags| fcntl_setfl(&stdout, flags | OFlags::NONBLOCK))
-            .map_err(io::Error::from)
-            .and_then(|()| stdout.read(&mut printed));
-        printed.truncate(read.unwrap_or_default());
-        String::from_utf8_lossy(&printed).trim_end().to_owned()
-    });
-    Version::Printed(printed.unwrap_or_default())
-}
-
-impl FileFacts {
-    /// Whether only root and the owner of the root directory may change or replace it.
-    pub(super) fn is_trusted(&self, owner: Owner) -> bool {
-        self.has_trusted_owner(owner) && !self.is_writable_by_others(owner) && self.weak_directory(owner).is_none()
-    }
-
-    pub(super) fn has_trusted_owner(&self, owner: Owner) -> bool {
-        self.owner.is_trusted(owner)
-    }
-
-    pub(super) fn is_writable_by_others(&self, owner: Owner) -> bool {
-        is_writable_by_others(self.mode, self.owner, owner)
-    }
-
-    /// Returns a directory above it that others can change.
-    pub(super) fn weak_directory(&self, owner: Owner) -> Option<&Directory> {
-        let is_weak = |directory: &&Directory| {
-            !directory.owner.is_trusted(owner) || is_writable_by_others(directory.mode, directory.owner, owner)
-        };
-        self.directories.iter().find(is_weak)
-    }
-}
-
-impl Owner {
-    fn is_trusted(self, owner: Self) -> bool {
-        self.uid == 0 || self.uid == owner.uid
-    }
-}
-
-fn is_writable_by_others(mode: u32, of_file: Owner, owner: Owner) -> bool {
-    let is_trusted_group = of_file.gid == 0 || of_file.gid == owner.gid;
-    mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_trusted_group)
+    let Some(mut stdout) = child.stdout else { return Ok(String::new()) };
+    let mut printed = vec![0; 256];
+    // A child of it may hold the pipe open: read what is there, and do not wait.
+    let read = fcntl_getfl(&stdout)
+        .and_then(|flags| fcntl_setfl(&stdout, flags | OFlags::NONBLOCK))
+        .map_err(io::Error::from)
+        .and_then(|()| stdout.read(&mut printed));
+    printed.truncate(read.unwrap_or_default());
+    Ok(String::from_utf8_lossy(&printed).trim_end().to_owned())
 }
 
 #[cfg(test)]
@@ -671,31 +516,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_told_apart_by_its_form() {
-        let app_armor = |profile: &str, mode: &str| Label::AppArmor { profile: profile.into(), mode: mode.into() };
-        for (text, label) in [
-            ("libvirtd (enforce)\n", app_armor("libvirtd", "enforce")),
-            ("/usr/sbin/libvirtd (complain)\n", app_armor("/usr/sbin/libvirtd", "complain")),
-            ("unconfined\n", Label::None),
-            ("", Label::None),
-            ("system_u:system_r:virtd_t:s0\0", Label::Context("system_u:system_r:virtd_t:s0".into())),
+    fn only_root_and_the_owner_of_the_root_directory_may_change_a_file() {
+        let root = Root { dir: Path::new("/"), uid: 500, gid: 500 };
+        for (uid, gid, mode, weakness) in [
+            (0, 0, 0o755, None),
+            (500, 500, 0o100_775, None),
+            (0, 4, 0o755, None),
+            (0, 4, 0o100_775, Some(Weakness::Mode(0o775))),
+            (0, 0, 0o757, Some(Weakness::Mode(0o757))),
+            (1000, 0, 0o700, Some(Weakness::Owner(1000))),
         ] {
-            assert_eq!(Label::parse(text), label, "{text:?}");
+            assert_eq!(root.weakness_of(uid, gid, mode), weakness, "{uid} {gid} {mode:o}");
         }
     }
 
     #[test]
     fn a_program_that_does_not_end_is_killed_and_one_that_fails_is_told() {
         let sh = Path::new("/bin/sh");
-        let limit = Duration::from_millis(50);
-        assert_eq!(version_of(sh, &["-c", "exec sleep 60"], limit), Version::TimedOut(limit));
+        let hangs = version_of(sh, &["-c", "exec sleep 60"], Duration::from_millis(50));
+        assert_eq!(hangs, Err("--version does not end within 0 s".to_owned()));
         let limit = Duration::from_secs(10);
-        assert_eq!(version_of(sh, &["-c", "echo virt-mdev 9"], limit), Version::Printed("virt-mdev 9".into()));
+        assert_eq!(version_of(sh, &["-c", "echo virt-mdev 9"], limit), Ok("virt-mdev 9".to_owned()));
         // A child that keeps the pipe open is not waited for.
         let begun = Instant::now();
-        assert_eq!(version_of(sh, &["-c", "echo a; sleep 8 &"], limit), Version::Printed("a".into()));
+        assert_eq!(version_of(sh, &["-c", "echo a; sleep 8 &"], limit), Ok("a".to_owned()));
         assert!(begun.elapsed() < Duration::from_secs(6));
-        assert!(matches!(version_of(sh, &["-c", "exit 3"], limit), Version::Failed(_)));
-        assert!(matches!(version_of(Path::new("/no/such/program"), &[], limit), Version::Failed(_)));
+        assert!(
+            version_of(sh, &["-c", "exit 3"], limit).unwrap_err().starts_with("does not run: --version ends with ")
+        );
+        assert!(version_of(Path::new("/no/such/program"), &[], limit).is_err());
     }
 }

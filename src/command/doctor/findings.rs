@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::facts::{
-    CONF, Conf, Daemon, Devices, Facts, FileFacts, GUESTS, Guest, GuestState, Hooks, Label, Lacking, OLD_SCRIPT, Owner,
-    Program, QEMU_D, SCRIPT, SYSLOG, Script, SelinuxMode, Version,
+    CONF, Conf, Daemon, Facts, FileFacts, GUESTS, Guest, GuestState, Hooks, Lacking, OLD_SCRIPT, Program, QEMU_D,
+    SCRIPT, SYSLOG, Script, THIS, Weakness,
 };
+use crate::host::HostRecord;
 use crate::plan::check::Verdict;
 use crate::report::escape;
 
@@ -25,20 +26,7 @@ pub(super) struct Finding {
 
 /// What was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Check {
-    Script,
-    Order,
-    Settings,
-    Program,
-    Options,
-    Daemon,
-    AppArmor,
-    Selinux,
-    Sysfs,
-    Syslog,
-    Guests,
-}
+pub(super) struct Check(pub(super) &'static str);
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,22 +53,6 @@ const RECORD: &str = "on a host that has the devices, record all guests: record-
                       off: EDITOR='virt-mdev fill -i --into metadata' virsh edit GUEST";
 
 impl Check {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Script => "script",
-            Self::Order => "order",
-            Self::Settings => "settings",
-            Self::Program => "program",
-            Self::Options => "options",
-            Self::Daemon => "daemon",
-            Self::AppArmor => "apparmor",
-            Self::Selinux => "selinux",
-            Self::Sysfs => "sysfs",
-            Self::Syslog => "syslog",
-            Self::Guests => "guests",
-        }
-    }
-
     fn ok(self, found: impl Into<String>) -> Finding {
         Finding { check: self, level: Level::Ok, found: found.into(), remedy: None }
     }
@@ -106,21 +78,21 @@ impl Level {
 
 /// Evaluates a host. Returns one or more findings for each check, in the order in which the hook needs them.
 pub(super) fn diagnose(facts: &Facts, check_options: CheckOptions) -> Vec<Finding> {
-    let mut findings = script(&facts.hooks, facts.owner);
+    let mut findings = script(&facts.hooks);
     findings.extend(order(&facts.hooks));
-    findings.extend(settings(&facts.hooks, facts.owner));
-    findings.extend(facts.program.as_ref().map(|found| program(found, facts.owner)));
+    findings.extend(settings(&facts.hooks));
+    findings.extend(facts.program.as_ref().map(program));
     findings.extend(options(&facts.hooks, check_options));
     findings.extend(daemons(facts));
-    findings.extend(facts.selinux.map(|mode| selinux(mode, &facts.daemons)));
-    findings.extend(sysfs(&facts.sysfs));
+    findings.extend(facts.selinux.map(|is_enforcing| selinux(is_enforcing, &facts.daemons)));
+    findings.push(sysfs(facts));
     findings.push(syslog(&facts.syslog));
     findings.extend(guests(&facts.guests));
     findings
 }
 
-fn script(hooks: &Hooks, owner: Owner) -> Vec<Finding> {
-    let check = Check::Script;
+fn script(hooks: &Hooks) -> Vec<Finding> {
+    let check = Check("script");
     let directory = match &hooks.directory {
         Ok(directory) => directory,
         Err(lacking) => return vec![not_installed(check, QEMU_D, lacking)],
@@ -130,26 +102,19 @@ fn script(hooks: &Hooks, owner: Owner) -> Vec<Finding> {
         Err(lacking) => return vec![not_installed(check, &format!("{QEMU_D}/{SCRIPT}"), lacking)],
     };
     let path = shown(&file.path);
-    let mut findings: Vec<_> = [
-        unsafe_file(check, directory, owner).or_else(|| unsafe_file(check, file, owner)),
-        (!file.is_regular)
-            .then(|| check.error(format!("{path} is not a regular file: libvirt does not run it"), INSTALL)),
-        (file.is_regular && !file.is_executable()).then(|| {
-            check.error(
-                format!("{path} is not executable: libvirt does not run it"),
-                format!("chmod 755 {}", quoted(&file.target)),
-            )
-        }),
-        (file.name() == OLD_SCRIPT).then(|| {
-            let found = format!(
-                "{path} has the name of an earlier release: a hook whose name sorts after it can still change the guest"
-            );
-            check.warning(found, format!("{INSTALL}, which replaces it and keeps its options"))
-        }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let mut findings: Vec<_> = unsafe_file(check, directory).or_else(|| unsafe_file(check, file)).into_iter().collect();
+    if !file.is_regular {
+        findings.push(check.error(format!("{path} is not a regular file: libvirt does not run it"), INSTALL));
+    } else if !file.is_executable {
+        let found = format!("{path} is not executable: libvirt does not run it");
+        findings.push(check.error(found, format!("chmod 755 {}", quoted(&file.target))));
+    }
+    if file.name() == OLD_SCRIPT {
+        let found = format!(
+            "{path} has the name of an earlier release: a hook whose name sorts after it can still change the guest"
+        );
+        findings.push(check.warning(found, format!("{INSTALL}, which replaces it and keeps its options")));
+    }
     match reads_conf {
         Err(reason) if file.is_regular => findings.push(check.error(format!("cannot read {path}: {reason}"), AS_ROOT)),
         Ok(false) => {
@@ -177,8 +142,8 @@ fn not_installed(check: Check, path: &str, lacking: &Lacking) -> Finding {
 }
 
 /// Checks the file that the settings are read from.
-fn settings(hooks: &Hooks, owner: Owner) -> Option<Finding> {
-    let check = Check::Settings;
+fn settings(hooks: &Hooks) -> Option<Finding> {
+    let check = Check("settings");
     if !matches!(&hooks.script, Ok(Script { reads_conf: Ok(true), .. })) {
         return None;
     }
@@ -192,50 +157,45 @@ fn settings(hooks: &Hooks, owner: Owner) -> Option<Finding> {
             return Some(check.error(format!("{CONF} does not exist: {refused}"), remedy));
         }
     };
-    Some(unsafe_file(check, file, owner).unwrap_or_else(|| match settings {
+    Some(unsafe_file(check, file).unwrap_or_else(|| match settings {
         Ok(_) => check.ok(format!("{CONF} can be read")),
         Err(error) => check.error(format!("{CONF}, {error}: {refused}"), "correct the line"),
     }))
 }
 
 /// Returns an error if somebody other than root can change what libvirt runs as root.
-fn unsafe_file(check: Check, file: &FileFacts, owner: Owner) -> Option<Finding> {
+fn unsafe_file(check: Check, file: &FileFacts) -> Option<Finding> {
     let (path, target) = (shown(&file.path), quoted(&file.target));
-    if !file.has_trusted_owner(owner) {
-        let found = format!("{path} belongs to user {}, who can change what libvirt runs as root", file.owner.uid);
-        Some(check.error(found, format!("chown root: {target}")))
-    } else if file.is_writable_by_others(owner) {
-        let found = format!("{path} can be changed by users other than root (mode {:04o})", file.mode & 0o7777);
-        let remedy = if file.is_regular || file.path == file.target {
-            format!("chmod go-w {target}")
-        } else {
-            "replace it by a regular file that only root can change".to_owned()
-        };
-        Some(check.error(found, remedy))
-    } else if let Some(directory) = file.weak_directory(owner) {
-        let above = shown(&directory.path);
-        let found = format!("{path} can be replaced by users other than root, who can change {above}");
-        Some(check.error(
-            found,
+    let (found, remedy) = match file.weakness.as_ref()? {
+        Weakness::Owner(uid) => (
+            format!("{path} belongs to user {uid}, who can change what libvirt runs as root"),
+            format!("chown root: {target}"),
+        ),
+        Weakness::Mode(mode) => (
+            format!("{path} can be changed by users other than root (mode {mode:04o})"),
+            if file.is_regular || file.path == file.target {
+                format!("chmod go-w {target}")
+            } else {
+                "replace it by a regular file that only root can change".to_owned()
+            },
+        ),
+        Weakness::Directory(directory) => (
+            format!("{path} can be replaced by users other than root, who can change {}", shown(directory)),
             format!(
                 "put it where only root can change the directories, or: chown root: {0} && chmod go-w {0}",
-                quoted(&directory.path)
+                quoted(directory)
             ),
-        ))
-    } else {
-        None
-    }
+        ),
+    };
+    Some(check.error(found, remedy))
 }
 
 fn order(hooks: &Hooks) -> Vec<Finding> {
-    let check = Check::Order;
+    let check = Check("order");
     let Ok(script) = &hooks.script else { return Vec::new() };
-    let others = || hooks.files.iter().filter(|file| file.is_executable() && file.name() != script.file.name());
-    let is_copy = |file: &&FileFacts| file.name().to_string_lossy().contains("virt-mdev");
-    let (copies, after): (Vec<_>, Vec<_>) = (
-        others().filter(is_copy).collect(),
-        others().filter(|file| !is_copy(file) && file.path > script.file.path).collect(),
-    );
+    let others = || hooks.files.iter().filter(|file| file.is_executable && file.name() != script.file.name());
+    let (copies, rest): (Vec<_>, Vec<_>) = others().partition(|file| name(file).contains("virt-mdev"));
+    let after: Vec<_> = rest.into_iter().filter(|file| file.path > script.file.path).collect();
     let mut findings = Vec::new();
     if !copies.is_empty() {
         let paths: Vec<_> = copies.iter().map(|file| quoted(&file.path)).collect();
@@ -262,26 +222,21 @@ fn order(hooks: &Hooks) -> Vec<Finding> {
     findings
 }
 
-fn program(program: &Program, owner: Owner) -> Finding {
-    const THIS: &str = concat!("virt-mdev ", env!("CARGO_PKG_VERSION"));
-    let check = Check::Program;
+fn program(program: &Result<Program, String>) -> Finding {
+    let check = Check("program");
     let set_binary = "install it, or set binary= in /etc/virt-mdev/hook.conf";
-    let (file, is_elf, is_noexec, version) = match program {
-        Program::Absent { binary, path: Some(path) } => {
-            return check
-                .error(format!("{binary} is in none of the directories of libvirt's PATH: {path}"), set_binary);
-        }
-        Program::Absent { binary, path: None } => return check.error(format!("{binary} does not exist"), set_binary),
-        Program::Found { file, is_elf, is_noexec, version } => (file, is_elf, is_noexec, version),
+    let Program { file, is_elf, is_noexec, version } = match program {
+        Ok(program) => program,
+        Err(reason) => return check.error(reason, set_binary),
     };
     let path = shown(&file.path);
-    if let Some(finding) = unsafe_file(check, file, owner) {
+    if let Some(finding) = unsafe_file(check, file) {
         return finding;
     }
     if !file.is_regular {
         return check.error(format!("{path} is not a regular file"), set_binary);
     }
-    if !file.is_executable() {
+    if !file.is_executable {
         return check.error(format!("{path} is not executable"), format!("chmod 755 {}", quoted(&file.target)));
     }
     if !is_elf {
@@ -292,18 +247,14 @@ fn program(program: &Program, owner: Owner) -> Finding {
     }
     let by_hand = format!("run it yourself: {} --version", quoted(&file.path));
     match version {
-        Version::Itself => check.ok(format!("{path} is {THIS}, as this program is")),
-        Version::Printed(printed) if printed == THIS => check.ok(format!("{path} is {THIS}, as this program is")),
-        Version::Printed(printed) if printed.starts_with("virt-mdev ") => {
+        Some(Ok(printed)) if printed == THIS => check.ok(format!("{path} is {THIS}, as this program is")),
+        Some(Ok(printed)) if printed.starts_with("virt-mdev ") => {
             let found = format!("{path} is {printed}, and this program is {THIS}");
             check.warning(found, "install the same release in both places, or remove one of them")
         }
-        Version::Printed(_) => check.error(format!("{path} is not virt-mdev"), set_binary),
-        Version::Failed(reason) => check.error(format!("{path} does not run: {reason}"), by_hand),
-        Version::TimedOut(limit) => {
-            check.error(format!("{path} --version does not end within {} s", limit.as_secs()), by_hand)
-        }
-        Version::NotTried => {
+        Some(Ok(_)) => check.error(format!("{path} is not virt-mdev"), set_binary),
+        Some(Err(reason)) => check.error(format!("{path} {reason}"), by_hand),
+        None => {
             let found =
                 format!("{path} differs from this program, {THIS}, and with --root it is not run to find its version");
             check.warning(found, by_hand)
@@ -314,68 +265,64 @@ fn program(program: &Program, owner: Owner) -> Finding {
 fn options(hooks: &Hooks, check_options: CheckOptions) -> Option<Finding> {
     let settings = hooks.settings()?;
     let words = settings.options.join(" ");
+    let check = Check("options");
     Some(match check_options(&settings.options) {
-        Ok(()) if words.is_empty() => {
-            Check::Options.ok("none: guests without a record pass, and starts are not judged")
-        }
-        Ok(()) => Check::Options.ok(words),
-        Err(error) => Check::Options.error(format!("{words}: {error}"), format!("correct option= in {CONF}")),
+        Ok(()) if words.is_empty() => check.ok("none: guests without a record pass, and starts are not judged"),
+        Ok(()) => check.ok(words),
+        Err(error) => check.error(format!("{words}: {error}"), format!("correct option= in {CONF}")),
     })
 }
 
 fn daemons(facts: &Facts) -> Vec<Finding> {
     if facts.daemons.is_empty() {
-        return vec![
-            Check::Daemon.ok("neither libvirtd nor virtqemud is running; a daemon looks for hooks when it starts"),
-        ];
+        let found = "neither libvirtd nor virtqemud is running; a daemon looks for hooks when it starts";
+        return vec![Check("daemon").ok(found)];
     }
     facts.daemons.iter().flat_map(|daemon| [start(daemon, &facts.hooks), app_armor(daemon, facts)]).flatten().collect()
 }
 
 /// Checks whether the daemon knows that there are hooks.
 fn start(daemon: &Daemon, hooks: &Hooks) -> Option<Finding> {
+    let check = Check("daemon");
     let script = &hooks.script.as_ref().ok()?.file;
-    let who = format!("{} (PID {})", daemon.name.name(), daemon.pid);
-    let reload = format!("if it was not reloaded since: systemctl reload {}", daemon.name.name());
+    let who = format!("{} (PID {})", daemon.name, daemon.pid);
+    let reload = format!("if it was not reloaded since: systemctl reload {}", daemon.name);
     let started = match &daemon.started {
         Ok(started) => *started,
         Err(reason) => {
-            return Some(Check::Daemon.warning(format!("cannot determine when {who} started: {reason}"), reload));
+            return Some(check.warning(format!("cannot determine when {who} started: {reason}"), reload));
         }
     };
     if started + CLOCK_TOLERANCE > script.changed {
         let age = duration(started.saturating_sub(script.changed));
-        return Some(Check::Daemon.ok(format!("{who} started {age} after the script was last changed")));
+        return Some(check.ok(format!("{who} started {age} after the script was last changed")));
     }
     // It only remembers whether there is any hook, and searches the directory again for each call.
-    let mut known =
-        hooks.files.iter().chain(&hooks.first).filter(|file| file.is_executable() && file.changed < started);
+    let mut known = hooks.files.iter().chain(&hooks.first).filter(|file| file.is_executable && file.changed < started);
     if let Some(other) = known.next() {
         let found = format!("{who} runs hooks: it started after {} was installed", shown(&other.path));
-        return Some(Check::Daemon.ok(found));
+        return Some(check.ok(found));
     }
     let age = duration(script.changed - started);
     let found = format!(
         "{who} started {age} before the script was last changed; it looks for hooks only when it starts or is reloaded, and a \
          reload leaves no trace"
     );
-    Some(Check::Daemon.warning(found, reload))
+    Some(check.warning(found, reload))
 }
 
 fn app_armor(daemon: &Daemon, facts: &Facts) -> Option<Finding> {
-    let check = Check::AppArmor;
-    let name = daemon.name.name();
-    let Label::AppArmor { profile, mode } = &daemon.label else { return None };
-    if matches!(mode.as_str(), "complain" | "unconfined") {
+    let check = Check("apparmor");
+    let name = daemon.name;
+    let (profile, mode) = daemon.label.strip_suffix(')')?.rsplit_once(" (")?;
+    if matches!(mode, "complain" | "unconfined") {
         return Some(check.ok(format!("{name} runs under profile {profile} in {mode} mode, which forbids nothing")));
     }
     // AppArmor checks the file itself, not a link to it.
     let script = facts.hooks.script.as_ref().ok().map(|script| &script.file.target);
     let program = match &facts.program {
         // A script elsewhere is not confined as the daemon is, and neither is what it runs.
-        Some(Program::Found { file, .. }) if script.is_some_and(|script| script.starts_with(HOOKS)) => {
-            Some(&file.target)
-        }
+        Some(Ok(program)) if script.is_some_and(|script| script.starts_with(HOOKS)) => Some(&program.file.target),
         _ => None,
     };
     let denied: Vec<&PathBuf> =
@@ -413,115 +360,120 @@ fn is_allowed(path: &Path, rules: &str) -> bool {
     is_shipped || rules.lines().any(is_rule)
 }
 
-fn selinux(mode: SelinuxMode, daemons: &[Daemon]) -> Finding {
-    let check = Check::Selinux;
-    let in_virtqemud_t = daemons
-        .iter()
-        .any(|daemon| matches!(&daemon.label, Label::Context(context) if context.contains(":virtqemud_t:")));
-    match mode {
-        SelinuxMode::Permissive => check.ok("permissive: it denies nothing"),
-        SelinuxMode::Enforcing if in_virtqemud_t => check.warning(
+fn selinux(is_enforcing: bool, daemons: &[Daemon]) -> Finding {
+    let check = Check("selinux");
+    if !is_enforcing {
+        check.ok("permissive: it denies nothing")
+    } else if daemons.iter().any(|daemon| daemon.label.contains(":virtqemud_t:")) {
+        check.warning(
             "enforcing, and virtqemud runs as virtqemud_t, and no known rule lets that run a hook",
             "look for denials: ausearch -m avc -ts boot | grep virt",
-        ),
-        SelinuxMode::Enforcing => check.ok("enforcing"),
+        )
+    } else {
+        check.ok("enforcing")
     }
 }
 
-fn sysfs(devices: &Result<Devices, String>) -> Vec<Finding> {
-    let check = Check::Sysfs;
-    let devices = match devices {
-        Ok(devices) => devices,
-        Err(reason) => return vec![check.error(reason.clone(), "check that it is mounted and that you may read it")],
+fn sysfs(facts: &Facts) -> Finding {
+    let check = Check("sysfs");
+    let HostRecord { pci_devices, mdev_parents, unreadable, .. } = match &facts.devices {
+        Ok(record) => record,
+        Err(reason) => return check.error(reason, "check that it is mounted and that you may read it"),
     };
-    let Devices { has_bus, parents, mdevs, vgpus, unreadable } = devices;
-    if !has_bus && *vgpus == 0 {
+    // A virtual function that NVIDIA's driver does not manage has no vGPU type, and can be looked up.
+    let is_unreadable = |address| unreadable.iter().any(|entry| entry.address == Some(address));
+    let functions = pci_devices.iter().filter(|device| device.physfn.is_some());
+    let vgpus = functions.filter(|device| device.vgpu_type.is_some() || is_unreadable(device.address));
+    let vgpus: Vec<_> = vgpus.map(|device| device.address).collect();
+    if !facts.has_mdev_bus && vgpus.is_empty() {
         let remedy = "load the driver of the GPU, or the module mdev, and run virt-mdev doctor again";
-        return vec![check.warning("no driver for mediated devices is loaded: there is no bus/mdev", remedy)];
+        return check.warning("no driver for mediated devices is loaded: there is no bus/mdev", remedy);
     }
-    if *parents == 0 && *vgpus == 0 {
+    if mdev_parents.is_empty() && vgpus.is_empty() {
         let remedy =
             "load a driver that supports mediated devices, or enable the virtual functions of a card with vGPUs";
-        return vec![
-            check.warning("no device of this host can have mediated devices: class/mdev_bus is empty", remedy),
-        ];
+        return check.warning("no device of this host can have mediated devices: class/mdev_bus is empty", remedy);
     }
-    let of_mdevs = || format!("{} of {}", count(*mdevs, "mdev"), count(*parents, "parent device"));
-    let of_vgpus = || format!("{} for vGPUs", count(*vgpus, "virtual function"));
-    let counts = match (parents, vgpus) {
-        (_, 0) => of_mdevs(),
-        (0, _) => of_vgpus(),
-        _ => format!("{}, {}", of_mdevs(), of_vgpus()),
+    let mdevs = mdev_parents.iter().map(|parent| parent.mdevs.len()).sum::<usize>()
+        + unreadable.iter().filter(|entry| entry.uuid.is_some()).count();
+    let of_mdevs = format!("{} of {}", count(mdevs, "mdev"), count(mdev_parents.len(), "parent device"));
+    let of_vgpus = format!("{} for vGPUs", count(vgpus.len(), "virtual function"));
+    let counts = match (mdev_parents.len(), vgpus.len()) {
+        (_, 0) => of_mdevs,
+        (0, _) => of_vgpus,
+        _ => format!("{of_mdevs}, {of_vgpus}"),
     };
-    match unreadable.first() {
-        None => vec![check.ok(counts)],
-        Some((device, reason)) => {
-            let found =
-                format!("{counts}, of which {} cannot be looked up; the first is {device}: {reason}", unreadable.len());
-            vec![check.error(
-                found,
-                "a guest with such a device is refused; check the files of the device or its parent, which the driver provides",
-            )]
-        }
+    let lost = unreadable.iter().filter(|entry| entry.address.is_none_or(|address| vgpus.contains(&address)));
+    let lost: Vec<_> = lost.filter_map(|entry| Some((entry.device()?, &entry.error))).collect();
+    match lost.first() {
+        None => check.ok(counts),
+        Some((device, reason)) => check.error(
+            format!("{counts}, of which {} cannot be looked up; the first is {device}: {reason}", lost.len()),
+            "a guest with such a device is refused; check the files of the device or its parent, which the driver provides",
+        ),
     }
 }
 
 fn syslog(connected: &Result<(), String>) -> Finding {
+    let check = Check("syslog");
     match connected {
-        Ok(()) => Check::Syslog
-            .ok(format!("{SYSLOG} takes datagrams: journalctl -t virt-mdev shows the messages of the hook")),
+        Ok(()) => check.ok(format!("{SYSLOG} takes datagrams: journalctl -t virt-mdev shows the messages of the hook")),
         Err(reason) => {
             let remedy = "start systemd-journald, or a syslog daemon that listens there";
-            Check::Syslog.warning(format!("{SYSLOG} {reason}; messages about guests that pass are lost"), remedy)
+            check.warning(format!("{SYSLOG} {reason}; messages about guests that pass are lost"), remedy)
         }
     }
 }
 
 fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
-    let check = Check::Guests;
+    let check = Check("guests");
     let guests = match guests {
         Ok(guests) => guests,
         Err(reason) => return vec![check.warning(format!("{GUESTS}: {reason}"), AS_ROOT)],
     };
     let mut findings = Vec::new();
-    let unreadable = |guest: &Guest| match &guest.state {
-        GuestState::Unreadable(reason) => Some(reason.clone()),
+    let unreadable = guests.iter().filter_map(|guest| match &guest.state {
+        GuestState::Unreadable(reason) => Some((guest, reason)),
         _ => None,
-    };
-    findings.extend(guests_that(guests, unreadable).map(|(guests, first)| {
+    });
+    if let Some((guests, first)) = listed(unreadable) {
         let remedy = format!("see where it is wrong, as root: virt-mdev check {GUESTS}/GUEST.xml");
-        check.warning(format!("{guests} cannot be read: {first}"), remedy)
-    }));
-    let not_judged = |guest: &Guest| match &guest.state {
-        GuestState::NotJudged(reason) => Some(reason.clone()),
+        findings.push(check.warning(format!("{guests} cannot be read: {first}"), remedy));
+    }
+    let not_judged = guests.iter().filter_map(|guest| match &guest.state {
+        GuestState::NotJudged(reason) => Some((guest, reason)),
         _ => None,
-    };
-    findings.extend(guests_that(guests, not_judged).map(|(guests, first)| {
-        check.error(format!("{guests} cannot be judged: {first}"), "the hook refuses it; correct it: virsh edit GUEST")
-    }));
-    let with = |verdict: Verdict| {
-        let verdicts_have = move |guest: &Guest| match &guest.state {
-            GuestState::Judged(verdicts) => verdicts.contains(&verdict).then(String::new),
-            _ => None,
-        };
-        guests_that(guests, verdicts_have).map(|(guests, _)| guests)
-    };
-    findings.extend(with(Verdict::Different).map(|guests| {
-        let remedy = "see how they differ: virsh dumpxml GUEST | virt-mdev check";
-        check.error(format!("{guests}: devices on this host differ from the recorded ones"), remedy)
-    }));
-    findings.extend(with(Verdict::Missing).map(|guests| {
-        let remedy = "see which: virsh dumpxml GUEST | virt-mdev check; mdevctl list shows what can be started";
-        check.warning(format!("{guests}: this host does not have their devices now"), remedy)
-    }));
-    findings.extend(with(Verdict::Untyped).map(|guests| {
-        let remedy =
-            "see which: virsh dumpxml GUEST | virt-mdev check; unless it is set when a guest starts, set the type";
-        check.warning(format!("{guests}: a virtual function of theirs has no vGPU type now"), remedy)
-    }));
-    findings.extend(
-        with(Verdict::Unrecorded).map(|guests| check.warning(format!("{guests}: devices are not recorded"), RECORD)),
-    );
+    });
+    if let Some((guests, first)) = listed(not_judged) {
+        let remedy = "the hook refuses it; correct it: virsh edit GUEST";
+        findings.push(check.error(format!("{guests} cannot be judged: {first}"), remedy));
+    }
+    for (verdict, level, found, remedy) in [
+        (
+            Verdict::Different,
+            Level::Error,
+            "devices on this host differ from the recorded ones",
+            "see how they differ: virsh dumpxml GUEST | virt-mdev check",
+        ),
+        (
+            Verdict::Missing,
+            Level::Warning,
+            "this host does not have their devices now",
+            "see which: virsh dumpxml GUEST | virt-mdev check; mdevctl list shows what can be started",
+        ),
+        (
+            Verdict::Untyped,
+            Level::Warning,
+            "a virtual function of theirs has no vGPU type now",
+            "see which: virsh dumpxml GUEST | virt-mdev check; unless it is set when a guest starts, set the type",
+        ),
+        (Verdict::Unrecorded, Level::Warning, "devices are not recorded", RECORD),
+    ] {
+        let is_so = |guest: &&Guest| matches!(&guest.state, GuestState::Judged(all) if all.contains(&verdict));
+        if let Some((guests, _)) = listed(guests.iter().filter(is_so).map(|guest| (guest, ()))) {
+            findings.push(Finding { level, ..check.warning(format!("{guests}: {found}"), remedy) });
+        }
+    }
     let has_devices = |guest: &&Guest| !matches!(&guest.state, GuestState::Judged(verdicts) if verdicts.is_empty());
     let with_devices = guests.iter().filter(has_devices).count();
     if findings.is_empty() {
@@ -537,12 +489,12 @@ fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
     findings
 }
 
-/// Returns the number and names of the guests for which `what` returns a text, and the text for the first.
-fn guests_that(guests: &[Guest], what: impl Fn(&Guest) -> Option<String>) -> Option<(String, String)> {
-    let (found, mut texts): (Vec<_>, Vec<_>) =
-        guests.iter().filter_map(|guest| Some((guest.name.clone(), what(guest)?))).unzip();
-    let number = count(found.len(), "guest");
-    (!texts.is_empty()).then(|| (format!("{number} ({})", names(found.into_iter())), texts.swap_remove(0)))
+/// Returns the number and names of guests, and what is said of the first.
+fn listed<'a, T>(guests: impl Iterator<Item = (&'a Guest, T)>) -> Option<(String, T)> {
+    let (guests, said): (Vec<_>, Vec<_>) = guests.unzip();
+    let number = count(guests.len(), "guest");
+    let names = names(guests.into_iter().map(|guest| guest.name.clone()));
+    Some((format!("{number} ({names})"), said.into_iter().next()?))
 }
 
 /// Returns `1 guest`, `2 guests`.
@@ -580,22 +532,18 @@ fn duration(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::DaemonName;
     use super::super::hook_conf::HookConf;
     use super::*;
-
-    const ROOT: Owner = Owner { uid: 0, gid: 0 };
+    use crate::host::record::MdevParent;
 
     fn file(path: &str, changed: u64) -> FileFacts {
-        let changed = Duration::from_secs(changed);
         FileFacts {
             path: path.into(),
             target: path.into(),
             is_regular: true,
-            mode: 0o755,
-            owner: ROOT,
-            changed,
-            directories: Vec::new(),
+            is_executable: true,
+            changed: Duration::from_secs(changed),
+            weakness: None,
         }
     }
 
@@ -603,20 +551,20 @@ mod tests {
     fn facts() -> Facts {
         let script = file("/etc/libvirt/hooks/qemu.d/zz-virt-mdev", 1000);
         let settings = HookConf { binary: "/usr/bin/virt-mdev".into(), options: Vec::new() };
-        let conf = FileFacts { mode: 0o644, ..file(CONF, 1000) };
+        let parent = MdevParent { name: "mtty".into(), bus: None, types: Vec::new(), mdevs: Vec::new() };
         Facts {
-            owner: ROOT,
             hooks: Hooks {
                 directory: Ok(file(QEMU_D, 0)),
                 files: vec![script.clone()],
                 first: None,
                 script: Ok(Script { file: script, reads_conf: Ok(true) }),
-                conf: Ok(Conf { file: conf, settings: Ok(settings) }),
+                conf: Ok(Conf { file: file(CONF, 1000), settings: Ok(settings) }),
             },
             program: None,
             daemons: Vec::new(),
             selinux: None,
-            sysfs: Ok(Devices { has_bus: true, parents: 1, ..Devices::default() }),
+            has_mdev_bus: true,
+            devices: Ok(HostRecord { mdev_parents: vec![parent], ..HostRecord::default() }),
             syslog: Ok(()),
             guests: Ok(Vec::new()),
         }
@@ -635,19 +583,17 @@ mod tests {
     #[test]
     fn each_failure_of_the_program_is_reported() {
         assert_eq!(problems(&facts()), []);
-        let this = concat!("virt-mdev ", env!("CARGO_PKG_VERSION"));
         for (is_noexec, version, problem) in [
-            (false, Version::Itself, None),
-            (false, Version::Printed(this.into()), None),
-            (false, Version::Printed("virt-mdev 0.0.1".into()), Some((Level::Warning, "virt-mdev 0.0.1, and this"))),
-            (false, Version::Printed("true (GNU coreutils) 9.1".into()), Some((Level::Error, "is not virt-mdev"))),
-            (false, Version::Failed("exit status: 1".into()), Some((Level::Error, "does not run: exit status: 1"))),
-            (false, Version::TimedOut(Duration::from_secs(5)), Some((Level::Error, "does not end within 5 s"))),
-            (true, Version::NotTried, Some((Level::Error, "mounted noexec"))),
+            (false, Some(Ok(THIS)), None),
+            (false, Some(Ok("virt-mdev 0.0.1")), Some((Level::Warning, "virt-mdev 0.0.1, and this"))),
+            (false, Some(Ok("true (GNU coreutils) 9.1")), Some((Level::Error, "is not virt-mdev"))),
+            (false, Some(Err("does not run: x")), Some((Level::Error, "/usr/bin/virt-mdev does not run: x"))),
+            (true, None, Some((Level::Error, "mounted noexec"))),
         ] {
             let mut facts = facts();
-            let program = file("/usr/bin/virt-mdev", 0);
-            facts.program = Some(Program::Found { file: program, is_elf: true, is_noexec, version: version.clone() });
+            let file = file("/usr/bin/virt-mdev", 0);
+            let version = version.map(|version| version.map(str::to_owned).map_err(str::to_owned));
+            facts.program = Some(Ok(Program { file, is_elf: true, is_noexec, version: version.clone() }));
             match (&problems(&facts)[..], problem) {
                 ([], None) => {}
                 ([(level, found)], Some((expected, piece))) if *level == expected && found.contains(piece) => {}
@@ -660,10 +606,10 @@ mod tests {
     fn a_daemon_that_started_after_another_hook_was_installed_finds_the_script() {
         let mut facts = facts();
         facts.daemons = vec![Daemon {
-            name: DaemonName::Libvirtd,
+            name: "libvirtd",
             pid: 1,
             started: Ok(Duration::from_secs(500)),
-            label: Label::None,
+            label: String::new(),
             rules: String::new(),
             path: None,
         }];
@@ -671,30 +617,13 @@ mod tests {
         let other = |changed| file("/etc/libvirt/hooks/qemu.d/10-other", changed);
         facts.hooks.files.insert(0, other(600));
         assert_eq!(problems(&facts).len(), 1, "it was installed after the daemon started, too");
-        facts.hooks.files[0] = FileFacts { mode: 0o644, ..other(400) };
+        facts.hooks.files[0] = FileFacts { is_executable: false, ..other(400) };
         assert_eq!(problems(&facts).len(), 1, "libvirt does not run it");
         facts.hooks.files[0] = other(400);
         assert_eq!(problems(&facts), []);
         facts.hooks.files.remove(0);
         facts.hooks.first = Some(file("/etc/libvirt/hooks/qemu", 400));
         assert_eq!(problems(&facts), []);
-    }
-
-    #[test]
-    fn a_script_that_others_can_change_is_an_error() {
-        for (owner, mode, is_safe) in [
-            (ROOT, 0o755, true),
-            (ROOT, 0o775, true),
-            (Owner { uid: 0, gid: 4 }, 0o775, false),
-            (ROOT, 0o757, false),
-            (Owner { uid: 1000, gid: 0 }, 0o700, false),
-        ] {
-            let mut facts = facts();
-            if let Ok(script) = &mut facts.hooks.script {
-                script.file = FileFacts { owner, mode, ..script.file.clone() };
-            }
-            assert_eq!(problems(&facts).is_empty(), is_safe, "{owner:?} {mode:o}");
-        }
     }
 
     #[test]

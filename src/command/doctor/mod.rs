@@ -11,11 +11,11 @@ use super::json;
 use super::settings::{DoctorSettings, Format};
 use super::{Failure, Outcome, Streams};
 use crate::report::{Diagnostic, escape};
-use facts::Roots;
-use findings::{Finding, Level, diagnose};
+use facts::Facts;
+use findings::{Check, Finding, Level, diagnose};
 
 pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
-    let facts = Roots { root: &settings.root, sysfs: &settings.sysfs }.gather().map_err(|error| {
+    let facts = Facts::gather(&settings.root, &settings.sysfs).map_err(|error| {
         let error = Diagnostic::error(format!("cannot open the directory {}: {error}", settings.root.display()));
         Failure::from(error.help("--root names the root directory of the host: etc and proc are in it"))
     })?;
@@ -34,8 +34,8 @@ pub(super) fn run(settings: &DoctorSettings, streams: &mut Streams<'_>) -> Resul
 
 /// Returns lines for people: what was found, and below it what to do.
 fn lines(findings: &[Finding]) -> String {
-    let line = |Finding { check, level, found, remedy }: &Finding| {
-        let line = format!("{:7}  {:8}  {found}\n", level.name(), check.name());
+    let line = |Finding { check: Check(check), level, found, remedy }: &Finding| {
+        let line = format!("{:7}  {check:8}  {found}\n", level.name());
         remedy.iter().fold(line, |line, remedy| format!("{line}{:19}-> {remedy}\n", ""))
     };
     findings.iter().map(line).collect()
