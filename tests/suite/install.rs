@@ -1,10 +1,13 @@
 //! What the Makefile installs without building anything.
 
 use std::fs;
+use std::mem::MaybeUninit;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 /// A directory that the hook is installed into.
@@ -19,9 +22,15 @@ impl Destination {
 
     /// Runs make, and returns what it prints.
     fn make(&self, target: &str, prefix: &str) -> String {
+        self.make_with(target, prefix, &[])
+    }
+
+    /// The same with more variables.
+    fn make_with(&self, target: &str, prefix: &str, variables: &[String]) -> String {
         let made = Command::new("make")
             .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target])
             .args([format!("PREFIX={prefix}"), format!("DESTDIR={}", self.0.path().display())])
+            .args(variables)
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -97,6 +106,46 @@ fn the_first_installation_runs_the_installed_program_without_options() {
     let rule = "usr.sbin.libvirtd: /usr/local/sbin/virt-mdev-hook PUx,\n";
     assert!(printed.contains(rule), "{printed}");
     assert!(!destination.make("install-hook", "/usr").contains("PUx"));
+}
+
+/// Returns the names that were removed from these directories, or whose files were written, while `work` ran.
+fn missing_or_written(directories: &[PathBuf], work: impl FnOnce()) -> Vec<String> {
+    let watch = inotify::init(CreateFlags::NONBLOCK).unwrap();
+    for directory in directories {
+        let flags = WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MODIFY;
+        inotify::add_watch(&watch, directory, flags).unwrap();
+    }
+    work();
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(watch, &mut buffer);
+    let mut names = Vec::new();
+    loop {
+        match events.next() {
+            Ok(event) => names.push(event.file_name().unwrap().to_str().unwrap().to_owned()),
+            Err(Errno::AGAIN) => return names,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_never_leaves_a_guest_without_the_hook_or_the_program() {
+    let destination = Destination::new();
+    let bin = destination.0.path().join("usr/bin");
+    // What `make install` copies need not be the program.
+    let target = tempfile::tempdir().unwrap();
+    fs::create_dir(target.path().join("release")).unwrap();
+    fs::write(target.path().join("release/virt-mdev"), "the program").unwrap();
+    let upgrade = || {
+        destination.make_with("install", "/usr", &[format!("CARGO_TARGET_DIR={}", target.path().display())]);
+        destination.make("install-hook", "/usr");
+    };
+    upgrade();
+    let directories = [bin.clone(), bin.with_file_name("sbin"), destination.hooks()];
+    let names = missing_or_written(&directories, upgrade);
+    let ours = ["virt-mdev", "virt-mdev-hook", "zz-virt-mdev"];
+    assert!(names.iter().any(|name| name == "virt-mdev.new"), "nothing was seen: {names:?}");
+    assert!(!names.iter().any(|name| ours.contains(&name.as_str())), "{names:?}");
 }
 
 #[test]
