@@ -142,8 +142,12 @@ pub fn floor_char_boundary(text: &str, offset: usize) -> usize {
 
 /// Returns a name or value for a message, cut if it is long: in a document it may have millions of bytes.
 pub fn abridged(text: &str) -> String {
-    const SHOWN: usize = 128;
-    match text.char_indices().nth(SHOWN) {
+    cut(text, 128)
+}
+
+/// Returns at most the first `most` characters of a text, and `…` if it has more.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -107,10 +107,10 @@ impl Subcommand {
             Self::Fill(arguments) => Settings::Fill(arguments.settings(environment.sysfs)?),
             Self::Strip(arguments) => Settings::Strip(arguments.settings()?),
             Self::Compare(arguments) => Settings::Compare(arguments.settings()),
-            Self::Check(arguments) => Settings::Check(arguments.settings(environment.sysfs)),
-            Self::List(arguments) => Settings::List(arguments.settings(environment)),
-            Self::Retarget(arguments) => Settings::Retarget(arguments.settings(environment.sysfs)),
-            Self::Hook(arguments) => Settings::Hook(arguments.settings(environment)),
+            Self::Check(arguments) => Settings::Check(arguments.settings(environment.sysfs)?),
+            Self::List(arguments) => Settings::List(arguments.settings(environment)?),
+            Self::Retarget(arguments) => Settings::Retarget(arguments.settings(environment.sysfs)?),
+            Self::Hook(arguments) => Settings::Hook(arguments.settings(environment)?),
             Self::Doctor(arguments) => Settings::Doctor(arguments.settings(environment.sysfs)),
             Self::Completions { shell } => Settings::Completions(shell.script()),
         })
@@ -272,8 +272,10 @@ impl FillArgs {
         let selects = |kind| self.devices.contains(&kind);
         let devices =
             Devices { mdev: selects(DevicesArg::Mdev), vgpu: selects(DevicesArg::Vgpu), pci: selects(DevicesArg::Pci) };
+        let rewrite = self.rewrite.settings()?;
+        check_stdin(&[&rewrite.inputs, self.host.host.as_slice()])?;
         Ok(FillSettings {
-            rewrite: self.rewrite.settings()?,
+            rewrite,
             host: self.host.settings(sysfs),
             policy: Policy { into, devices, on_missing: self.on_missing, on_conflict: self.on_conflict },
             metadata_only: self.metadata_only,
@@ -366,7 +368,9 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
-    fn settings(self, sysfs: Option<PathBuf>) -> CheckSettings {
+    fn settings(self, sysfs: Option<PathBuf>) -> Result<CheckSettings, clap::Error> {
+        let inputs = or_stdin(self.files);
+        check_stdin(&[&inputs, &self.host, &self.in_use])?;
         let is_placing = self.accept.is_some() || !self.host.is_empty() || !self.in_use.is_empty();
         let placing = is_placing.then(|| PlacingSettings {
             hosts: self.host,
@@ -374,14 +378,14 @@ impl CheckArgs {
             in_use: self.in_use,
             verbose: self.verbose,
         });
-        CheckSettings {
-            inputs: or_stdin(self.files),
+        Ok(CheckSettings {
+            inputs,
             host: self.live.settings(sysfs),
             pairing: pairing(self.follow_guest_address),
             keep_going: self.keep_going,
             format: (!self.quiet).then_some(format(self.json)),
             placing,
-        }
+        })
     }
 }
 
@@ -400,13 +404,14 @@ pub(super) struct ListArgs {
 }
 
 impl ListArgs {
-    fn settings(self, environment: Environment) -> ListSettings {
-        ListSettings {
+    fn settings(self, environment: Environment) -> Result<ListSettings, clap::Error> {
+        check_stdin(&[&self.files, self.host.host.as_slice()])?;
+        Ok(ListSettings {
             domains: self.files,
             host: self.host.settings(environment.sysfs),
             pci_ids: environment.pci_ids,
             format: format(self.json),
-        }
+        })
     }
 }
 
@@ -417,6 +422,14 @@ fn format(json: bool) -> Format {
 /// Returns the files, or if there are none, standard input.
 fn or_stdin(files: Vec<OsString>) -> Vec<OsString> {
     if files.is_empty() { vec!["-".into()] } else { files }
+}
+
+/// Returns an error if more than one of the groups of files has standard input.
+fn check_stdin(groups: &[&[OsString]]) -> Result<(), clap::Error> {
+    if groups.iter().filter(|files| files.iter().any(|file| file == "-")).count() < 2 {
+        return Ok(());
+    }
+    Err(usage_error("standard input (-) can be read only once; the domain is read from it if no file is given"))
 }
 
 fn pairing(follow_guest_address: bool) -> Pairing {
@@ -458,16 +471,18 @@ pub(super) struct RetargetArgs {
 }
 
 impl RetargetArgs {
-    fn settings(self, sysfs: Option<PathBuf>) -> RetargetSettings {
-        RetargetSettings {
-            input: self.file.unwrap_or_else(|| "-".into()),
+    fn settings(self, sysfs: Option<PathBuf>) -> Result<RetargetSettings, clap::Error> {
+        let input = self.file.unwrap_or_else(|| "-".into());
+        check_stdin(&[std::slice::from_ref(&input), self.host.host.as_slice(), &self.in_use])?;
+        Ok(RetargetSettings {
+            input,
             host: self.host.settings(sysfs),
             pairing: pairing(self.follow_guest_address),
             in_use: self.in_use,
             assume_unused: self.assume_unused,
             create_plan: self.create_plan,
             dry_run: self.dry_run.then_some(format(self.json)),
-        }
+        })
     }
 }
 
@@ -510,9 +525,10 @@ pub(super) struct HookArgs {
 }
 
 impl HookArgs {
-    fn settings(self, environment: Environment) -> HookSettings {
+    fn settings(self, environment: Environment) -> Result<HookSettings, clap::Error> {
+        check_stdin(&[&["-".into()], self.host.host.as_slice()])?;
         let text = |word: OsString| word.to_string_lossy().into_owned();
-        HookSettings {
+        Ok(HookSettings {
             syslog: environment.syslog(),
             host: self.host.settings(environment.sysfs),
             require: self.require,
@@ -522,7 +538,7 @@ impl HookArgs {
             guest: text(self.guest),
             operation: (text(self.operation), text(self.suboperation)),
             misuse: None,
-        }
+        })
     }
 }
 

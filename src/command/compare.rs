@@ -10,6 +10,7 @@ use crate::file::Purpose;
 use crate::plan::compare::{Difference, Side, Which, compare};
 use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, Origin, escape};
+use crate::text::Position;
 
 pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Result<Outcome, Failure> {
     if settings.source == "-" && settings.destination == "-" {
@@ -27,27 +28,22 @@ pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Resu
         reported.collect::<Vec<_>>()
     })?;
     let (warnings, differences): (Vec<_>, Vec<_>) = differences.into_iter().partition(Difference::is_warning);
+    let object = |difference| Object::of(difference, &source_origin, &destination_origin);
     if settings.format.is_some() {
-        let told = warnings.iter().map(|warning| line(warning, &source_origin, &destination_origin));
-        told.for_each(|line| streams.report(&Diagnostic::warning(line.trim_end())));
+        for warning in &warnings {
+            streams.report(&Diagnostic::warning(object(warning).line()));
+        }
         if exchanges_kinds(&differences) {
             streams.report(&Diagnostic::note(OTHER_KIND));
         }
     }
-    let differences = differences.iter();
-    let is_same = differences.len() == 0;
+    let objects: Vec<_> = differences.iter().map(object).collect();
     match settings.format {
-        Some(Format::Text) => {
-            let lines = differences.map(|difference| line(difference, &source_origin, &destination_origin));
-            streams.print(&lines.collect::<String>())?;
-        }
-        Some(Format::Json) => {
-            let objects = differences.map(|difference| Object::of(difference, &source_origin, &destination_origin));
-            streams.print(&json::text(&objects.collect::<Vec<_>>())?)?;
-        }
+        Some(Format::Text) => streams.print(&objects.iter().map(|object| object.line() + "\n").collect::<String>())?,
+        Some(Format::Json) => streams.print(&json::text(&objects)?)?,
         None => {}
     }
-    Ok(if is_same { Outcome::Done } else { Outcome::Differs })
+    Ok(if objects.is_empty() { Outcome::Done } else { Outcome::Differs })
 }
 
 fn read(argument: &std::ffi::OsString) -> Result<(String, Document), Failure> {
@@ -73,37 +69,7 @@ fn exchanges_kinds(differences: &[Difference]) -> bool {
     of(RecordKind::Mdev).zip(of(RecordKind::Pci)).is_some_and(|(mdev, pci)| mdev == pci.reverse())
 }
 
-/// Returns the name of a type of hostdev.
-fn type_name(kind: RecordKind) -> &'static str {
-    match kind {
-        RecordKind::Mdev => "mdev",
-        RecordKind::Pci => "pci",
-    }
-}
-
-/// Returns the line for people: which device, which value, what each side has, and where.
-fn line(difference: &Difference, source: &Origin<'_>, destination: &Origin<'_>) -> String {
-    let (subject, source, destination) = match difference {
-        Difference::Number { kind, source: one, destination: other } => {
-            let side = |count: &usize, origin: &Origin<'_>| format!("{count} ({})", origin.name());
-            (format!("number of {} hostdevs", type_name(*kind)), side(one, source), side(other, destination))
-        }
-        Difference::Hostdev { kind, ordinal, what, source: one, destination: other } => {
-            let side = |side: &Side, origin: &Origin<'_>| {
-                let value = side.value.as_ref().map_or_else(|| "nothing".to_owned(), |value| escape(value));
-                format!("{value} ({})", origin.named_place(side.span))
-            };
-            (
-                format!("{} hostdev {ordinal}: {}", type_name(*kind), what.name()),
-                side(one, source),
-                side(other, destination),
-            )
-        }
-    };
-    format!("{subject}: source has {source}, destination has {destination}\n")
-}
-
-/// A difference as JSON.
+/// A difference, as JSON and as a line for people.
 #[derive(Serialize)]
 struct Object {
     /// The number of the hostdev; `None` if it is the number of hostdevs that differs.
@@ -117,50 +83,51 @@ struct Object {
     destination: SideObject,
 }
 
-/// One side of a difference as JSON.
+/// One side of a difference.
 #[derive(Serialize)]
 struct SideObject {
     value: Option<String>,
     file: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<usize>,
+    #[serde(flatten)]
+    place: Option<Position>,
 }
 
 impl Object {
-    fn of(difference: &Difference, source: &Origin<'_>, destination: &Origin<'_>) -> Self {
-        match difference {
-            Difference::Number { kind, source: one, destination: other } => Self {
-                ordinal: None,
-                kind: (*kind == RecordKind::Pci).then(|| type_name(*kind)),
-                what: "number",
-                source: SideObject::of_number(*one, source),
-                destination: SideObject::of_number(*other, destination),
-            },
-            Difference::Hostdev { kind, ordinal, what, source: one, destination: other } => Self {
-                ordinal: Some(*ordinal),
-                kind: (*kind == RecordKind::Pci).then(|| type_name(*kind)),
-                what: what.name(),
-                source: SideObject::of(one, source),
-                destination: SideObject::of(other, destination),
-            },
-        }
-    }
-}
-
-impl SideObject {
-    fn of_number(number: usize, origin: &Origin<'_>) -> Self {
-        Self { value: Some(number.to_string()), file: origin.name().to_owned(), line: None, column: None }
+    fn of(difference: &Difference, source_origin: &Origin<'_>, destination_origin: &Origin<'_>) -> Self {
+        let (kind, ordinal, what, source, destination) = match difference {
+            Difference::Number { kind, source, destination } => {
+                let number = |number: &usize, origin: &Origin<'_>| SideObject {
+                    value: Some(number.to_string()),
+                    file: origin.name().to_owned(),
+                    place: None,
+                };
+                (kind, None, "number", number(source, source_origin), number(destination, destination_origin))
+            }
+            Difference::Hostdev { kind, ordinal, what, source, destination } => {
+                let side = |side: &Side, origin: &Origin<'_>| SideObject {
+                    value: side.value.clone(),
+                    file: origin.name().to_owned(),
+                    place: Some(origin.place(side.span)),
+                };
+                (kind, Some(*ordinal), what.name(), side(source, source_origin), side(destination, destination_origin))
+            }
+        };
+        let kind = (*kind == RecordKind::Pci).then_some("pci");
+        Self { ordinal, kind, what, source, destination }
     }
 
-    fn of(side: &Side, origin: &Origin<'_>) -> Self {
-        let place = origin.place(side.span);
-        Self {
-            value: side.value.clone(),
-            file: origin.name().to_owned(),
-            line: Some(place.line),
-            column: Some(place.column),
-        }
+    /// Returns the line for people: which device, which value, what each side has, and where.
+    fn line(&self) -> String {
+        let kind = self.kind.unwrap_or("mdev");
+        let subject = match self.ordinal {
+            Some(ordinal) => format!("{kind} hostdev {ordinal}: {}", self.what),
+            None => format!("number of {kind} hostdevs"),
+        };
+        let side = |SideObject { value, file, place }: &SideObject| {
+            let value = value.as_deref().map_or_else(|| "nothing".to_owned(), escape);
+            let place = place.map(|place| format!(":{place}")).unwrap_or_default();
+            format!("{value} ({file}{place})")
+        };
+        format!("{subject}: source has {}, destination has {}", side(&self.source), side(&self.destination))
     }
 }

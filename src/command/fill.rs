@@ -21,7 +21,14 @@ pub(super) fn run(settings: &FillSettings, streams: &mut Streams<'_>) -> Result<
     let planner =
         |document: &Document| fill(document, &host.ask(settings.policy.devices_of(document)), &settings.policy);
     let advice = Some("libvirt drops these elements when it defines a domain; it keeps what --into metadata writes");
-    let as_fill = Rewrite { done: "filled", nothing_to_do: "already complete", again, advice, planner: &planner };
+    let as_fill = Rewrite {
+        done: "filled",
+        nothing_to_do: "already complete",
+        no_devices: "without devices to record",
+        again,
+        advice,
+        planner: &planner,
+    };
     rewrite(&settings.rewrite, &as_fill, streams)
 }
 

@@ -100,9 +100,9 @@ impl Parts {
     }
 }
 
-/// What a domain says of one of its devices.
+/// The names of a device in a domain.
 #[derive(Serialize)]
-pub(super) struct Asked {
+pub(super) struct Names {
     /// The UUID of a mediated device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) uuid: Option<String>,
@@ -112,6 +112,20 @@ pub(super) struct Asked {
     /// The hostdev's own address, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) guest: Option<String>,
+}
+
+impl Names {
+    /// Returns the UUID of a mediated device, or the source address of a PCI device.
+    pub(super) fn device(&self) -> Option<&str> {
+        self.uuid.as_deref().or(self.source.as_deref())
+    }
+}
+
+/// What a domain says of one of its devices.
+#[derive(Serialize)]
+pub(super) struct Asked {
+    #[serde(flatten)]
+    pub(super) names: Names,
     /// The recorded identity, as far as it was recorded.
     pub(super) recorded: Parts,
     /// The UUID that it was recorded for, if that differs.
@@ -126,9 +140,7 @@ impl From<&Wanted<'_>> for Asked {
             DeviceAddress::Pci(address) => (None, Some(address.to_string())),
         };
         Self {
-            uuid,
-            source,
-            guest: wanted.guest.address.as_ref().map(ToString::to_string),
+            names: Names { uuid, source, guest: wanted.guest.address.as_ref().map(ToString::to_string) },
             recorded: wanted.recorded.map(Parts::from).unwrap_or_default(),
             recorded_uuid: wanted.recorded_uuid(),
         }

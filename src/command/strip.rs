@@ -10,6 +10,7 @@ pub(super) fn run(settings: &StripSettings, streams: &mut Streams<'_>) -> Result
     let as_strip = Rewrite {
         done: "stripped",
         nothing_to_do: "without identities",
+        no_devices: "without mdevs",
         again: "virt-mdev strip -i",
         advice: None,
         planner: &planner,

@@ -5,6 +5,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::text::{abridged, cut};
+
 /// Replaces what a terminal would obey or not show with a visible escape: `\n`, `\r`, `\t`, `\x1b`, `\u{9b}`.
 ///
 /// These are the control characters (U+0000 to U+001F, U+007F to U+009F), the line and paragraph separators, the characters
@@ -73,27 +75,17 @@ pub fn is_hidden(character: char) -> bool {
     )
 }
 
-/// The most characters of a name or a value in a line or a table. A document may contain millions.
-const MAX_SHOWN: usize = 128;
-
 /// The most characters of a message: enough for a path or a command, not for a value of a megabyte.
 const MAX_MESSAGE: usize = 8192;
 
 /// Escapes a name or a value as [`escape`] does, and cuts it if it is long.
 pub fn short(text: &str) -> String {
-    cut(text, MAX_SHOWN)
+    escape(&abridged(text))
 }
 
 /// Escapes a whole message as [`escape`] does, and cuts it if it is too long to be read.
 pub fn message(text: &str) -> String {
-    cut(text, MAX_MESSAGE)
-}
-
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => escape(&text[..end]) + "…",
-        None => escape(text),
-    }
+    escape(&cut(text, MAX_MESSAGE))
 }
 
 /// Quotes a word for a shell, if it needs quotes: a suggested command is pasted, perhaps as root.

@@ -1,7 +1,7 @@
 //! Errors and remarks of the other modules, as diagnostics.
 
+use std::cell::OnceCell;
 use std::error::Error;
-use std::sync::OnceLock;
 
 use super::{Diagnostic, Excerpt, Kind, escape, help};
 use crate::domain::{MAX_BYTES, ReadError, ReadErrorKind};
@@ -16,13 +16,13 @@ pub struct Origin<'a> {
     name: String,
     text: &'a str,
     /// Computed when a place is first needed: most documents need none.
-    lines: OnceLock<Lines<'a>>,
+    lines: OnceCell<Lines<'a>>,
 }
 
 impl<'a> Origin<'a> {
     /// Returns a document with this name.
     pub fn new(name: impl Into<String>, text: &'a str) -> Self {
-        Self { name: name.into(), text, lines: OnceLock::new() }
+        Self { name: name.into(), text, lines: OnceCell::new() }
     }
 
     /// Returns the document's name.

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::guests::{ABSENT, host_a};
-use crate::support::{Run, Scratch, testdata, testdata_matching};
+use crate::support::{BINARY, Run, Scratch, testdata, testdata_matching};
 
 /// Returns a scratch directory with the guests of `testdata/placement/guests`, the records of host-a to host-d as `a.json` to
 /// `d.json`, and node devices as `nodedev.xml`.
@@ -389,7 +389,42 @@ fn a_file_that_cannot_be_read_is_an_error_and_with_keep_going_the_others_are_che
         .stdout_has("{\"file\":\"absent/*.xml\",")
         .check();
     with("-k 'absent/*.xml' --host a.json --host b.json").stderr_any().check();
-    with("- --host -").stderr_any().check();
+}
+
+#[test]
+fn standard_input_is_read_once() {
+    let scratch = scratch();
+    for words in [
+        "check - --host -",
+        "check --host -",
+        "check --host a.json --in-use -",
+        "check same.xml --host - --in-use -",
+        "fill --host -",
+        "fill -n same.xml - --host -",
+        "list - --host -",
+        "retarget --host -",
+        "retarget same.xml --host - --in-use -",
+    ] {
+        let run = scratch.program(BINARY, words.split(' ')).stdin("<domain/>").status(2);
+        run.stderr_has("standard input (-) can be read only once").check();
+    }
+    let hook = ["hook", "--host", "-", "--", "same", "migrate", "begin", "-"];
+    let guest = fs::read(scratch.path("same.xml")).unwrap();
+    scratch.program(BINARY, hook).stdin(guest).status(1).stderr_has("standard input (-) can be read only once").check();
+}
+
+#[test]
+fn hosts_of_one_name_are_told_apart_by_their_files() {
+    let scratch = scratch();
+    scratch.file("twin.json", fs::read_to_string(scratch.path("a.json")).unwrap());
+    let run = check(&scratch, "same.xml --host a.json --host c.json --host twin.json -v").status(1);
+    run.stdout(
+        "DOMAIN  host-a (a.json)  host-c  host-a (twin.json)\n\
+         same    =                M       =\n\n\
+         = same   M missing\n\n\
+         same on host-c: mdev c0ffee01-0000-4000-8000-000000000001: missing; recorded 0x1234 0x11e8 i915-V5_4\n",
+    )
+    .check();
 }
 
 #[test]

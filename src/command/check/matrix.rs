@@ -1,6 +1,6 @@
 //! The table of guests and hosts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
 use super::super::json::Parts;
@@ -47,6 +47,7 @@ impl Cell {
 
 /// A row for each guest, and a column for each host.
 pub(super) struct Matrix {
+    /// The name of each host; of those with one name, also the file.
     hosts: Vec<String>,
     rows: Vec<(String, Vec<Cell>)>,
     reasons: Option<String>,
@@ -55,7 +56,13 @@ pub(super) struct Matrix {
 impl Matrix {
     /// `verbose`: whether the reasons are listed too.
     pub fn new(destinations: &[Destination], verbose: bool) -> Self {
-        let hosts = destinations.iter().map(|destination| escape::short(&destination.name)).collect();
+        let mut counts = HashMap::new();
+        destinations.iter().for_each(|destination| *counts.entry(&destination.name).or_insert(0) += 1);
+        let heading = |Destination { name, source, .. }: &Destination| match counts[name] {
+            1 => escape::short(name),
+            _ => format!("{} ({source})", escape::short(name)),
+        };
+        let hosts = destinations.iter().map(heading).collect();
         Self { hosts, rows: Vec::new(), reasons: verbose.then(String::new) }
     }
 
@@ -76,7 +83,7 @@ impl Matrix {
             let found =
                 identity("there", pair.answer(placed).map(|answer| identity_and_reason(answer).0).unwrap_or_default());
             let all = [Some(placed.verdict.name().to_owned()), recorded, found, pair.reason(placed)];
-            let all: Vec<_> = all.into_iter().flatten().map(|reason| shortened(&escape::escape(&reason))).collect();
+            let all: Vec<_> = all.into_iter().flatten().map(|reason| shortened(&reason)).collect();
             // Writing into a String cannot fail.
             let _ = writeln!(reasons, "{name} on {host}: {}: {}", wanted.device, all.join("; "));
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::json::{Asked, Parts};
+use super::super::json::{Asked, Names, Parts};
 use super::pair::Pair;
 use super::reason::{identity_and_reason, reason, replaced_by};
 use crate::domain::RecordKind;
@@ -10,23 +10,17 @@ use crate::host::Host;
 use crate::plan::check::{Checked, Verdict};
 use crate::plan::demand::{Orphan, Wanted};
 use crate::plan::placement::Placed;
-use crate::report::escape;
 use crate::report::table::Table;
+use crate::report::{escape, escape::short};
+use crate::text::cut;
 
 /// One device, as JSON and as a row of the table.
 #[derive(Serialize)]
 pub(super) struct Row {
     file: String,
     domain: Option<String>,
-    /// That of a mediated device.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uuid: Option<String>,
-    /// The source address of a PCI device.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    /// The hostdev's own address, if it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    guest: Option<String>,
+    #[serde(flatten)]
+    names: Names,
     pub verdict: &'static str,
     /// The recorded identity, as far as it was recorded.
     recorded: Parts,
@@ -48,13 +42,11 @@ pub(super) struct Row {
 
 impl Row {
     fn of(file: &str, wanted: &Wanted<'_>, verdict: Verdict, found: Parts, reason: Option<String>) -> Self {
-        let Asked { uuid, source, guest, recorded, recorded_uuid } = Asked::from(wanted);
+        let Asked { names, recorded, recorded_uuid } = Asked::from(wanted);
         Self {
             file: file.to_owned(),
             domain: wanted.domain.map(str::to_owned),
-            uuid,
-            source,
-            guest,
+            names,
             verdict: verdict.name(),
             recorded,
             recorded_uuid,
@@ -90,13 +82,14 @@ impl Row {
     pub fn of_replaced(file: &str, orphan: &Orphan<'_>) -> Self {
         let Orphan { domain, record, .. } = orphan;
         let uuid = record.uuid.as_ref().map(|uuid| uuid.text.clone()).unwrap_or_default();
-        let source = record.source_address().map(|address| address.to_string());
         Self {
             file: file.to_owned(),
             domain: domain.map(str::to_owned),
-            uuid: (record.kind == RecordKind::Mdev).then_some(uuid),
-            source,
-            guest: record.guest_address().map(ToString::to_string),
+            names: Names {
+                uuid: (record.kind == RecordKind::Mdev).then_some(uuid),
+                source: record.source_address().map(|address| address.to_string()),
+                guest: record.guest_address().map(ToString::to_string),
+            },
             verdict: Verdict::Different.name(),
             recorded: Parts::from(&record.written),
             recorded_uuid: None,
@@ -108,13 +101,9 @@ impl Row {
     }
 }
 
-/// Returns the beginning of a reason: a document may give it a megabyte.
+/// Returns a reason as it is shown: a document may give it a megabyte.
 pub(super) fn shortened(reason: &str) -> String {
-    const SHOWN: usize = 512;
-    match reason.char_indices().nth(SHOWN) {
-        Some((end, _)) => reason[..end].to_owned() + "…",
-        None => reason.to_owned(),
-    }
+    cut(&escape(reason), 512)
 }
 
 /// Returns a table for people, or an empty string without devices. The columns FILE and REASON appear only if they are
@@ -122,15 +111,15 @@ pub(super) fn shortened(reason: &str) -> String {
 pub(super) fn table<'r>(rows: impl IntoIterator<Item = &'r Row>, has_files: bool, on_host: &'static str) -> String {
     let mut table = Table::new(["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", on_host, "REASON"]).with_remarks();
     for row in rows {
-        let device = row.uuid.as_deref().or(row.source.as_deref());
+        let device = row.names.device();
         table.row([
             if has_files { row.file.clone() } else { String::new() },
-            row.domain.as_deref().map_or_else(|| row.file.clone(), escape::short),
-            device.map_or_else(|| "-".to_owned(), escape::short),
+            row.domain.as_deref().map_or_else(|| row.file.clone(), short),
+            device.map_or_else(|| "-".to_owned(), short),
             row.verdict.to_owned(),
             row.recorded.text().unwrap_or_else(|| "-".to_owned()),
             row.found.text().unwrap_or_else(|| "-".to_owned()),
-            row.reason.as_deref().map(|reason| shortened(&escape::escape(reason))).unwrap_or_default(),
+            row.reason.as_deref().map(shortened).unwrap_or_default(),
         ]);
     }
     table.render("", false)

@@ -15,6 +15,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use memchr::memmem;
+
 use super::settings::HookSettings;
 use super::{Failure, Outcome, Streams, open_host};
 use crate::device::DeviceAddress;
@@ -124,8 +126,8 @@ fn judge(settings: &HookSettings) -> Judgement {
         };
     }
     // Without the letters there is neither a mediated device nor a record; with --require, a PCI device may be a vGPU.
-    let is_of_interest = domain.mentions_mdev || settings.require && domain.suspicion.pci;
-    if !is_of_interest {
+    let mentions_mdev = domain.bytes.as_ref().is_none_or(|bytes| memmem::find(bytes, b"mdev").is_some());
+    if !mentions_mdev && !(settings.require && domain.suspicion.pci) {
         return Judgement::default();
     }
     let error = match domain.bytes.map(Document::read_leniently) {

@@ -95,8 +95,8 @@ pub(super) fn table<'r>(
         table.row([
             if has_files { row.file.clone() } else { String::new() },
             short(&row.domain),
-            short(if asked.uuid.is_some() { &asked.uuid } else { &asked.source }),
-            short(&asked.guest),
+            asked.names.device().map(escape::short).unwrap_or_default(),
+            short(&asked.names.guest),
             asked.recorded.text().unwrap_or_default(),
             row.found.text().unwrap_or_default(),
             short(&row.parent),

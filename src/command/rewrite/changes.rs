@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::super::json::Parts;
-use crate::device::DeviceAddress;
+use crate::device::{DeviceAddress, Part};
 use crate::domain::{Document, RecordKind};
 use crate::plan::{Decision, Place, Plan, Step};
 use crate::report::Origin;
+use crate::text::Position;
 
 /// A device or a record that would change.
 #[derive(Serialize)]
@@ -18,8 +19,8 @@ pub(in super::super) struct Change {
     /// The source address of a PCI device.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
-    line: usize,
-    column: usize,
+    #[serde(flatten)]
+    place: Position,
     steps: Vec<StepObject>,
 }
 
@@ -41,17 +42,13 @@ struct StepObject {
 
 /// Returns what a plan would change in a document.
 pub(super) fn changes(document: &Document, plan: &Plan, origin: &Origin<'_>) -> Vec<Change> {
-    let change = |decision: &Decision| {
-        let place = origin.place(decision.span);
-        Change {
-            file: origin.name().to_owned(),
-            domain: document.domains.get(decision.domain).and_then(|domain| domain.name.clone()),
-            uuid: name_of(decision, RecordKind::Mdev),
-            source: name_of(decision, RecordKind::Pci),
-            line: place.line,
-            column: place.column,
-            steps: decision.steps.iter().map(StepObject::of).collect(),
-        }
+    let change = |decision: &Decision| Change {
+        file: origin.name().to_owned(),
+        domain: document.domains.get(decision.domain).and_then(|domain| domain.name.clone()),
+        uuid: name_of(decision, RecordKind::Mdev),
+        source: name_of(decision, RecordKind::Pci),
+        place: origin.place(decision.span),
+        steps: decision.steps.iter().map(StepObject::of).collect(),
     };
     plan.decisions.iter().map(change).collect()
 }
@@ -63,43 +60,29 @@ fn name_of(decision: &Decision, kind: RecordKind) -> Option<String> {
 
 impl StepObject {
     fn of(step: &Step) -> Self {
-        let in_metadata = |action| Self { action, place: Place::Metadata.name(), ..Self::default() };
+        let of_part = |action, place: Place, part: Part, from: Option<&String>, to: Option<&String>| Self {
+            part: Some(part.element()),
+            from: from.cloned(),
+            to: to.cloned(),
+            ..Self::new(action, place)
+        };
+        let in_metadata = |action| Self::new(action, Place::Metadata);
+        let set = |name, value| Self { part: Some(name), to: Some(value), ..in_metadata("set") };
         match step {
-            Step::Add(place, part, value) => Self {
-                action: "add",
-                part: Some(part.element()),
-                to: Some(value.clone()),
-                place: place.name(),
-                ..Self::default()
-            },
-            Step::Replace(place, part, old, new) => Self {
-                action: "replace",
-                part: Some(part.element()),
-                from: Some(old.clone()),
-                to: Some(new.clone()),
-                place: place.name(),
-                ..Self::default()
-            },
-            Step::Remove(place, part, value) => Self {
-                action: "remove",
-                part: Some(part.element()),
-                from: Some(value.clone()),
-                place: place.name(),
-                ..Self::default()
-            },
+            Step::Add(place, part, value) => of_part("add", *place, *part, None, Some(value)),
+            Step::Replace(place, part, old, new) => of_part("replace", *place, *part, Some(old), Some(new)),
+            Step::Remove(place, part, value) => of_part("remove", *place, *part, Some(value), None),
             Step::Record(device) => Self { identity: Some(Parts::from(device)), ..in_metadata("record") },
-            Step::Rename(DeviceAddress::Mdev(uuid)) => {
-                Self { part: Some("uuid"), to: Some(uuid.to_string()), ..in_metadata("set") }
-            }
-            Step::Rename(DeviceAddress::Pci(address)) => {
-                Self { part: Some("source"), to: Some(address.to_string()), ..in_metadata("set") }
-            }
-            Step::Attribute(name, Some(value)) => {
-                Self { part: Some(name), to: Some(value.clone()), ..in_metadata("set") }
-            }
+            Step::Rename(DeviceAddress::Mdev(uuid)) => set("uuid", uuid.to_string()),
+            Step::Rename(DeviceAddress::Pci(address)) => set("source", address.to_string()),
+            Step::Attribute(name, Some(value)) => set(name, value.clone()),
             Step::Attribute(name, None) => Self { part: Some(name), ..in_metadata("remove") },
             Step::RemoveStale => in_metadata("remove-record"),
             Step::RemoveIdentities => in_metadata("remove-all-records"),
         }
+    }
+
+    fn new(action: &'static str, place: Place) -> Self {
+        Self { action, place: place.name(), ..Self::default() }
     }
 }

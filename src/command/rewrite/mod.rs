@@ -26,8 +26,10 @@ use write::write;
 pub(super) struct Rewrite<'a> {
     /// The word for what was done to a document.
     pub done: &'a str,
-    /// The words for a document with mdevs that needs no change.
+    /// The words for a document with such devices that needs no change.
     pub nothing_to_do: &'a str,
+    /// The words for a document without devices that the command is about.
+    pub no_devices: &'a str,
     /// The command that does the same as an editor for `virsh edit`.
     pub again: &'a str,
     /// Further advice for someone who does that, if there is any.

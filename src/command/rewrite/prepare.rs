@@ -1,6 +1,5 @@
 //! Prepares one document: reads, plans and verifies it, but does not write it.
 
-use std::cell::LazyCell;
 use std::fmt::Write as _;
 
 use super::super::diff::unified;
@@ -48,8 +47,7 @@ pub(super) fn prepare(
     rewrite: &Rewrite<'_>,
 ) -> Result<Prepared, Vec<Diagnostic>> {
     let (original, document) = read_document(input, purpose).map_err(|error| vec![error])?;
-    // For nearly every document there is nothing to print.
-    let origin = LazyCell::new(|| Origin::new(name_of(input), document.text()));
+    let origin = Origin::new(name_of(input), document.text());
     let plan = (rewrite.planner)(&document).map_err(|errors| origin.errors(errors))?;
     let has_edits = !plan.edits.is_empty();
     check_size(&name_of(input), plan.edits.edited_len(document.text())).map_err(|error| vec![error])?;

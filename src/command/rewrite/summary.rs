@@ -13,8 +13,8 @@ pub(super) enum Category {
     Complete,
     /// It stays unchanged because the policy says so, although a device is missing or an identity differs.
     Skipped,
-    /// It has no mdevs and no recorded PCI devices.
-    WithoutMdevs,
+    /// It has no mdevs, and no PCI devices that are recorded.
+    WithoutDevices,
 }
 
 impl Category {
@@ -26,7 +26,7 @@ impl Category {
         if !plan.edits.is_empty() {
             Self::Changes
         } else if !has_mdevs && !is_skipped && !has(|kind| matches!(kind, RemarkKind::Complete(_))) {
-            Self::WithoutMdevs
+            Self::WithoutDevices
         } else if is_skipped {
             Self::Skipped
         } else {
@@ -43,7 +43,7 @@ pub(super) struct Summary {
     changed: usize,
     complete: usize,
     skipped: usize,
-    without_mdevs: usize,
+    without_devices: usize,
     /// Those with errors.
     failed: usize,
 }
@@ -55,7 +55,7 @@ impl Summary {
             Category::Changes => &mut self.pending,
             Category::Complete => &mut self.complete,
             Category::Skipped => &mut self.skipped,
-            Category::WithoutMdevs => &mut self.without_mdevs,
+            Category::WithoutDevices => &mut self.without_devices,
         };
         *count += 1;
     }
@@ -77,16 +77,16 @@ impl Summary {
         self.pending + self.changed > 0
     }
 
-    /// Returns a line such as `9 files: 4 filled, 2 already complete, 1 without mdevs, 2 failed`.
+    /// Returns a line such as `9 files: 4 filled, 2 already complete, 1 without devices to record, 2 failed`.
     pub fn line(&self, rewrite: &Rewrite<'_>) -> String {
-        let Self { pending, changed, complete, skipped, without_mdevs, failed } = self;
-        let count = pending + changed + complete + skipped + without_mdevs + failed;
-        let (done, nothing_to_do) = (rewrite.done, rewrite.nothing_to_do);
+        let Self { pending, changed, complete, skipped, without_devices, failed } = self;
+        let count = pending + changed + complete + skipped + without_devices + failed;
+        let Rewrite { done, nothing_to_do, no_devices, .. } = rewrite;
         let mut line = format!("{count} files: {changed} {done}, {complete} {nothing_to_do}, ");
         if *skipped > 0 {
             line += &format!("{skipped} skipped, ");
         }
-        line += &format!("{without_mdevs} without mdevs, {failed} failed");
+        line += &format!("{without_devices} {no_devices}, {failed} failed");
         if *pending > 0 {
             line += &format!(", {pending} not written");
         }

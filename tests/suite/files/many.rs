@@ -47,7 +47,10 @@ fn a_bad_document_leaves_all_files_unchanged_and_all_errors_are_shown() {
     add_four_bad_files(&scratch);
     let run = scratch.fill(["-i", "*.xml"]).status(2);
     let run = run.stderr_has(ABSENT).stderr_has("vm003.xml:1:").stderr_has("vm007.xml is a FIFO");
-    run.stderr_matches(r"^9 files: 0 filled, 0 already complete, 0 without mdevs, 3 failed, 6 not written$").check();
+    run.stderr_matches(
+        r"^9 files: 0 filled, 0 already complete, 0 without devices to record, 3 failed, 6 not written$",
+    )
+    .check();
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn with_keep_going_the_good_files_are_written_and_the_status_is_2() {
         }
         let run = run.stderr_has(ABSENT).stderr_has("vm003.xml:1:").stderr_has("vm005.xml has 2 hard links");
         let run = run.stderr_has("vm007.xml is a FIFO").stderr_has("absent.xml: no such file");
-        run.stderr_matches(r"^10 files: 5 filled, 0 already complete, 0 without mdevs, 5 failed$").check();
+        run.stderr_matches(r"^10 files: 5 filled, 0 already complete, 0 without devices to record, 5 failed$").check();
     }
 }
 
@@ -260,13 +263,14 @@ fn the_summary_counts_the_files_by_outcome() {
     let scratch = guests(3);
     scratch.file("complete.xml", filled(1));
     scratch.file("without.xml", domain(""));
+    scratch.file("passthrough.xml", domain("<hostdev mode='subsystem' type='pci'><source><address domain='0' bus='1' slot='0' function='0'/></source></hostdev>"));
     scratch.file("absent.xml", guest(ABSENT, &NONE));
     let run = leaves_all_filled(scratch.fill(["-i", "--on-missing=skip", "*.xml"]), 3);
-    let summary = "^6 files: 3 filled, 1 already complete, 1 skipped, 1 without mdevs, 0 failed$";
+    let summary = "^7 files: 3 filled, 1 already complete, 1 skipped, 2 without devices to record, 0 failed$";
     run.stderr_matches(summary).check();
     let run = scratch.virt_mdev(["strip", "-i", "*.xml"]).leaves("complete.xml", bare(1));
     let run = (0..3).fold(run, |run, number| run.leaves(format!("vm{number:03}.xml"), bare(number + 1)));
-    run.stderr_matches("^6 files: 4 stripped, 1 without identities, 1 without mdevs, 0 failed$").check();
+    run.stderr_matches("^7 files: 4 stripped, 1 without identities, 2 without mdevs, 0 failed$").check();
 }
 
 #[test]
@@ -312,9 +316,11 @@ fn a_progress_bar_is_shown_on_a_terminal_once_the_run_lasts_longer_than_half_a_s
     let shown = on_a_terminal("-i", Duration::from_millis(1200));
     assert!(shown.contains("reading [") && shown.contains("/2"), "{shown:?}");
     // It is erased for messages and at the end.
-    for message in
-        ["a.xml: filled", "b.xml: filled", "2 files: 2 filled, 0 already complete, 0 without mdevs, 0 failed"]
-    {
+    for message in [
+        "a.xml: filled",
+        "b.xml: filled",
+        "2 files: 2 filled, 0 already complete, 0 without devices to record, 0 failed",
+    ] {
         let alone = format!(r"(^|\n|\x1b\[2K){message}\r\n");
         assert!(regex::Regex::new(&alone).unwrap().is_match(&shown), "{shown:?}");
     }
