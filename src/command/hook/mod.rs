@@ -127,7 +127,7 @@ fn judge(settings: &HookSettings) -> Judgement {
     }
     // Without the letters there is neither a mediated device nor a record; with --require, a PCI device may be a vGPU.
     let mentions_mdev = domain.bytes.as_ref().is_none_or(|bytes| memmem::find(bytes, b"mdev").is_some());
-    if !mentions_mdev && !(settings.require && domain.suspicion.pci) {
+    if !(mentions_mdev || settings.require && domain.suspicion.pci) {
         return Judgement::default();
     }
     let error = match domain.bytes.map(Document::read_leniently) {
