@@ -15,7 +15,12 @@ pub(crate) enum Markup {
     /// A CDATA section.
     Cdata(Span),
     /// The DOCTYPE, or anything else that begins with `<!`.
-    Doctype(Doctype),
+    Doctype {
+        /// From its `<` to after its `>`, or to the end of the text.
+        span: Span,
+        /// The `[` that begins an internal subset.
+        internal_subset: Option<Span>,
+    },
     /// A comment or a processing instruction.
     Ignored(Span),
 }
@@ -35,24 +40,13 @@ pub(crate) struct StartTag {
     is_cut_off: bool,
 }
 
-/// A DOCTYPE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Doctype {
-    /// From its `<` to after its `>`, or to the end of the text.
-    pub span: Span,
-    /// The `[` that begins an internal subset.
-    pub internal_subset: Option<Span>,
-}
-
 /// An attribute in a start tag, namespace declarations included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RawAttribute<'a> {
+pub(crate) struct RawAttribute {
     /// Where its name is, prefix included.
     pub name: Span,
-    /// Its value, with references not resolved.
-    pub value: &'a str,
     /// Where its value is, between the quotes.
-    pub value_span: Span,
+    pub value: Span,
 }
 
 /// Iterates over the markup of a text. Ends early at a tag whose `>` is missing: every parser stops there.
@@ -88,8 +82,8 @@ impl Iterator for Scanner<'_> {
             let end = self.after(start + 2, "?>");
             (Markup::Ignored(Span::new(start, end)), end)
         } else if rest.starts_with("<!") {
-            let doctype = scan_doctype(self.text, start);
-            (Markup::Doctype(doctype), doctype.span.end)
+            let (end, internal_subset) = scan_doctype(self.text, start);
+            (Markup::Doctype { span: Span::new(start, end), internal_subset }, end)
         } else if rest.starts_with("</") {
             let end = self.after(start + 2, ">");
             (Markup::EndTag(Span::new(start, end)), end)
@@ -102,7 +96,8 @@ impl Iterator for Scanner<'_> {
     }
 }
 
-fn scan_doctype(text: &str, start: usize) -> Doctype {
+/// Returns where the DOCTYPE that begins at `start` ends, and the `[` that begins its internal subset.
+fn scan_doctype(text: &str, start: usize) -> (usize, Option<Span>) {
     let mut internal_subset = None;
     let mut quote = None;
     for (offset, byte) in text.bytes().enumerate().skip(start) {
@@ -113,11 +108,11 @@ fn scan_doctype(text: &str, start: usize) -> Doctype {
             (None, b'[') => {
                 internal_subset.get_or_insert(Span::new(offset, offset + 1));
             }
-            (None, b'>') => return Doctype { span: Span::new(start, offset + 1), internal_subset },
+            (None, b'>') => return (offset + 1, internal_subset),
             (None, _) => {}
         }
     }
-    Doctype { span: Span::new(start, text.len()), internal_subset }
+    (text.len(), internal_subset)
 }
 
 /// Scans the tag that begins with the `<` at `start`.
@@ -160,7 +155,7 @@ impl StartTag {
     }
 
     /// Returns its attributes, up to the first piece that is not one.
-    pub fn attributes<'a>(&self, text: &'a str) -> impl Iterator<Item = RawAttribute<'a>> + use<'a> {
+    pub fn attributes<'a>(&self, text: &'a str) -> impl Iterator<Item = RawAttribute> + use<'a> {
         let mut at = self.name(text).end;
         let end = self.span.end;
         std::iter::from_fn(move || {
@@ -173,8 +168,7 @@ impl StartTag {
             }
             let length = text.as_bytes()[open + 1..end].iter().position(|byte| byte == quote)?;
             at = open + 1 + length + 1;
-            let value_span = Span::new(open + 1, at - 1);
-            Some(RawAttribute { name, value: value_span.of(text), value_span })
+            Some(RawAttribute { name, value: Span::new(open + 1, at - 1) })
         })
     }
 }
@@ -224,7 +218,7 @@ mod tests {
     fn attributes_have_names_and_values() {
         let of = |text: &str| {
             let tag = scan_start_tag(text, 0);
-            tag.attributes(text).map(|a| format!("{}={}", a.name.of(text), a.value)).collect::<Vec<_>>()
+            tag.attributes(text).map(|a| format!("{}={}", a.name.of(text), a.value.of(text))).collect::<Vec<_>>()
         };
         assert_eq!(of("<a b = 'c'\n:d=\"e'/>\"f:g='' />"), ["b=c", ":d=e'/>", "f:g="]);
         assert_eq!(of("<a/>"), [""; 0]);

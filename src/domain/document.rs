@@ -507,6 +507,8 @@ mod tests {
     fn a_lenient_reading_refuses_what_is_not_well_formed() {
         for text in [
             "<domain><a b:c='' xmlns:b='u' b:c=''/><x:a/></domain>",
+            "<domain><a b:c='' b:c=''/></domain>",
+            "<domain><a :b='' :b=''/></domain>",
             "<domain><x:a></domain>",
             "<domain><a xmlns='u' xmlns='v'/></domain>",
             "<domain><x:a></x_a></domain>",

@@ -6,7 +6,6 @@
 //! the parser reads as libxml2 reads the original. The copy has the same length, so offsets in it are offsets in the text.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use memchr::memmem;
 use thiserror::Error;
@@ -82,15 +81,15 @@ pub(super) struct Names {
 /// Checks all names of a text, which must be within the bounds and have no internal subset.
 ///
 /// # Errors
-/// If a start tag declares a prefix twice or has the same replaced name twice, or an end tag does not match its start tag.
-/// These are not namespace errors: no parser accepts them.
+/// If a start tag declares a prefix twice, or an end tag does not match its start tag. These are not namespace errors: no parser
+/// accepts them.
 pub(super) fn check_names(text: &str) -> Result<Names, Malformed> {
     let mut pass = Pass { text, error: None, replaced: Vec::new(), open: Vec::new(), declared: Vec::new() };
     for markup in Scanner::new(text) {
         match markup {
             Markup::StartTag(tag) => pass.start_tag(tag)?,
             Markup::EndTag(tag) => pass.end_tag(name_of_end_tag(text, tag))?,
-            Markup::Cdata(_) | Markup::Doctype(_) | Markup::Ignored(_) => {}
+            Markup::Cdata(_) | Markup::Doctype { .. } | Markup::Ignored(_) => {}
         }
     }
     Ok(Names { error: pass.error, copy: copy_with(text, &pass.replaced) })
@@ -105,22 +104,27 @@ pub fn with_common_names(text: &str) -> Cow<'_, str> {
     copy.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Returns the text with names replaced by others of the same length; `None` if there are none to replace.
-fn copy_with(text: &str, replaced: &[(usize, String)]) -> Option<String> {
+/// Returns the text with these names replaced by others of the same length; `None` if there are none.
+fn copy_with(text: &str, replaced: &[Span]) -> Option<String> {
     let mut copy = String::with_capacity(text.len());
-    for (offset, name) in replaced {
-        copy.push_str(&text[copy.len()..*offset]);
-        copy.push_str(name);
+    for name in replaced {
+        copy.push_str(&text[copy.len()..name.start]);
+        copy.push_str(&neutral(name.of(text)));
     }
     copy.push_str(&text[copy.len()..]);
     (!replaced.is_empty()).then_some(copy)
 }
 
+/// Returns a name of the same length that has no colon and is not `xmlns`.
+fn neutral(name: &str) -> String {
+    if name == "xmlns" { "xmln_".to_owned() } else { name.replace(':', "_") }
+}
+
 struct Pass<'a> {
     text: &'a str,
     error: Option<(NamespaceError, Span)>,
-    /// Offsets of names that the parser must not see, and what it sees instead, in document order.
-    replaced: Vec<(usize, String)>,
+    /// The names that the parser must not see, in document order.
+    replaced: Vec<Span>,
     /// The open elements.
     open: Vec<Open>,
     /// The prefixes in scope, with their URIs.
@@ -132,13 +136,6 @@ struct Open {
     is_replaced: bool,
     /// How many prefixes are declared around it.
     outside: usize,
-}
-
-/// What an attribute is.
-enum Role {
-    Attribute,
-    Declaration,
-    BadDeclaration,
 }
 
 /// A name as libxml2 splits it (`xmlParseQName`).
@@ -169,15 +166,22 @@ fn only_continues_name(character: char) -> bool {
 impl<'a> Pass<'a> {
     fn start_tag(&mut self, tag: StartTag) -> Result<(), Malformed> {
         let outside = self.declared.len();
+        let before = self.replaced.len();
         let attributes: Vec<_> = tag.attributes(self.text).collect();
         // A declaration is in scope in the whole tag.
-        let roles = self.declarations(&attributes)?;
+        self.declarations(&attributes)?;
         let element = tag.name(self.text);
         let is_replaced = !self.is_element_kept(element);
         if is_replaced {
-            self.replaced.push((element.start, neutral(element.of(self.text), '_')));
+            self.replaced.push(element);
         }
-        self.attributes(&attributes, &roles)?;
+        let mut seen = Vec::new();
+        for attribute in attributes {
+            if !self.is_attribute_kept(attribute.name, &mut seen) {
+                self.replaced.push(attribute.name);
+            }
+        }
+        self.replaced[before..].sort_unstable();
         if tag.is_empty_element {
             self.declared.truncate(outside);
         } else {
@@ -194,28 +198,25 @@ impl<'a> Pass<'a> {
             return Err(Malformed { span: name, reason: format!("expected '{start}' tag, not '{end}'") });
         }
         if open.is_replaced {
-            self.replaced.push((name.start, neutral(end, '_')));
+            self.replaced.push(name);
         }
         self.declared.truncate(open.outside);
         Ok(())
     }
 
-    /// Declares the prefixes that these attributes declare, and returns the role of each attribute.
-    fn declarations(&mut self, attributes: &[RawAttribute<'a>]) -> Result<Vec<Role>, Malformed> {
-        let mut roles = Vec::with_capacity(attributes.len());
+    /// Declares the prefixes that these attributes declare, and replaces the declarations that are not allowed.
+    fn declarations(&mut self, attributes: &[RawAttribute]) -> Result<(), Malformed> {
         let mut names = Vec::new();
         for attribute in attributes {
-            let (name, uri) = (attribute.name.of(self.text), attribute.value);
+            let [name, uri] = [attribute.name, attribute.value].map(|span| span.of(self.text));
             let prefix = match Name::of(name) {
                 Name::Plain if name == "xmlns" => None,
                 Name::Prefixed("xmlns", prefix) => Some(prefix),
-                _ => {
-                    roles.push(Role::Attribute);
-                    continue;
-                }
+                _ => continue,
             };
             if names.contains(&name) {
-                return Err(appears_twice(attribute.name, name));
+                let reason = format!("attribute '{}' appears twice", abridged(name));
+                return Err(Malformed { span: attribute.name, reason });
             }
             names.push(name);
             let is_allowed = match prefix {
@@ -230,10 +231,10 @@ impl<'a> Pass<'a> {
                 // libxml2 ignores it: an outer declaration of the prefix stays in scope.
                 let error = NamespaceError::BadDeclaration { name: abridged(name), uri: abridged(uri) };
                 self.report(error, attribute.name);
+                self.replaced.push(attribute.name);
             }
-            roles.push(if is_allowed { Role::Declaration } else { Role::BadDeclaration });
         }
-        Ok(roles)
+        Ok(())
     }
 
     fn declare(&mut self, prefix: Option<&'a str>, uri: &'a str) {
@@ -258,46 +259,12 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Replaces the names of attributes that the parser does not read as libxml2 does.
-    fn attributes(&mut self, attributes: &[RawAttribute<'a>], roles: &[Role]) -> Result<(), Malformed> {
-        let mut seen = Vec::new();
-        let mut replaced = Vec::new();
-        for (attribute, role) in attributes.iter().zip(roles) {
-            let is_kept = match role {
-                Role::Declaration => true,
-                Role::BadDeclaration => false,
-                Role::Attribute => self.is_attribute_kept(attribute.name, &mut seen),
-            };
-            if !is_kept {
-                replaced.push(attribute.name);
-            }
-        }
-        if replaced.is_empty() {
-            return Ok(());
-        }
-        // A new name must differ from all other attributes of the element.
-        let mut taken: BTreeSet<Cow<'_, str>> =
-            attributes.iter().map(|a| Cow::Borrowed(a.name.of(self.text))).collect();
-        let mut old = BTreeSet::new();
-        for span in replaced {
-            let name = span.of(self.text);
-            if !old.insert(name) {
-                return Err(appears_twice(span, name));
-            }
-            // No attribute that this program reads has one of these characters in its name.
-            let mut candidates = std::iter::once('_').chain('A'..='Z').map(|with| neutral(name, with));
-            let new = candidates.find(|new| !taken.contains(new.as_str())).unwrap_or_else(|| neutral(name, '_'));
-            taken.insert(Cow::Owned(new.clone()));
-            self.replaced.push((span.start, new));
-        }
-        Ok(())
-    }
-
     /// Whether the parser reads the name of an attribute as libxml2 does. `seen` contains the earlier attributes of the tag
     /// that are in a namespace.
     fn is_attribute_kept(&mut self, span: Span, seen: &mut Vec<(&'a str, &'a str, Span)>) -> bool {
         match Name::of(span.of(self.text)) {
-            Name::Plain => true,
+            // Declarations have been checked.
+            Name::Plain | Name::Prefixed("xmlns", _) => true,
             // The parser takes it for a declaration of the default namespace.
             Name::Prefixed(prefix, "xmlns") => {
                 self.uri(prefix, span);
@@ -348,18 +315,6 @@ impl<'a> Pass<'a> {
 
     fn report(&mut self, error: NamespaceError, span: Span) {
         self.error.get_or_insert((error, span));
-    }
-}
-
-fn appears_twice(span: Span, name: &str) -> Malformed {
-    Malformed { span, reason: format!("attribute '{}' appears twice", abridged(name)) }
-}
-
-/// Returns a name of the same length that has `with` instead of colons, and is not `xmlns`. `with` can begin a name.
-fn neutral(name: &str, with: char) -> String {
-    match name.strip_suffix('s').filter(|_| name == "xmlns") {
-        Some(start) => format!("{start}{with}"),
-        None => name.replace(':', with.encode_utf8(&mut [0; 4])),
     }
 }
 
@@ -423,13 +378,6 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_name_differs_from_all_other_attributes() {
-        assert_eq!(seen("<e x:a='' x_a='' y:a=''/>"), "<e xAa='' x_a='' y_a=''/>");
-        assert_eq!(seen("<e x_:a='' x:_a=''/>"), "<e x__a='' xA_a=''/>");
-        assert_eq!(seen("<u:x u:id=''/>"), "<u_x u_id=''/>");
-    }
-
-    #[test]
     fn errors_name_the_prefix() {
         let message = |text: &str| error(text).unwrap_or_default();
         assert_eq!(message("<e><todo:item/></e>"), "the namespace prefix 'todo' of todo:item is not declared");
@@ -453,8 +401,6 @@ mod tests {
         for (text, place) in [
             ("<e xmlns='u' xmlns='v'/>", 13),
             ("<e xmlns:p='u' xmlns:p='u'/>", 15),
-            ("<e x:a='' x:a=''/>", 10),
-            ("<e :a='' :a=''/>", 9),
             ("<x:a></x_a>", 7),
             ("<x:a></x:b>", 7),
         ] {

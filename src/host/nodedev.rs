@@ -293,7 +293,7 @@ fn documents(text: &str) -> Result<Vec<Span>, (NodeDeviceError, Span)> {
             | Markup::EndTag(span)
             | Markup::Cdata(span)
             | Markup::Ignored(span) => span,
-            Markup::Doctype(doctype) => return Err((NodeDeviceError::Doctype, doctype.span)),
+            Markup::Doctype { span, .. } => return Err((NodeDeviceError::Doctype, span)),
         };
         if depth == 0 {
             check_between(text, end, span.start)?;

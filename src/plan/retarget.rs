@@ -75,7 +75,7 @@ fn set_address(text: &str, source: &PciSource, address: PciAddress) -> Vec<Edit>
         let there = tag.attributes(text).find(|attribute| attribute.name.of(text) == name);
         match there {
             Some(attribute) => edits.push(Edit {
-                span: attribute.value_span,
+                span: attribute.value,
                 text: value.clone(),
                 change: Change::SetAttributes { element: Vec::new(), attributes: vec![(name, value)] },
             }),

@@ -50,6 +50,7 @@ mod counts {
     fn elements_may_be_nested_256_deep() {
         // The domain itself counts.
         at_most(255, "256", |depth| with(&("<x>".repeat(depth) + &"</x>".repeat(depth))));
+        at_most(255, "256", |depth| with(&("<x>".repeat(depth - 1) + "<x/>" + &"</x>".repeat(depth - 1))));
     }
 
     #[test]
@@ -74,6 +75,12 @@ mod counts {
             let document = format!("<domain>\n{stray}\n<devices>{devices}</devices></domain>");
             Scratch::new().fill(NONE).stdin(document).status(2).stderr_has("not well-formed").check();
         }
+    }
+
+    #[test]
+    fn a_document_may_have_4096_namespace_declarations_and_64_in_scope() {
+        at_most(64, "64", |count| with(&("<x xmlns:p='u'>".repeat(count) + &"</x>".repeat(count))));
+        at_most(4096, "4096", |count| with(&"<x xmlns='u'/>".repeat(count)));
     }
 
     #[test]
