@@ -144,14 +144,9 @@ pub enum HostdevError {
         /// The address.
         span: Span,
     },
-    /// A part appears twice, so which one counts is unknown.
-    #[error("there are two {part} elements in this source")]
-    Twice {
-        /// Which element.
-        part: Part,
-        /// The second one's start tag.
-        span: Span,
-    },
+    /// A part appears twice.
+    #[error("there are two {} elements in this source", .0.part)]
+    Twice(Twice),
     /// An attribute with a prefix that libvirt would take for one without.
     #[error("libvirt reads the attribute {} as {}, whatever its prefix", .0.name, .0.local_name)]
     LookAlike(LookAlike),
@@ -160,7 +155,7 @@ pub enum HostdevError {
 impl HostdevError {
     /// Whether its source may contain an identity all the same.
     pub fn may_hide_record(&self) -> bool {
-        matches!(self, Self::Twice { .. } | Self::LookAlike(_))
+        matches!(self, Self::Twice(_) | Self::LookAlike(_))
     }
 
     /// Returns where it is.
@@ -171,7 +166,7 @@ impl HostdevError {
             | Self::NoUuid { span }
             | Self::NoPciAddress { span }
             | Self::NotAPciAddress { span }
-            | Self::Twice { span, .. } => *span,
+            | Self::Twice(Twice { span, .. }) => *span,
             Self::LookAlike(look_alike) => look_alike.span,
         }
     }
@@ -327,8 +322,8 @@ impl Source {
         let place = address.element();
         let uuid = address.attribute("uuid").ok_or(HostdevError::NoUuid { span: place.start_tag })?;
         let insertion = || InsertionPoint::after(text, place.span, source.span().start, place.index + 1);
-        let written = RecordedIdentity::read(text, source, None, &Part::OF_MDEV, "", insertion)
-            .map_err(|Twice { part, span }| HostdevError::Twice { part, span })?;
+        let written =
+            RecordedIdentity::read(text, source, None, &Part::OF_MDEV, "", insertion).map_err(HostdevError::Twice)?;
         Ok(Self { scope: source.scope(), address: place.index, uuid: uuid.into(), written })
     }
 }

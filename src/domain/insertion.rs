@@ -81,25 +81,22 @@ impl InsertionPoint {
     pub fn after(text: &str, sibling: Span, parent: usize, after: usize) -> Self {
         let lead = lead_of(text, sibling.start).unwrap_or_default();
         let offset = if lead.is_empty() { sibling.end } else { after_comments(text, sibling.end) };
+        Self::at(text, offset, after, lead, parent)
+    }
+
+    /// Returns the place before everything in `parent`, laid out like its first element.
+    pub fn first(text: &str, parent: &Element, sibling: Option<Span>) -> Self {
+        let lead = sibling.and_then(|sibling| lead_of(text, sibling.start)).unwrap_or_default();
+        Self::at(text, parent.start_tag.end, 0, lead, parent.span.start)
+    }
+
+    fn at(text: &str, offset: usize, after: usize, lead: &str, parent: usize) -> Self {
         Self {
             span: Span::at(offset),
             after,
             head: String::new(),
             lead: lead.to_owned(),
             unit: deeper(text, lead, parent),
-            tail: String::new(),
-        }
-    }
-
-    /// Returns the place before everything in `parent`, laid out like its first element.
-    pub fn first(text: &str, parent: &Element, sibling: Option<Span>) -> Self {
-        let lead = sibling.and_then(|sibling| lead_of(text, sibling.start)).unwrap_or_default();
-        Self {
-            span: Span::at(parent.start_tag.end),
-            after: 0,
-            head: String::new(),
-            lead: lead.to_owned(),
-            unit: deeper(text, lead, parent.span.start),
             tail: String::new(),
         }
     }
@@ -111,26 +108,22 @@ impl InsertionPoint {
     pub fn inside(text: &str, element: &Element, parent: usize) -> Self {
         let outer = lead_of(text, element.span.start).unwrap_or_default();
         let unit = deeper(text, outer, parent);
-        let lead = if outer.is_empty() { String::new() } else { format!("{outer}{unit}") };
-        let opened = |span: Span, head: &str, tail: String| Self {
-            span,
-            after: 0,
-            head: head.to_owned(),
-            lead: lead.clone(),
-            unit: unit.clone(),
-            tail,
+        let mut lead = if outer.is_empty() { String::new() } else { format!("{outer}{unit}") };
+        let (span, head, tail) = match element.content {
+            None => {
+                let end_tag = format!("{outer}</{}>", element.name.of(text));
+                (Span::new(element.span.end - 2, element.span.end), ">", end_tag)
+            }
+            Some(content) => {
+                let existing = content.of(text).trim_end_matches(is_xml_space);
+                if !existing.is_empty() {
+                    lead.clear();
+                }
+                let ends_line = lead.is_empty() || content.of(text).contains('\n');
+                (Span::at(content.start + existing.len()), "", if ends_line { "" } else { outer }.to_owned())
+            }
         };
-        let Some(content) = element.content else {
-            let name = element.name.of(text);
-            return opened(Span::new(element.span.end - 2, element.span.end), ">", format!("{outer}</{name}>"));
-        };
-        let existing = content.of(text).trim_end_matches(is_xml_space);
-        let place = Span::at(content.start + existing.len());
-        if !existing.is_empty() {
-            return Self { lead: String::new(), ..opened(place, "", String::new()) };
-        }
-        let closes_its_line = content.of(text).contains('\n');
-        opened(place, "", if closes_its_line { String::new() } else { outer.to_owned() })
+        Self { span, after: 0, head: head.to_owned(), lead, unit, tail }
     }
 }
 

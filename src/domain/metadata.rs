@@ -159,14 +159,9 @@ pub enum MetadataError {
         /// Its start tag.
         span: Span,
     },
-    /// A part appears twice, so which one counts is unknown.
-    #[error("there are two {part} elements in this record")]
-    Twice {
-        /// Which element.
-        part: Part,
-        /// The second one's start tag.
-        span: Span,
-    },
+    /// A part appears twice.
+    #[error("there are two {} elements in this record", .0.part)]
+    Twice(Twice),
     /// An attribute with a prefix, which a reader that ignores namespaces, such as libvirt, mistakes for one without.
     #[error("the attribute {} can be mistaken for {}, and must not have a prefix", .0.name, .0.local_name)]
     LookAlike(LookAlike),
@@ -176,7 +171,7 @@ impl MetadataError {
     /// Returns where it is.
     pub fn span(&self) -> Span {
         match self {
-            Self::OtherElement { span, .. } | Self::Twice { span, .. } => *span,
+            Self::OtherElement { span, .. } | Self::Twice(Twice { span, .. }) => *span,
             Self::LookAlike(look_alike) => look_alike.span,
         }
     }
@@ -258,7 +253,7 @@ impl Record {
         let insertion = || place_for_last_child(text, node, ours);
         let prefix = element.prefix(text);
         let written = RecordedIdentity::read(text, node, Some(NAMESPACE), kind.parts(), prefix, insertion)
-            .map_err(|Twice { part, span }| MetadataError::Twice { part, span })?;
+            .map_err(MetadataError::Twice)?;
         let guest = node.attribute("guest").map(|guest| RecordAttribute::read(&guest, guest.value.parse().ok()));
         let alias = node.attribute("alias").map(|alias| RecordAttribute::read(&alias, UserAlias::new(alias.value)));
         let attribute = |name, of| node.attribute(name).filter(|_| kind == of);

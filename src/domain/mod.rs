@@ -22,6 +22,6 @@ pub use hostdev::{GuestSide, Hostdev, HostdevError, Model, PciHostdev, PciSource
 pub use insertion::{InsertionPoint, with_lead};
 pub use metadata::{Identities, Metadata, MetadataError, NAMESPACE, Record, RecordAttribute, RecordKind};
 pub use namespaces::{NamespaceError, with_common_names};
-pub use recorded::{Content, RecordedIdentity, RecordedPart, Value};
+pub use recorded::{Content, RecordedIdentity, RecordedPart, Twice, Value};
 pub use search::{Search, Suspicion};
 pub use tree::LookAlike;

@@ -57,7 +57,7 @@ pub enum Content {
     EmptyElement(Span, String),
 }
 
-/// A part that appears twice in one element.
+/// A part that appears twice in one element, so which one counts is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Twice {
     /// Which part.

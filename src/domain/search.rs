@@ -28,7 +28,7 @@ pub struct Suspicion {
 /// ```
 /// use virt_mdev::domain::Search;
 ///
-/// let mut search = Search::new();
+/// let mut search = Search::default();
 /// for chunk in [&b"<domain><title>mdev</title><devices><hostdev ty"[..], b"pe='mdev'"] {
 ///     search.feed(chunk);
 /// }
@@ -88,13 +88,6 @@ impl Needle {
 
 impl Default for Search {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Search {
-    /// Returns a search that has not read anything.
-    pub fn new() -> Self {
         Self {
             state: State::Elsewhere,
             mdev: Needle::new("mdev"),
@@ -108,11 +101,15 @@ impl Search {
             declarations: ["<!ENTITY", "<!ATTLIST"].map(Needle::new),
         }
     }
+}
 
+impl Search {
     /// Searches the next bytes of the document.
     pub fn feed(&mut self, chunk: &[u8]) {
         for &byte in chunk {
-            self.find_namespace(byte);
+            // A reference in a namespace URI may be one of its letters.
+            self.declares = self.xmlns.ends_with(byte) || self.declares && !matches!(byte, b'<' | b'>');
+            self.has_namespace |= self.namespace.ends_with(byte) || self.declares && byte == b'&';
             if self.declarations.iter_mut().any(|declaration| declaration.ends_with(byte)) {
                 (self.has_mdev, self.has_pci, self.has_namespace) = (true, true, true);
             }
@@ -128,12 +125,6 @@ impl Search {
             pci: self.has_pci || is_cut_off,
             record_and_pci: self.has_namespace && (self.has_pci || is_cut_off),
         }
-    }
-
-    fn find_namespace(&mut self, byte: u8) {
-        // A reference in a namespace URI may be one of its letters.
-        self.declares = self.xmlns.ends_with(byte) || self.declares && !matches!(byte, b'<' | b'>');
-        self.has_namespace |= self.namespace.ends_with(byte) || self.declares && byte == b'&';
     }
 
     fn next_state(&mut self, byte: u8) -> State {
@@ -186,7 +177,7 @@ mod tests {
     #[track_caller]
     fn search(text: &str) -> Suspicion {
         let in_chunks = |chunks: &[&[u8]]| {
-            let mut search = Search::new();
+            let mut search = Search::default();
             chunks.iter().for_each(|chunk| search.feed(chunk));
             search.finish()
         };

@@ -148,7 +148,7 @@ impl PlanErrorKind {
                 "domain, bus, slot and function are numbers, in hexadecimal with 0x".to_owned()
             }
             Self::TwoHostdevs(_) => "the second one".to_owned(),
-            Self::Hostdev(HostdevError::Twice { .. }) | Self::Metadata(MetadataError::Twice { .. }) => {
+            Self::Hostdev(HostdevError::Twice(_)) | Self::Metadata(MetadataError::Twice(_)) => {
                 "the second one".to_owned()
             }
             Self::Metadata(MetadataError::OtherElement { .. }) => "libvirt keeps only the first".to_owned(),

@@ -9,9 +9,8 @@ use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 /// Returns what to do about an error of a plan.
 pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
     let help = match error {
-        PlanErrorKind::Hostdev(HostdevError::Twice { part, .. })
-        | PlanErrorKind::Metadata(MetadataError::Twice { part, .. }) => {
-            format!("remove the {part} that is wrong")
+        PlanErrorKind::Hostdev(HostdevError::Twice(twice)) | PlanErrorKind::Metadata(MetadataError::Twice(twice)) => {
+            format!("remove the {} that is wrong", twice.part)
         }
         PlanErrorKind::Hostdev(HostdevError::LookAlike(_)) | PlanErrorKind::Metadata(MetadataError::LookAlike(_)) => {
             "remove this attribute, or give it another name".to_owned()

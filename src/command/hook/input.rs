@@ -19,7 +19,7 @@ pub(super) fn read_domain() -> io::Result<Input> {
     let mut stdin = io::stdin().lock();
     let mut bytes = Vec::new();
     let mut total = 0;
-    let mut search = Search::new();
+    let mut search = Search::default();
     let mut chunk = vec![0; 64 * 1024];
     loop {
         let length = match stdin.read(&mut chunk) {
