@@ -18,7 +18,7 @@ use super::input::open_with;
 use super::protection;
 use super::state::FileState;
 use super::target::state_of;
-use super::temporary::{self, Leftovers};
+use super::temporary::{self, Leftovers, Temporary};
 
 /// The suffix that turns a file's name into that of its backup, such as `.bak`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,36 +53,22 @@ pub struct BadSuffix;
 /// A backup that is planned or made. Dropping it removes it, unless it was [kept](Self::keep).
 #[derive(Debug)]
 pub(super) struct Backup {
-    path: PathBuf,
-    state: State,
-    leftovers: Leftovers,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Planned,
-    /// It exists as another name of the file that is to be replaced, from a run that was killed before the rename.
-    Found,
-    Made,
-    Kept,
+    file: Temporary,
+    /// Whether it exists as another name of the file that is to be replaced, from a run that was killed before the rename.
+    pub is_found: bool,
 }
 
 impl Backup {
     /// Plans the backup of `target`, which is in the state `state`.
     pub fn plan(target: &Path, state: &FileState, suffix: &Suffix, leftovers: &Leftovers) -> Result<Self, FileError> {
         let backup = suffix.beside(target);
-        let state = match state_of(&backup) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => State::Planned,
+        let is_found = match state_of(&backup) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(source) => return Err(Action::BackUp.failed(backup)(source)),
-            Ok(found) if found.same_file(state) && state.links == 2 => State::Found,
+            Ok(found) if found.same_file(state) && state.links == 2 => true,
             Ok(_) => return Err(FileError::BackupExists { backup }),
         };
-        Ok(Self { path: backup, state, leftovers: leftovers.clone() })
-    }
-
-    /// Whether the backup is another name of the file, made by an earlier run.
-    pub fn is_found(&self) -> bool {
-        self.state == State::Found
+        Ok(Self { file: Temporary { path: backup, is_ours: false, leftovers: leftovers.clone() }, is_found })
     }
 
     /// Makes the backup of `target`, and updates `state`, since a new hard link changes it.
@@ -91,18 +77,18 @@ impl Backup {
     /// program that has the file open writes later. If the file system (FAT) or the kernel refuses hard links, the file is
     /// copied. `path` is for messages.
     pub fn make(&mut self, target: &Path, state: &mut FileState, path: &Path) -> Result<(), FileError> {
-        if self.state != State::Planned {
+        if self.is_found {
             return Ok(());
         }
-        match fs::hard_link(target, &self.path) {
+        match fs::hard_link(target, &*self.file) {
             Ok(()) => {
-                self.state = State::Made;
+                self.file.is_ours = true;
                 let linked = state_of(target).ok().filter(|linked| state.same_but_for_names(linked));
                 *state = linked.ok_or_else(|| FileError::Changed { path: path.to_owned() })?;
                 Ok(())
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::AlreadyExists => Err(FileError::BackupExists { backup: self.path.clone() }),
+                io::ErrorKind::AlreadyExists => Err(FileError::BackupExists { backup: self.file.to_path_buf() }),
                 io::ErrorKind::NotFound => Err(FileError::Changed { path: path.to_owned() }),
                 _ => self.copy(target, state, path),
             },
@@ -111,9 +97,10 @@ impl Backup {
 
     /// Copies `target` to the backup, with its protection and times, and syncs the copy.
     fn copy(&mut self, target: &Path, state: &FileState, path: &Path) -> Result<(), FileError> {
-        let failed = |source| Action::BackUp.failed(&self.path)(source);
+        let failed = |source| Action::BackUp.failed(&*self.file)(source);
         let mut old = open_with(target, OFlags::NOFOLLOW).map_err(failed)?;
-        let (mut file, temporary) = temporary::create(&self.path, state.permissions() & 0o600, path, &self.leftovers)?;
+        let (mut file, temporary) =
+            temporary::create(&self.file, state.permissions() & 0o600, path, &self.file.leftovers)?;
         io::copy(&mut old, &mut file).map_err(failed)?;
         let created = FileState::of(&file).map_err(failed)?;
         protection::carry_over(target, state, &file, &created, path)?;
@@ -122,23 +109,14 @@ impl Backup {
             .and_then(|found| Ok(FileTimes::new().set_accessed(found.accessed()?).set_modified(found.modified()?)));
         times.and_then(|times| file.set_times(times)).map_err(failed)?;
         file.sync_all().map_err(failed)?;
-        temporary.rename_to_new(&self.path).map_err(failed)?;
-        self.state = State::Made;
+        temporary.rename_to_new(&self.file).map_err(failed)?;
+        self.file.is_ours = true;
         Ok(())
     }
 
     /// Keeps the backup, and returns its path.
-    pub fn keep(mut self) -> PathBuf {
-        self.state = State::Kept;
-        std::mem::take(&mut self.path)
-    }
-}
-
-impl Drop for Backup {
-    fn drop(&mut self) {
-        if self.state == State::Made {
-            self.leftovers.remove(&self.path);
-        }
+    pub fn keep(self) -> PathBuf {
+        self.file.keep()
     }
 }
 

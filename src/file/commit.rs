@@ -16,23 +16,13 @@ use crate::parallel::{self, partition_results};
 
 /// Why a batch was not committed.
 #[derive(Debug, Error)]
-#[error("{}", summary(errors, replaced))]
+#[error("not all files were replaced")]
 pub struct CommitError {
     /// Every error that was found; never empty.
     pub errors: Vec<FileError>,
     /// The files that are replaced nevertheless: all of them if only the sync of a directory failed, otherwise those that
     /// could not be rolled back, as on a file system without `RENAME_EXCHANGE`. Usually empty.
     pub replaced: Vec<Replaced>,
-}
-
-fn summary(errors: &[FileError], replaced: &[Replaced]) -> String {
-    let first = errors.first().map(ToString::to_string).unwrap_or_default();
-    match (errors.len().saturating_sub(1), replaced.len()) {
-        (0, 0) => first,
-        (more, 0) => format!("{first} (and {more} more)"),
-        (0, replaced) => format!("{first} ({replaced} replaced before it)"),
-        (more, replaced) => format!("{first} (and {more} more; {replaced} replaced before them)"),
-    }
 }
 
 impl Batch<'_> {
@@ -49,8 +39,7 @@ impl Batch<'_> {
         self.sync_contents(&staged)?;
         self.interrupt.check()?;
         all(parallel::map(&staged, self.threads, Staged::check_unchanged))?;
-        let backed_up: Vec<_> = staged.iter_mut().filter(|staged| staged.backup.is_some()).collect();
-        all(parallel::map(backed_up, self.threads, Staged::make_backup))?;
+        all(parallel::map(&mut staged, self.threads, Staged::make_backup))?;
         self.sync_backups(&staged)?;
         self.interrupt.check()?;
 

@@ -44,12 +44,12 @@ pub enum FileError {
         source: glob::PatternError,
     },
     /// Not a regular file, although one is needed.
-    #[error("{} is {kind}, not a regular file", path.display())]
+    #[error("{} is {}, not a regular file", path.display(), name_of(*file_type))]
     NotRegular {
         /// The path.
         path: PathBuf,
         /// What it is instead.
-        kind: FileKind,
+        file_type: FileType,
     },
     /// Another name of an open descriptor, such as `/dev/stdout` and `/dev/fd/1`, or standard input itself.
     #[error("{} is an open descriptor, not a file that could be replaced", path.display())]
@@ -81,13 +81,17 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// The kernel would not let the file be replaced.
-    #[error("{} is {obstacle} and cannot be replaced", path.display())]
-    Irreplaceable {
+    /// The file or its directory has the flag `a` of chattr(1).
+    #[error("{} is append-only (chattr +a) and cannot be replaced", path.display())]
+    AppendOnly {
         /// The file, or its directory.
         path: PathBuf,
-        /// Why.
-        obstacle: Obstacle,
+    },
+    /// Something is mounted on the file.
+    #[error("{} is a mount point and cannot be replaced", path.display())]
+    MountPoint {
+        /// The file.
+        path: PathBuf,
     },
     /// The backup exists, and may be the only copy of its contents.
     #[error("the backup {} already exists", backup.display())]
@@ -197,24 +201,6 @@ impl Action {
     }
 }
 
-/// What makes it impossible to replace a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// The file or its directory has the flag `a` of chattr(1).
-    AppendOnly,
-    /// Something is mounted on the file.
-    MountPoint,
-}
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AppendOnly => "append-only (chattr +a)",
-            Self::MountPoint => "a mount point",
-        })
-    }
-}
-
 /// What the new file should have in common with the old one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protection {
@@ -241,46 +227,14 @@ impl fmt::Display for Protection {
     }
 }
 
-/// What a path is that is not a regular file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind {
-    /// A directory.
-    Directory,
-    /// A named pipe, or a pipe.
-    Fifo,
-    /// A terminal, `/dev/null`.
-    CharacterDevice,
-    /// A disk.
-    BlockDevice,
-    /// A Unix socket.
-    Socket,
-    /// A type that Linux does not have yet.
-    Other,
-}
-
-impl FileKind {
-    /// Returns the kind for a type that is not a regular file.
-    pub(super) fn of(file_type: FileType) -> Self {
-        match file_type {
-            FileType::Directory => Self::Directory,
-            FileType::Fifo => Self::Fifo,
-            FileType::CharacterDevice => Self::CharacterDevice,
-            FileType::BlockDevice => Self::BlockDevice,
-            FileType::Socket => Self::Socket,
-            _ => Self::Other,
-        }
-    }
-}
-
-impl fmt::Display for FileKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Directory => "a directory",
-            Self::Fifo => "a FIFO",
-            Self::CharacterDevice => "a character device",
-            Self::BlockDevice => "a block device",
-            Self::Socket => "a socket",
-            Self::Other => "something special",
-        })
+/// Returns what a message calls a path that is not a regular file.
+fn name_of(file_type: FileType) -> &'static str {
+    match file_type {
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a FIFO",
+        FileType::CharacterDevice => "a character device",
+        FileType::BlockDevice => "a block device",
+        FileType::Socket => "a socket",
+        _ => "something special",
     }
 }

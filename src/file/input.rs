@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, stat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::error::{Action, FileError, FileKind};
+use super::error::{Action, FileError};
 use super::standard::stdin_was_closed;
 use super::state::FileState;
 use crate::domain::MAX_BYTES;
@@ -108,7 +108,7 @@ fn not_opened(path: &Path, source: io::Error) -> FileError {
         Some(Errno::NOENT) => missing(path),
         // Only a socket or a device without a driver fails like this.
         Some(Errno::NXIO) => {
-            FileError::NotRegular { path: path.to_owned(), kind: kind_of(path).unwrap_or(FileKind::Other) }
+            FileError::NotRegular { path: path.to_owned(), file_type: type_of(path).unwrap_or(FileType::Unknown) }
         }
         _ => Action::Read.failed(path)(source),
     }
@@ -122,27 +122,25 @@ pub(super) fn missing(path: &Path) -> FileError {
     }
 }
 
-/// Returns what `path` is, if it exists and is not a regular file. Follows links.
-pub(super) fn kind_of(path: &Path) -> Option<FileKind> {
-    stat(path).ok().map(|found| FileKind::of(FileType::from_raw_mode(found.st_mode)))
+/// Returns the type of `path`, if it exists. Follows links.
+pub(super) fn type_of(path: &Path) -> Option<FileType> {
+    stat(path).ok().map(|found| FileType::from_raw_mode(found.st_mode))
 }
 
-/// Refuses a special file that cannot be read for this purpose, and makes reading block for one that can.
+/// Refuses a special file that cannot be read for this purpose. Makes reads of another one block, and waits for the writer of a
+/// FIFO as an ordinary open would: without a writer a read returns the end of file.
 fn prepare(file: &File, path: &Path, file_type: FileType, purpose: Purpose) -> Result<(), FileError> {
     if purpose == Purpose::Replacing || !matches!(file_type, FileType::Fifo | FileType::CharacterDevice) {
-        return Err(FileError::NotRegular { path: path.to_owned(), kind: FileKind::of(file_type) });
+        return Err(FileError::NotRegular { path: path.to_owned(), file_type });
     }
-    wait_for_writer(file, file_type == FileType::Fifo).map_err(|errno| Action::Read.failed(path)(errno.into()))
-}
-
-/// Makes reads block again, and waits for the writer of a FIFO as an ordinary open would. Without a writer a read returns
-/// the end of file.
-fn wait_for_writer(file: &File, fifo: bool) -> Result<(), Errno> {
-    fcntl_setfl(file, fcntl_getfl(file)? - OFlags::NONBLOCK)?;
-    if fifo {
-        retry_on_intr(|| poll(&mut [PollFd::new(file, PollFlags::IN)], None))?;
-    }
-    Ok(())
+    let block = || {
+        fcntl_setfl(file, fcntl_getfl(file)? - OFlags::NONBLOCK)?;
+        if file_type == FileType::Fifo {
+            retry_on_intr(|| poll(&mut [PollFd::new(file, PollFlags::IN)], None))?;
+        }
+        Ok(())
+    };
+    block().map_err(|errno: Errno| Action::Read.failed(path)(errno.into()))
 }
 
 fn unread(input: &Input) -> impl FnOnce(io::Error) -> FileError {

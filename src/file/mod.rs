@@ -41,7 +41,7 @@ mod temporary;
 
 pub use backup::{BadSuffix, Suffix};
 pub use commit::CommitError;
-pub use error::{Action, FileError, FileKind, Obstacle, Protection};
+pub use error::{Action, FileError, Protection};
 pub use input::{Input, Original, Purpose, read, read_up_to};
 pub use interrupt::{Interrupt, Signal};
 pub use pattern::{expand, expand_each};

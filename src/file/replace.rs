@@ -9,7 +9,7 @@ use rustix::fs::FileType;
 use super::backup::{Backup, Suffix};
 use super::durability::Durability;
 use super::error::{Action, FileError};
-use super::input::{Original, kind_of, missing};
+use super::input::{Original, missing, type_of};
 use super::interrupt::Interrupt;
 use super::protection;
 use super::state::FileState;
@@ -46,7 +46,8 @@ pub struct Staged {
     /// The state in which the target must be at the commit; none if it must not exist.
     pub(super) expected: Option<FileState>,
     pub(super) backup: Option<Backup>,
-    pub(super) warnings: Vec<Warning>,
+    /// What the user should know about it.
+    pub warning: Option<Warning>,
 }
 
 /// A file that has been replaced.
@@ -74,13 +75,6 @@ pub enum Warning {
         /// Why.
         source: io::Error,
     },
-}
-
-impl Staged {
-    /// Returns what the user should know about it.
-    pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
-    }
 }
 
 impl<'a> Batch<'a> {
@@ -141,13 +135,11 @@ impl<'a> Batch<'a> {
         backup: Option<&Suffix>,
     ) -> Result<Staged, FileError> {
         let backup = plan(path, &target, &state, backup, &self.leftovers)?;
-        let mut warnings = Vec::new();
-        if state.permissions() & 0o222 == 0 {
-            warnings.push(Warning::WriteProtected { path: path.to_owned() });
-        }
+        let is_protected = state.permissions() & 0o222 == 0;
+        let warning = is_protected.then(|| Warning::WriteProtected { path: path.to_owned() });
         // Not even the owner may read the temporary file if the old file is unreadable to its owner.
-        let (temporary, new) = self.write(path, &target, state.permissions() & 0o600, new, Some(&state))?;
-        Ok(Staged { path: path.to_owned(), target, temporary, new, expected: Some(state), backup, warnings })
+        let mode = state.permissions() & 0o600;
+        Ok(Staged { backup, warning, ..self.write(path, target, mode, new, Some(state))? })
     }
 
     fn stage_new(&self, path: &Path, new: &[u8]) -> Result<Staged, FileError> {
@@ -155,39 +147,30 @@ impl<'a> Batch<'a> {
             return Err(FileError::NotFound { path: path.to_owned() });
         }
         may_rename_in_directory_of(path)?;
-        let (temporary, new) = self.write(path, path, 0o666, new, None)?;
-        Ok(Staged {
-            path: path.to_owned(),
-            target: path.to_owned(),
-            temporary,
-            new,
-            expected: None,
-            backup: None,
-            warnings: Vec::new(),
-        })
+        self.write(path, path.to_owned(), 0o666, new, None)
     }
 
-    /// Writes a temporary file beside `target`, with the protection of `target` if that exists, in the state `like`.
+    /// Writes a temporary file beside `target`, with the protection of `target` if that exists, in the state `expected`.
     fn write(
         &self,
         path: &Path,
-        target: &Path,
+        target: PathBuf,
         mode: u32,
-        new: &[u8],
-        like: Option<&FileState>,
-    ) -> Result<(Temporary, FileState), FileError> {
+        contents: &[u8],
+        expected: Option<FileState>,
+    ) -> Result<Staged, FileError> {
         let unwritten = |source| Action::Write.failed(path)(source);
         // The file is closed at the end: thousands may be staged.
-        let (mut file, temporary) = temporary::create(target, mode, path, &self.leftovers)?;
+        let (mut file, temporary) = temporary::create(&target, mode, path, &self.leftovers)?;
         let created = FileState::of(&file).map_err(unwritten)?;
         self.durability.begin(created.dev, &file).map_err(unwritten)?;
-        file.write_all(new).map_err(unwritten)?;
-        let written = match like {
-            Some(state) => protection::carry_over(target, state, &file, &created, path)?,
+        file.write_all(contents).map_err(unwritten)?;
+        let new = match &expected {
+            Some(state) => protection::carry_over(&target, state, &file, &created, path)?,
             None => FileState::of(&file).map_err(unwritten)?,
         };
         self.durability.written(&file).map_err(Action::Sync.failed(path))?;
-        Ok((temporary, written))
+        Ok(Staged { path: path.to_owned(), target, temporary, new, expected, backup: None, warning: None })
     }
 }
 
@@ -225,7 +208,7 @@ fn plan(
         return Err(not_regular(path));
     }
     let backup = backup.map(|suffix| Backup::plan(target, state, suffix, leftovers)).transpose()?;
-    let allowed = if backup.as_ref().is_some_and(Backup::is_found) { 2 } else { 1 };
+    let allowed = if backup.as_ref().is_some_and(|backup| backup.is_found) { 2 } else { 1 };
     if state.links > allowed {
         return Err(FileError::HardLinks { path: path.to_owned(), links: state.links });
     }
@@ -234,8 +217,8 @@ fn plan(
 }
 
 fn not_regular(path: &Path) -> FileError {
-    match kind_of(path) {
-        Some(kind) => FileError::NotRegular { path: path.to_owned(), kind },
+    match type_of(path) {
+        Some(file_type) => FileError::NotRegular { path: path.to_owned(), file_type },
         None => missing(path),
     }
 }

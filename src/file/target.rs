@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, accessat, lstat, statfs, statx};
 use rustix::io::Errno;
 
-use super::error::{Action, FileError, Obstacle};
+use super::error::{Action, FileError};
 use super::state::FileState;
 
 /// How many symbolic links Linux follows (`MAXSYMLINKS`).
@@ -67,10 +67,10 @@ pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
     // This would make the rename fail, which must not happen after other files have been renamed.
     let attributes = attributes(target, AtFlags::SYMLINK_NOFOLLOW);
     if attributes.contains(StatxAttributes::APPEND) {
-        return Err(FileError::Irreplaceable { path: path.to_owned(), obstacle: Obstacle::AppendOnly });
+        return Err(FileError::AppendOnly { path: path.to_owned() });
     }
     if attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        return Err(FileError::Irreplaceable { path: path.to_owned(), obstacle: Obstacle::MountPoint });
+        return Err(FileError::MountPoint { path: path.to_owned() });
     }
     may_rename_in_directory_of(target)
 }
@@ -79,7 +79,7 @@ pub(super) fn may_replace(target: &Path, path: &Path) -> Result<(), FileError> {
 pub(super) fn may_rename_in_directory_of(target: &Path) -> Result<(), FileError> {
     let directory = directory_of(target);
     if attributes(directory, AtFlags::empty()).contains(StatxAttributes::APPEND) {
-        return Err(FileError::Irreplaceable { path: directory.to_owned(), obstacle: Obstacle::AppendOnly });
+        return Err(FileError::AppendOnly { path: directory.to_owned() });
     }
     Ok(())
 }

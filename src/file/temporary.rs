@@ -56,13 +56,13 @@ impl Leftovers {
     }
 }
 
-/// The path of a temporary file, which is removed when this is dropped.
+/// The path of a temporary file or a backup, which is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Temporary {
-    path: PathBuf,
-    /// Whether the file is still there, and ours.
-    is_ours: bool,
-    leftovers: Leftovers,
+    pub path: PathBuf,
+    /// Whether the file is there, and ours.
+    pub is_ours: bool,
+    pub leftovers: Leftovers,
 }
 
 impl Temporary {

@@ -3,10 +3,12 @@
 use std::cell::OnceCell;
 use std::error::Error;
 
+use rustix::fs::FileType;
+
 use super::{Diagnostic, Excerpt, Kind, escape, help};
 use crate::domain::{MAX_BYTES, ReadError, ReadErrorKind};
 use crate::edit::ProofError;
-use crate::file::{self, FileError, FileKind};
+use crate::file::{self, FileError};
 use crate::host::{HostFileError, with_causes};
 use crate::plan::{PlanError, Remark};
 use crate::text::{Lines, Position, Span};
@@ -139,7 +141,7 @@ fn file_help(error: &FileError) -> Option<String> {
     let help = match error {
         FileError::NotFound { .. } => "to read the domain of a guest, use a pipe: virsh dumpxml GUEST | virt-mdev …",
         FileError::NoMatch { .. } => "check its directory; names that begin with a dot are not matched",
-        FileError::NotRegular { kind: FileKind::Directory, .. } => {
+        FileError::NotRegular { file_type: FileType::Directory, .. } => {
             "name the documents in it, or give a pattern for them: 'DIRECTORY/*.xml'"
         }
         FileError::NotRegular { .. } | FileError::Descriptor { .. } => {

@@ -46,8 +46,8 @@ pub(super) fn write(
     let mut replaced = Vec::new();
     if errors.is_empty() || settings.keep_going {
         progress.pause(|| {
-            let warnings = staged.iter().flat_map(Staged::warnings).map(Diagnostic::of_file_warning);
-            warnings.for_each(|warning| streams.warn(settings.verbosity, &warning));
+            let warnings = staged.iter().filter_map(|staged| staged.warning.as_ref());
+            warnings.map(Diagnostic::of_file_warning).for_each(|warning| streams.warn(settings.verbosity, &warning));
             let warnings = products.iter().filter_map(|product| product.warning.as_ref());
             warnings.for_each(|warning| streams.warn(settings.verbosity, warning));
         });
