@@ -37,7 +37,7 @@
 //! </hostdev>";
 //! let sys = Path::new("/sys");
 //! # let sys = dir.path();
-//! let host = HostSource::Sysfs(Sysfs::open(sys)?);
+//! let host = HostSource::Sysfs(Sysfs::open(sys)?, None);
 //! let filled = virt_mdev::fill(xml, &host, &Policy::strict(Places::Only(Place::Source)))?;
 //! assert!(filled.contains("<mdevtype>i915-GVTg_V5_4</mdevtype>"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

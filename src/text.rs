@@ -134,6 +134,16 @@ fn characters_begun(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
+/// Returns the offset of a line and column as parsers count them: both from 1, and the column in characters.
+pub fn offset_of(text: &str, line: usize, column: usize) -> usize {
+    let start = match line {
+        0 | 1 => 0,
+        _ => text.match_indices('\n').nth(line - 2).map_or(text.len(), |(at, _)| at + 1),
+    };
+    let column = text[start..].char_indices().nth(column.saturating_sub(1));
+    column.map_or(text.len(), |(at, _)| start + at)
+}
+
 /// Returns the last character boundary at or before `offset`, at most the text's end.
 // `str::floor_char_boundary` came with Rust 1.91, and `rust-version` is older.
 pub fn floor_char_boundary(text: &str, offset: usize) -> usize {

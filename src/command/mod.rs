@@ -118,13 +118,11 @@ fn open_host(settings: &HostSettings) -> Result<HostSource, Diagnostic> {
             let sysfs = Sysfs::open(dir).map_err(|error| {
                 Diagnostic::of(&error).help("--sysfs names a directory like /sys, with bus and devices in it")
             })?;
-            Ok(match mdevctl {
-                Some(mdevctl) => HostSource::Mdevctl(sysfs, mdevctl.clone()),
-                None => HostSource::Sysfs(sysfs),
-            })
+            Ok(HostSource::Sysfs(sysfs, mdevctl.clone()))
         }
-        HostSettings::File(file) => read_host(&if file == "-" { Input::Stdin } else { Input::File(file.into()) })
-            .map(|host| HostSource::Recorded(Box::new(host))),
+        HostSettings::File(file) => {
+            read_host(&if file == "-" { Input::Stdin } else { Input::File(file.into()) }).map(HostSource::Recorded)
+        }
     }
 }
 

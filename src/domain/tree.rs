@@ -5,7 +5,7 @@ use roxmltree::ParsingOptions;
 
 use super::element::{EditScope, Element, Scopes};
 use crate::markup::scan_start_tag;
-use crate::text::{Span, abridged, is_xml_space};
+use crate::text::{Span, abridged, is_xml_space, offset_of};
 
 /// A parsed document.
 pub(super) struct Tree<'a> {
@@ -48,16 +48,6 @@ impl<'a> Tree<'a> {
         let before_root = self.document.root().children().take_while(|node| !node.is_element());
         before_root.filter(|node| node.is_comment()).find_map(|node| node.text())
     }
-}
-
-/// Returns the offset of a row and column as the parser counts them: from 1, and columns in characters.
-fn offset_of(text: &str, row: usize, column: usize) -> usize {
-    let line_start = match row {
-        0 | 1 => 0,
-        _ => text.match_indices('\n').nth(row - 2).map_or(text.len(), |(at, _)| at + 1),
-    };
-    let line = &text[line_start..];
-    line.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| line_start + at)
 }
 
 /// Returns the span of the character at `offset`, or the end of the text.

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::nodedev::{NodeDeviceError, NodeDevices};
 use super::record::HostRecord;
 use super::recorded::{Duplicate, RecordedHost};
-use crate::text::{BOM, Span, abridged, floor_char_boundary};
+use crate::text::{BOM, Span, abridged, floor_char_boundary, offset_of};
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -97,11 +97,8 @@ fn read_record(text: &str, start: usize) -> Result<HostRecord, HostFileError> {
         let place = format!(" at line {} column {}", error.line(), error.column());
         let reason = abridged(message.strip_suffix(&place).unwrap_or(&message));
         // The column is that of the last byte that was read.
-        let line = match error.line() {
-            0 | 1 => 0,
-            line => text.match_indices('\n').nth(line - 2).map_or(text.len(), |(at, _)| at + 1),
-        };
-        let at = floor_char_boundary(text, line + error.column().saturating_sub(1));
+        let at = offset_of(text, error.line(), 1) + error.column().saturating_sub(1);
+        let at = floor_char_boundary(text, at);
         HostFileErrorKind::NotARecord(reason).at(Span::at(start + at))
     })
 }

@@ -203,24 +203,6 @@ impl fmt::Display for HostName {
     }
 }
 
-/// What else than sysfs describes a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeviceSource {
-    /// A file that describes a host.
-    File(Arc<str>),
-    /// mdevctl's definition of a device that is not started.
-    Definition(PathBuf),
-}
-
-impl fmt::Display for DeviceSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(file) => f.write_str(file),
-            Self::Definition(path) => path.display().fmt(f),
-        }
-    }
-}
-
 /// A host's answers about the devices that it was asked for: a plain value, so that deciding needs no running host.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
@@ -238,28 +220,17 @@ impl Host {
         &self.name
     }
 
-    /// Returns what describes a device, if that is not sysfs.
-    pub fn source_of(&self, device: DeviceAddress) -> Option<DeviceSource> {
+    /// Returns what describes a device, if that is not sysfs: a file of a host, or a definition of mdevctl.
+    pub fn source_of(&self, device: DeviceAddress) -> Option<String> {
         match &self.name {
-            HostName::File(file) => Some(DeviceSource::File(file.clone())),
-            HostName::This => self.definitions.get(&device).cloned().map(DeviceSource::Definition),
+            HostName::File(file) => Some(file.to_string()),
+            HostName::This => self.definitions.get(&device).map(|path| path.display().to_string()),
         }
     }
 
     /// Adds the answer about `device`.
     pub fn insert(&mut self, device: DeviceAddress, answer: Result<Lookup, HostError>) {
         self.answers.insert(device, answer);
-    }
-
-    /// Adds the devices that the host can create, each with the name of a parent.
-    pub fn can_create(&mut self, creatable: Arc<BTreeMap<Identity, String>>) {
-        self.creatable = creatable;
-    }
-
-    /// Adds the names of vGPU types, for messages: of those that its cards offer, and of all others.
-    pub fn knows_vgpu_names(&mut self, offered: BTreeMap<VgpuType, String>, all: Arc<BTreeMap<VgpuType, String>>) {
-        self.vgpu_names = offered;
-        self.all_vgpu_names = all;
     }
 
     /// Returns the name of a vGPU type, such as `NVIDIA L40S-2Q`, if the host knows it.
@@ -298,19 +269,17 @@ impl Host {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HostSource {
-    /// The sysfs of a running host, or a directory laid out like it.
-    Sysfs(Sysfs),
-    /// The same, and the definitions of mdevctl.
-    Mdevctl(Sysfs, Mdevctl),
+    /// The sysfs of a running host or a directory laid out like it, and the definitions of mdevctl, if they matter.
+    Sysfs(Sysfs, Option<Mdevctl>),
     /// What was recorded of a host.
-    Recorded(Box<RecordedHost>),
+    Recorded(RecordedHost),
 }
 
 impl HostSource {
     /// Returns what messages call it: the directory, or the file.
     pub fn name(&self) -> String {
         match self {
-            Self::Sysfs(sysfs) | Self::Mdevctl(sysfs, _) => sysfs.dir().display().to_string(),
+            Self::Sysfs(sysfs, _) => sysfs.dir().display().to_string(),
             Self::Recorded(host) => host.name().to_owned(),
         }
     }
@@ -325,20 +294,19 @@ impl HostSource {
         let mut is_absent = false;
         let mut is_untyped = false;
         for device in devices {
-            let (answer, definition) = match self.lookup_with_definition(device) {
-                Ok((found, definition)) => (Ok(found), definition),
-                Err(error) => (Err(error), None),
-            };
-            host.definitions.extend(definition.map(|path| (device, path)));
+            let answer = self.lookup_with_definition(device).map(|(found, definition)| {
+                host.definitions.extend(definition.map(|path| (device, path)));
+                found
+            });
             is_absent |= matches!((device, &answer), (DeviceAddress::Mdev(_), Ok(Lookup::Absent(_))));
             is_untyped |= matches!(answer, Ok(Lookup::Untyped));
             host.insert(device, answer);
         }
         if is_absent {
-            host.can_create(match self {
-                Self::Sysfs(sysfs) | Self::Mdevctl(sysfs, _) => sysfs.creatable(),
+            host.creatable = match self {
+                Self::Sysfs(sysfs, _) => sysfs.creatable(),
                 Self::Recorded(recorded) => Arc::new(recorded.creatable()),
-            });
+            };
         }
         if is_untyped {
             self.name_vgpus(&mut host);
@@ -359,10 +327,11 @@ impl HostSource {
             return;
         }
         match self {
-            Self::Sysfs(sysfs) | Self::Mdevctl(sysfs, _) => {
-                host.knows_vgpu_names(sysfs.vgpu_names(&vgpus), sysfs.all_vgpu_names());
+            Self::Sysfs(sysfs, _) => {
+                host.vgpu_names = sysfs.vgpu_names(&vgpus);
+                host.all_vgpu_names = sysfs.all_vgpu_names();
             }
-            Self::Recorded(recorded) => host.knows_vgpu_names(recorded.vgpu_names(), Arc::default()),
+            Self::Recorded(recorded) => host.vgpu_names = recorded.vgpu_names(),
         }
     }
 
@@ -376,16 +345,16 @@ impl HostSource {
     /// # Errors
     /// If its devices cannot be listed, or two parents have a definition of one UUID.
     pub fn record(&self) -> Result<Cow<'_, RecordedHost>, HostError> {
-        let record = match self {
-            Self::Sysfs(sysfs) => sysfs.record().map_err(HostError::new)?,
-            Self::Mdevctl(sysfs, mdevctl) => {
+        match self {
+            Self::Sysfs(sysfs, mdevctl) => {
                 let mut record = sysfs.record().map_err(HostError::new)?;
-                mdevctl.add_to(&mut record, sysfs)?;
-                record
+                if let Some(mdevctl) = mdevctl {
+                    mdevctl.add_to(&mut record, sysfs)?;
+                }
+                RecordedHost::new(&self.name(), record).map(Cow::Owned).map_err(HostError::new)
             }
-            Self::Recorded(host) => return Ok(Cow::Borrowed(host)),
-        };
-        RecordedHost::new(&self.name(), record).map(Cow::Owned).map_err(HostError::new)
+            Self::Recorded(host) => Ok(Cow::Borrowed(host)),
+        }
     }
 
     /// Returns the answer about one device.
@@ -399,12 +368,10 @@ impl HostSource {
     /// Returns the answer about one device, and the definition of mdevctl if it comes from one.
     fn lookup_with_definition(&self, device: DeviceAddress) -> Result<(Lookup, Option<PathBuf>), HostError> {
         let (sysfs, mdevctl) = match self {
-            Self::Sysfs(sysfs) => (sysfs, None),
-            Self::Mdevctl(sysfs, mdevctl) => (sysfs, Some(mdevctl)),
+            Self::Sysfs(sysfs, mdevctl) => (sysfs, mdevctl),
             Self::Recorded(host) => return Ok((host.lookup(device)?, None)),
         };
-        let found = sysfs.lookup(device)?;
-        match (device, found, mdevctl) {
+        match (device, sysfs.lookup(device)?, mdevctl) {
             (DeviceAddress::Mdev(uuid), Lookup::Absent(absence), Some(mdevctl)) => mdevctl.lookup(uuid, absence, sysfs),
             (_, found, _) => Ok((found, None)),
         }

@@ -14,7 +14,7 @@ use super::record::{HostRecord, Mdev, MdevParent, PciDevice, SupportedType, Vgpu
 use super::{DeviceApi, NVIDIA_ID};
 use crate::device::{DeviceAddress, PciAddress, PciId, Uuid};
 use crate::markup::{Markup, Scanner, StartTag};
-use crate::text::{BOM, Span, abridged, is_xml_space};
+use crate::text::{BOM, Span, abridged, is_xml_space, offset_of};
 
 /// The largest document of one device, in bytes. A parser takes about a hundred times as much memory.
 const MAX_DEVICE: usize = 256 << 10;
@@ -224,7 +224,6 @@ impl NodeDevices {
                 available_instances: available,
             });
         }
-        types.sort_by(|a, b| a.mdev_type.cmp(&b.mdev_type));
         let parent = self.parent(device.value("path", name)?, bus);
         if !parent.types.is_empty() {
             return Err(NodeDeviceError::DuplicateParent(device.name.clone()));
@@ -331,18 +330,14 @@ fn documents(text: &str) -> Result<Vec<Span>, (NodeDeviceError, Span)> {
             end = span.end;
         }
     }
-    if depth > 0 {
+    if depth == 0 {
+        check_between(text, end, text.len())?;
+    } else if text.len() - root > MAX_DEVICE {
+        return Err((NodeDeviceError::TooLarge, Span::new(root, root + 1)));
+    } else {
         // The parser says what is wrong with it.
-        let cut = Span::new(root, text.len());
-        return match cut.len() > MAX_DEVICE {
-            true => Err((NodeDeviceError::TooLarge, Span::new(root, root + 1))),
-            false => {
-                found.push(cut);
-                Ok(found)
-            }
-        };
+        found.push(Span::new(root, text.len()));
     }
-    check_between(text, end, text.len())?;
     Ok(found)
 }
 
@@ -367,14 +362,4 @@ fn parse(text: &str) -> Result<Element, (NodeDeviceError, usize)> {
         let (offset, reason) = placed.unwrap_or((0, message));
         (NodeDeviceError::Malformed(abridged(reason)), offset)
     })
-}
-
-/// Returns the offset of a line and a column, both counted from 1, the column in characters.
-fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let start = match line {
-        0 | 1 => 0,
-        _ => text.match_indices('\n').nth(line - 2).map_or(text.len(), |(at, _)| at + 1),
-    };
-    let column = text[start..].char_indices().nth(column.saturating_sub(1));
-    column.map_or(text.len(), |(at, _)| start + at)
 }

@@ -7,7 +7,7 @@ use super::{Missing, Place};
 use crate::device::{DeviceAddress, Identity, Part, UuidError};
 use crate::domain::{Domain, HostdevError, Metadata, MetadataError};
 use crate::edit::Overlap;
-use crate::host::{DeviceApi, DeviceSource, HostError, HostName};
+use crate::host::{DeviceApi, HostError, HostName};
 use crate::text::Span;
 
 /// Why a plan cannot be made, and where in the document.
@@ -239,7 +239,7 @@ pub enum RemarkKind {
         /// The device.
         device: DeviceAddress,
         /// What describes it.
-        source_name: DeviceSource,
+        source_name: String,
         /// Whether it is not started.
         is_defined_only: bool,
     },

@@ -81,7 +81,7 @@ fn node_devices_have_every_form_that_libvirt_gave_them() {
 #[test]
 fn node_devices_and_the_record_of_one_host_give_the_same_answers_about_mdevs() {
     let nodedev = node_devices("host-a.xml");
-    let sysfs = HostSource::Sysfs(Sysfs::open(&testdata("hosts/linux-6.1/host-a/sys")).unwrap());
+    let sysfs = HostSource::Sysfs(Sysfs::open(&testdata("hosts/linux-6.1/host-a/sys")).unwrap(), None);
     let written = serde_json::to_vec(sysfs.record().unwrap().record()).unwrap();
     let record = host::read("host-a.json", &written).unwrap();
     let uuids = nodedev.record().mdev_parents.iter().flat_map(|parent| &parent.mdevs).map(|mdev| mdev.uuid);
@@ -265,7 +265,7 @@ fn a_definition_of_any_size_is_read_or_refused() {
 /// The record and the node devices of one host give the same verdicts, by the program that a user runs.
 #[test]
 fn check_has_the_same_verdicts_for_a_record_and_node_devices_of_one_host() {
-    let sysfs = HostSource::Sysfs(Sysfs::open(&testdata("hosts/linux-6.1/host-a/sys")).unwrap());
+    let sysfs = HostSource::Sysfs(Sysfs::open(&testdata("hosts/linux-6.1/host-a/sys")).unwrap(), None);
     let scratch = Scratch::with("a.json", serde_json::to_vec(sysfs.record().unwrap().record()).unwrap());
     scratch.file("a.xml", fs::read(testdata("nodedev/host-a.xml")).unwrap());
     let hostdevs = [

@@ -131,7 +131,7 @@ fn a_host_answers_the_same_from_its_record() {
     for kind in ["linux-6.1", "field"] {
         for entry in fs::read_dir(testdata("hosts").join(kind)).unwrap() {
             let sys = entry.unwrap().path().join("sys");
-            let source = HostSource::Sysfs(Sysfs::open(&sys).unwrap());
+            let source = HostSource::Sysfs(Sysfs::open(&sys).unwrap(), None);
             assert!(assert_recorded(&source, &sys) > 0, "{}", sys.display());
             assert_eq!(source.record().unwrap().record().unreadable, [], "{}", sys.display());
             hosts += 1;
@@ -148,7 +148,7 @@ fn a_host_answers_the_same_from_its_record() {
         let sys = scratch.path("sys");
         sysfs_tree::build(description, &sys);
         if let Ok(sysfs) = Sysfs::open(&sys) {
-            assert_recorded(&HostSource::Sysfs(sysfs), &sys);
+            assert_recorded(&HostSource::Sysfs(sysfs, None), &sys);
         }
     }
     assert!(trees.len() > 20, "{}", trees.len());
@@ -169,7 +169,7 @@ fn a_record_has_what_mdevctl_has_defined_and_not_started() {
     definition("0000:00:02.0", broken, "{}");
     let sys = testdata("hosts/field/gvt-g/sys");
     let source =
-        |counts| HostSource::Mdevctl(Sysfs::open(&sys).unwrap(), Mdevctl::new(scratch.path("mdevctl.d"), counts));
+        |counts| HostSource::Sysfs(Sysfs::open(&sys).unwrap(), Some(Mdevctl::new(scratch.path("mdevctl.d"), counts)));
     assert_recorded(&source(true), &sys);
     let defining = source(true);
     let host = defining.record().unwrap();

@@ -326,7 +326,7 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
          <address uuid='{UUID}'/>\n      </source>\n    </hostdev>\n    <hostdev mode='subsystem' type='pci'>\n      <source>\n        \
          <address bus='0x26' slot='0x00' function='0x4'/>\n      </source>\n    </hostdev>\n  </devices>\n</domain>\n"
     );
-    let source = HostSource::Sysfs(sysfs);
+    let source = HostSource::Sysfs(sysfs, None);
     if let Ok(recorded) = source.record() {
         for device in [mdev, function] {
             match (source.lookup(device), recorded.lookup(device)) {
@@ -431,7 +431,7 @@ pub fn bytes_as_host_file(bytes: &[u8]) {
         assert_eq!(first.ok(), second.ok(), "{device}");
         assert!(!matches!(host.lookup(*device), Ok(Lookup::Absent(_))), "{device} is recorded and absent");
     }
-    let source = HostSource::Recorded(Box::new(host));
+    let source = HostSource::Recorded(host);
     let mut answers = source.ask(devices.into_iter().chain([mdev(UUID)]));
     source.name_vgpus(&mut answers);
 }

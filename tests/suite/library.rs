@@ -13,7 +13,7 @@ fn testdata(path: &str) -> std::path::PathBuf {
 }
 
 fn fill(xml: &str) -> Result<String, FillError> {
-    let host = HostSource::Sysfs(Sysfs::open(&testdata("hosts/field/gvt-g/sys")).unwrap());
+    let host = HostSource::Sysfs(Sysfs::open(&testdata("hosts/field/gvt-g/sys")).unwrap(), None);
     virt_mdev::fill(xml, &host, &Policy::strict(Places::Only(Place::Metadata)))
 }
 

@@ -59,8 +59,7 @@ impl Row {
 
     pub fn new(file: &str, checked: &Checked<'_>, host: &Host) -> Self {
         let found = checked.found.as_ref().map(Parts::from).unwrap_or_default();
-        let found_in =
-            checked.found.as_ref().ok().and_then(|_| Some(host.source_of(checked.wanted.device)?.to_string()));
+        let found_in = if checked.found.is_ok() { host.source_of(checked.wanted.device) } else { None };
         let defined_only = checked.found.as_ref().is_ok_and(|found| found.is_defined_only);
         let reason = reason(checked, host).or_else(|| defined_only.then(|| "defined, and not started".to_owned()));
         let row = Self::of(file, &checked.wanted, checked.verdict(), found, reason);

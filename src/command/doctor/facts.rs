@@ -213,7 +213,7 @@ impl Facts {
         let devices = sysfs.as_ref().map_err(String::clone);
         let devices = devices.and_then(|sysfs| sysfs.record().map_err(|error| Diagnostic::of(&error).message));
         let guests = match sysfs {
-            Ok(sysfs) => root.guests(&HostSource::Sysfs(sysfs), pairing(&hooks)),
+            Ok(sysfs) => root.guests(&HostSource::Sysfs(sysfs, None), pairing(&hooks)),
             Err(_) => Err(format!("not looked at, since {} cannot be read", sysfs_dir.display())),
         };
         let selinux = root.read("/sys/fs/selinux/enforce").ok().map(|enforce| enforce.trim_end() == "1");

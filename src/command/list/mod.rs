@@ -64,7 +64,7 @@ pub(super) fn run(settings: &ListSettings, streams: &mut Streams<'_>) -> Result<
 fn vgpu_names(source: &HostSource, host: &RecordedHost) -> BTreeMap<VgpuType, String> {
     let mut names = host.vgpu_names();
     let is_named = |state| !matches!(state, Some(VgpuState::Type(vgpu_type)) if !names.contains_key(&vgpu_type));
-    if let HostSource::Sysfs(sysfs) | HostSource::Mdevctl(sysfs, _) = source {
+    if let HostSource::Sysfs(sysfs, _) = source {
         if !host.record().pci_devices.iter().all(|device| is_named(device.vgpu_type)) {
             names.extend(sysfs.all_vgpu_names().iter().map(|(vgpu_type, name)| (*vgpu_type, name.clone())));
         }

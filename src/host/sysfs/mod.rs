@@ -33,13 +33,12 @@ mod tests;
 mod tree;
 mod vgpu_config;
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::record::{CreatableVgpuType, VgpuState};
 use super::{Absence, DeviceApi, Lookup, NVIDIA_ID};
 use crate::device::{
     Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciClass, PciClassError, PciId, PciIdError,
@@ -96,8 +95,7 @@ struct Seen {
 struct SeenParent {
     directory: Option<Arc<Directory>>,
     facts: Option<Answer<Parent>>,
-    /// By the name of the type's directory.
-    types: HashMap<OsString, Answer<DeviceApi>>,
+    types: HashMap<MdevType, Answer<DeviceApi>>,
 }
 
 /// The parent of a mediated device.
@@ -130,7 +128,7 @@ impl Sysfs {
     /// cannot be opened.
     pub fn open(dir: &Path) -> Result<Self, SysfsError> {
         let tree = Tree::open(dir)?;
-        let mdevs = if_there(tree.directory(Path::new(MDEVS), ""))?;
+        let mdevs = if_there(tree.directory(MDEVS, ""))?;
         Ok(Self { tree, mdevs, seen: Mutex::default(), creatable: OnceLock::new(), all_vgpu_names: OnceLock::new() })
     }
 
@@ -173,7 +171,7 @@ impl Sysfs {
 
     /// Returns the path of a parent of mediated devices relative to the root, or `None` if the host has none of this name.
     fn path_of_parent(&self, name: &str) -> Result<Option<PathBuf>, SysfsError> {
-        let Some(parents) = if_there(self.tree.directory(Path::new(PARENTS), ""))? else { return Ok(None) };
+        let Some(parents) = if_there(self.tree.directory(PARENTS, ""))? else { return Ok(None) };
         Ok(self.tree.follow(&parents, name)?.map(|target| target.path))
     }
 
@@ -204,16 +202,17 @@ impl Sysfs {
         for link in self.tree.names(&card)?.iter().filter(|name| name.starts_with("virtfn")) {
             let Ok(Some(function)) = self.tree.follow(&card, link) else { continue };
             let function = self.tree.directory(&function.path, "");
-            names.extend(function.and_then(|function| self.creatable_vgpu_types(&function)).unwrap_or_default());
+            let list = function.and_then(|function| self.creatable_vgpu_types(&function)).unwrap_or_default();
+            names.extend(list.into_iter().map(|listed| (listed.vgpu_type, listed.name)));
         }
         Ok(names)
     }
 
-    /// Returns the vGPU types that a virtual function could be made, with their names.
-    fn creatable_vgpu_types(&self, function: &Directory) -> Result<Vec<(VgpuType, String)>, SysfsError> {
+    /// Returns the vGPU types that a virtual function could be made.
+    fn creatable_vgpu_types(&self, function: &Directory) -> Result<Vec<CreatableVgpuType>, SysfsError> {
         let directory = self.tree.directory_in(function, NVIDIA, "")?;
         let list = self.tree.attribute(&directory, "creatable_vgpu_types", "")?;
-        Ok(String::from_utf8_lossy(&list).lines().filter_map(number_and_name).collect())
+        Ok(String::from_utf8_lossy(&list).lines().filter_map(creatable_vgpu_type).collect())
     }
 
     fn read_pci(&self, address: PciAddress, cards: &mut HashMap<PciAddress, PathBuf>) -> Result<Lookup, SysfsError> {
@@ -229,10 +228,12 @@ impl Sysfs {
             Ok(Lookup::Found(Device { subsystem: self.subsystem(&device), is_virtual_function, ..identity.into() }))
         };
         if let Some((_, card)) = &physfn {
-            if let Some(vgpu_type) = self.vgpu_type(&device)? {
+            if let Some(state) = self.vgpu_state(&device)? {
                 cards.insert(address, card.clone());
-                return VgpuType::new(vgpu_type)
-                    .map_or(Ok(Lookup::Untyped), |vgpu_type| found(DeviceKind::Vgpu(vgpu_type)));
+                return match state {
+                    VgpuState::Type(vgpu_type) => found(DeviceKind::Vgpu(vgpu_type)),
+                    VgpuState::Untyped | VgpuState::Unknown => Ok(Lookup::Untyped),
+                };
             }
             if vendor == PciId::from(NVIDIA_ID) {
                 let looked_for = format!("no directory {NVIDIA} in {}", self.tree.shown(device.path()).display());
@@ -245,7 +246,7 @@ impl Sysfs {
     /// Opens the directory of a PCI device, or returns `None` if the host has none at this address.
     fn pci_directory(&self, address: PciAddress) -> Result<Option<Directory>, SysfsError> {
         let name = address.to_string();
-        let Some(devices) = if_there(self.tree.directory(Path::new(PCI_DEVICES), ""))? else { return Ok(None) };
+        let Some(devices) = if_there(self.tree.directory(PCI_DEVICES, ""))? else { return Ok(None) };
         let Some(target) = self.tree.follow(&devices, &name)? else { return Ok(None) };
         if !target.path.ends_with(&name) || !target.path.starts_with("devices") {
             return Err(target.wrong("devices/…/ADDRESS"));
@@ -281,13 +282,15 @@ impl Sysfs {
         Some(Subsystem { vendor, device })
     }
 
-    /// Returns the number of the vGPU type of a virtual function, or `None` if NVIDIA's driver does not show one.
+    /// Returns whether a virtual function has a vGPU type, or `None` if NVIDIA's driver does not show it.
     ///
     /// Other attributes of the directory are not read: some fail until a type is set.
-    fn vgpu_type(&self, function: &Directory) -> Result<Option<u32>, SysfsError> {
+    fn vgpu_state(&self, function: &Directory) -> Result<Option<VgpuState>, SysfsError> {
         let Some(directory) = if_there(self.tree.directory_in(function, NVIDIA, ""))? else { return Ok(None) };
         let (missing, wanted) = ("the vGPU type of a virtual function", "the number of a vGPU type");
-        self.tree.parsed(&directory, "current_vgpu_type", missing, wanted, |text| number(text).ok_or(None)).map(Some)
+        let number =
+            self.tree.parsed(&directory, "current_vgpu_type", missing, wanted, |text| number(text).ok_or(None))?;
+        Ok(Some(VgpuType::new(number).map_or(VgpuState::Untyped, VgpuState::Type)))
     }
 
     /// Returns the devices that can be created: for each identity that has instances left, the name of a parent.
@@ -317,12 +320,9 @@ impl Sysfs {
         };
 
         let mdev_type = self.mdev_type(&parent, uuid)?;
-        let device_api = match seen.types.entry(mdev_type.as_str().into()) {
-            Entry::Occupied(api) => api.get().clone(),
-            Entry::Vacant(place) => {
-                place.insert(self.device_api(&parent, mdev_type.as_str()).map_err(Arc::new)).clone()
-            }
-        }?;
+        let device_api = seen.types.entry(mdev_type.clone());
+        let device_api =
+            device_api.or_insert_with(|| self.device_api(&parent, mdev_type.as_str()).map_err(Arc::new)).clone()?;
         // Checked before the parent: another device API is the answer even if the parent's files cannot be read.
         if !device_api.is_vfio_pci() {
             return Ok(Lookup::OtherDeviceApi(device_api));
@@ -425,9 +425,11 @@ fn last_name(path: &Path) -> Option<String> {
 }
 
 /// Parses a line of a list of vGPU types: `1148  : NVIDIA L40S-2Q`, or the name first, as some drivers print it.
-fn number_and_name(line: &str) -> Option<(VgpuType, String)> {
-    let pair =
-        |(number, name): (&str, &str)| Some((VgpuType::new(number.trim().parse().ok()?)?, name.trim().to_owned()));
+fn creatable_vgpu_type(line: &str) -> Option<CreatableVgpuType> {
+    let pair = |(number, name): (&str, &str)| {
+        let vgpu_type = VgpuType::new(number.trim().parse().ok()?)?;
+        Some(CreatableVgpuType { vgpu_type, name: name.trim().to_owned() })
+    };
     let number_first = line.split_once(':').and_then(pair);
     number_first.or_else(|| line.rsplit_once(':').and_then(|(name, number)| pair((number, name))))
 }

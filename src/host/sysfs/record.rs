@@ -1,7 +1,7 @@
 //! The record of a host, from its sysfs.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -12,10 +12,8 @@ use rustix::system::uname;
 use super::{
     Answer, Directory, MDEVS, PARENTS, PCI_DEVICES, Parent, Sysfs, SysfsError, TYPES, if_there, last_name, number,
 };
-use crate::device::{DeviceAddress, Identity, MdevType, PciAddress, Uuid, VgpuType};
-use crate::host::record::{
-    CreatableVgpuType, HostRecord, Mdev, MdevParent, PciDevice, SupportedType, Unreadable, Version, VgpuState,
-};
+use crate::device::{DeviceAddress, Identity, MdevType, PciAddress, Uuid};
+use crate::host::record::{HostRecord, Mdev, MdevParent, PciDevice, SupportedType, Unreadable, Version};
 use crate::host::{Lookup, with_causes};
 
 /// The type of file system of sysfs, as `statfs(2)` lists it.
@@ -35,7 +33,7 @@ impl Sysfs {
 
     /// Returns the names in a directory, or none if it does not exist.
     fn listed(&self, path: &str) -> Result<BTreeSet<String>, SysfsError> {
-        let directory = if_there(self.tree.directory(Path::new(path), ""))?;
+        let directory = if_there(self.tree.directory(path, ""))?;
         directory.map_or_else(|| Ok(BTreeSet::new()), |directory| self.tree.names(&directory))
     }
 
@@ -103,13 +101,7 @@ impl Recorder<'_> {
         for uuid in sysfs.listed_devices(MDEVS)? {
             match self.mdev(uuid) {
                 Ok(Some((path, mdev_type))) => {
-                    let parent = match parents.entry(path) {
-                        Entry::Occupied(parent) => parent.into_mut(),
-                        Entry::Vacant(place) => {
-                            let parent = self.parent(place.key());
-                            place.insert(parent)
-                        }
-                    };
+                    let parent = parents.entry(path.clone()).or_insert_with(|| self.parent(&path));
                     parent.mdevs.push(Mdev { uuid, mdev_type, is_defined_only: false });
                 }
                 Ok(None) => {}
@@ -119,28 +111,29 @@ impl Recorder<'_> {
 
         // The kernel lists every parent that is a PCI device among the PCI devices too.
         for (path, parent) in &parents {
-            let Some(address) = parent.address() else { continue };
-            if let Entry::Vacant(place) = pci_devices.entry(address) {
-                let directory = sysfs.tree.directory(path, "the parent");
-                match directory.and_then(|directory| self.pci_device(address, &directory)) {
-                    Ok(device) => drop(place.insert(device)),
-                    Err(error) => self.fail(DeviceAddress::Pci(address), &error),
-                }
+            let Some(address) = parent.address().filter(|address| !pci_devices.contains_key(address)) else { continue };
+            let directory = sysfs.tree.directory(path, "the parent");
+            match directory.and_then(|directory| self.pci_device(address, &directory)) {
+                Ok(device) => pci_devices.extend([(address, device)]),
+                Err(error) => self.fail(DeviceAddress::Pci(address), &error),
             }
         }
         let mut mdev_parents: Vec<_> = parents.into_values().collect();
         mdev_parents.sort_by(|a, b| a.name.cmp(&b.name));
 
         let is_running = fstatfs(sysfs.tree.root()).is_ok_and(|stat| stat.f_type as u32 == SYSFS_MAGIC);
-        let running = is_running.then(uname);
-        let in_words = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
+        let in_words = |name: &CStr| name.to_string_lossy().into_owned();
+        let (host, kernel) = if is_running {
+            let uname = uname();
+            (in_words(uname.nodename()), Some(in_words(uname.release())))
+        } else {
+            (sysfs.dir().display().to_string(), None)
+        };
         Ok(HostRecord {
             version: Version,
-            host: running
-                .as_ref()
-                .map_or_else(|| sysfs.dir().display().to_string(), |running| in_words(running.nodename())),
+            host,
             time: Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string()),
-            kernel: running.as_ref().map(|running| in_words(running.release())),
+            kernel,
             pci_devices: pci_devices.into_values().collect(),
             mdev_parents,
             unreadable: self.unreadable,
@@ -157,12 +150,10 @@ impl Recorder<'_> {
 
     /// Returns what was read, or `None` if it does not exist. Another error is recorded.
     fn optional<T>(&mut self, read: Result<T, SysfsError>) -> Option<T> {
-        match read {
-            Ok(read) => return Some(read),
-            Err(SysfsError::Missing { .. }) => {}
-            Err(error) => self.fail(None, &error),
-        }
-        None
+        if_there(read).unwrap_or_else(|error| {
+            self.fail(None, &error);
+            None
+        })
     }
 
     fn attribute(&mut self, directory: &Directory, name: &str) -> Option<String> {
@@ -176,7 +167,7 @@ impl Recorder<'_> {
         let driver = self.optional(sysfs.tree.link(directory, "driver")).flatten();
         let driver_version = self.optional(sysfs.module_version(directory)).flatten();
         let physfn = sysfs.physfn(directory).ok().flatten().map(|(address, _)| address);
-        let vgpu_type = physfn.and_then(|_| sysfs.vgpu_type(directory).ok().flatten());
+        let vgpu_type = physfn.and_then(|_| sysfs.vgpu_state(directory).ok().flatten());
         let creatable = vgpu_type.and_then(|_| self.optional(sysfs.creatable_vgpu_types(directory)));
         Ok(PciDevice {
             address,
@@ -188,12 +179,8 @@ impl Recorder<'_> {
             driver: driver.and_then(|driver| last_name(&driver)),
             driver_version,
             physfn,
-            vgpu_type: vgpu_type.map(|number| VgpuType::new(number).map_or(VgpuState::Untyped, VgpuState::Type)),
-            creatable_vgpu_types: creatable
-                .into_iter()
-                .flatten()
-                .map(|(vgpu_type, name)| CreatableVgpuType { vgpu_type, name })
-                .collect(),
+            vgpu_type,
+            creatable_vgpu_types: creatable.unwrap_or_default(),
         })
     }
 

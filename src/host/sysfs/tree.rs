@@ -78,7 +78,7 @@ impl Tree {
     }
 
     /// Opens a directory by its path from the root. `missing` says what it would contain.
-    pub(super) fn directory(&self, path: &Path, missing: &'static str) -> Result<Directory, SysfsError> {
+    pub(super) fn directory(&self, path: impl AsRef<Path>, missing: &'static str) -> Result<Directory, SysfsError> {
         self.directory_in(&self.root, path, missing)
     }
 
