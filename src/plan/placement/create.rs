@@ -42,15 +42,16 @@ pub(super) fn create(
 ) -> Created {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for device in missing {
-        match groups.iter_mut().find(|group| group.identity == device.identity) {
-            Some(group) => group.members.push(device),
-            None => groups.push(Group { identity: device.identity, members: vec![device], devices: HashSet::new() }),
-        }
+        let known = groups.iter().position(|group| group.identity == device.identity);
+        let index = known.unwrap_or_else(|| {
+            groups.push(Group { identity: device.identity, members: Vec::new(), devices: HashSet::new() });
+            groups.len() - 1
+        });
+        groups[index].members.push(device);
+        groups[index].devices.insert(device.device);
     }
-    for group in &mut groups {
-        group.devices = group.members.iter().map(|member| member.device).collect();
-    }
-    let offers: Vec<_> = cards.iter().filter_map(|card| CardOffer::of(card, &groups, &is_named, &is_taken)).collect();
+    let offers = cards.iter().map(|card| options(card, &groups, &is_named, &is_taken));
+    let offers: Vec<_> = offers.filter(|options| !options.is_empty()).collect();
     let wanted: Vec<_> = groups.iter().map(|group| group.members.len()).collect();
     let states = wanted.iter().try_fold(offers.len(), |states, wanted| states.checked_mul(wanted + 1));
     let chosen = match states {
@@ -58,24 +59,18 @@ pub(super) fn create(
         _ => one_by_one(&offers, wanted),
     };
     let mut created = Created::default();
-    for (group, Group { identity, members, .. }) in groups.iter().enumerate() {
-        let slots: Vec<_> = chosen
-            .iter()
-            .zip(&offers)
-            .filter(|(chosen, _)| **chosen == Some(group))
-            .flat_map(|(_, offer)| offer.options.iter().find(|option| option.group == group))
-            .collect();
+    for (number, Group { identity, members, .. }) in groups.iter().enumerate() {
+        let slots: Vec<_> = chosen.iter().filter(|slots| slots.group == number).collect();
+        created.given.extend(slots.iter().map(|slots| (slots.card, *identity)));
         let own: HashSet<_> = slots.iter().flat_map(|slots| &slots.own).collect();
-        let (at_own, others): (Vec<&Missing>, Vec<_>) = members.iter().partition(|member| own.contains(&member.device));
-        for member in at_own {
-            if let DeviceAddress::Pci(address) = member.device {
-                created.targets.push((member.number, Target::Type(address)));
-            }
+        let mut shared = slots.iter().flat_map(|slots| slots.shared());
+        for member in members {
+            let target = match member.device {
+                DeviceAddress::Pci(address) if own.contains(&address) => Some(Target::Type(address)),
+                _ => shared.next(),
+            };
+            created.targets.extend(target.map(|target| (member.number, target)));
         }
-        let shared = slots.iter().flat_map(|slots| slots.shared());
-        created.targets.extend(others.into_iter().zip(shared).map(|(member, target)| (member.number, target)));
-        let cards = chosen.iter().zip(&offers).filter(|(chosen, _)| **chosen == Some(group));
-        created.given.extend(cards.map(|(_, offer)| (offer.card.address, *identity)));
     }
     created
 }
@@ -88,40 +83,45 @@ struct Group<'m> {
     devices: HashSet<DeviceAddress>,
 }
 
-/// What a card could be given to.
-struct CardOffer<'c> {
-    card: &'c Card,
-    options: Vec<Slots<'c>>,
-}
-
 /// What can be created on a card for one group.
 struct Slots<'c> {
+    card: PciAddress,
     group: usize,
     capacity: &'c Capacity,
     /// The untyped functions that hostdevs of the group name already.
-    own: HashSet<DeviceAddress>,
+    own: Vec<PciAddress>,
     /// Those that the domain does not name.
     functions: Vec<PciAddress>,
 }
 
-impl<'c> CardOffer<'c> {
-    fn of(
-        card: &'c Card,
-        groups: &[Group<'_>],
-        is_named: &impl Fn(DeviceAddress) -> bool,
-        is_taken: &impl Fn(DeviceAddress) -> bool,
-    ) -> Option<Self> {
-        let options = groups.iter().enumerate().filter_map(|(number, group)| {
-            let capacity = card.makes.get(&group.identity)?;
-            let left =
-                || capacity.functions.iter().copied().filter(|function| !is_taken(DeviceAddress::Pci(*function)));
-            let own = left().map(DeviceAddress::Pci).filter(|function| group.devices.contains(function)).collect();
-            let functions = left().filter(|function| !is_named(DeviceAddress::Pci(*function))).collect();
-            Some(Slots { group: number, capacity, own, functions })
-        });
-        let options: Vec<_> = options.filter(|slots| slots.count() > 0).collect();
-        (!options.is_empty()).then_some(Self { card, options })
+/// Returns what can be created on a card for each group that it could be given to.
+fn options<'c>(
+    card: &'c Card,
+    groups: &[Group<'_>],
+    is_named: &impl Fn(DeviceAddress) -> bool,
+    is_taken: &impl Fn(DeviceAddress) -> bool,
+) -> Vec<Slots<'c>> {
+    let mut options = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        let Some(capacity) = card.makes.get(&group.identity) else { continue };
+        let mut slots = Slots { card: card.address, group: number, capacity, own: Vec::new(), functions: Vec::new() };
+        for function in &capacity.functions {
+            let device = DeviceAddress::Pci(*function);
+            if is_taken(device) {
+                continue;
+            }
+            if group.devices.contains(&device) {
+                slots.own.push(*function);
+            }
+            if !is_named(device) {
+                slots.functions.push(*function);
+            }
+        }
+        if slots.count() > 0 {
+            options.push(slots);
+        }
     }
+    options
 }
 
 impl Slots<'_> {
@@ -131,6 +131,11 @@ impl Slots<'_> {
         mdevs.fold(self.own.len() + self.functions.len(), usize::saturating_add)
     }
 
+    /// Returns how many devices it serves, if so many of each group are missing.
+    fn served(&self, missing: &[usize]) -> usize {
+        self.count().min(missing[self.group])
+    }
+
     /// Returns what can be created for any device of the group.
     fn shared(&self) -> impl Iterator<Item = Target> {
         let mdevs = self.capacity.mdevs.iter().flat_map(|(parent, left)| (0..*left).map(|_| Target::NewMdev(*parent)));
@@ -138,29 +143,25 @@ impl Slots<'_> {
     }
 }
 
-/// The search for the best choice: for each card, the group that it is given to.
+/// The search for the best choice: for each card, the option that it is used for.
 struct Search<'o> {
-    offers: &'o [CardOffer<'o>],
+    /// The options of each card.
+    offers: &'o [Vec<Slots<'o>>],
     /// By card and by how many devices of each group are still missing: how many the remaining cards can serve, and the choice.
     best: HashMap<(usize, Vec<usize>), (usize, Option<usize>)>,
 }
 
-impl Search<'_> {
-    fn choose(mut self, mut missing: Vec<usize>) -> Vec<Option<usize>> {
+impl<'o> Search<'o> {
+    fn choose(mut self, mut missing: Vec<usize>) -> Vec<&'o Slots<'o>> {
         let mut chosen = Vec::new();
-        for card in 0..self.offers.len() {
-            let (_, group) = self.best(card, &missing);
-            if let Some(group) = group {
-                missing[group] -= self.served(card, group, &missing);
+        for (card, options) in self.offers.iter().enumerate() {
+            if let (_, Some(option)) = self.best(card, &missing) {
+                let slots = &options[option];
+                missing[slots.group] -= slots.served(&missing);
+                chosen.push(slots);
             }
-            chosen.push(group);
         }
         chosen
-    }
-
-    fn served(&self, card: usize, group: usize, missing: &[usize]) -> usize {
-        let option = self.offers[card].options.iter().find(|option| option.group == group);
-        option.map_or(0, |option| option.count().min(missing[group]))
     }
 
     fn best(&mut self, card: usize, missing: &[usize]) -> (usize, Option<usize>) {
@@ -172,14 +173,13 @@ impl Search<'_> {
             return *known;
         }
         let mut best = (self.best(card + 1, missing).0, None);
-        let groups: Vec<_> = self.offers[card].options.iter().map(|option| option.group).collect();
-        for group in groups {
-            let served = self.served(card, group, missing);
+        for (option, slots) in self.offers[card].iter().enumerate() {
+            let served = slots.served(missing);
             let mut left = missing.to_vec();
-            left[group] -= served;
+            left[slots.group] -= served;
             let total = served + self.best(card + 1, &left).0;
             if total > best.0 {
-                best = (total, Some(group));
+                best = (total, Some(option));
             }
         }
         self.best.insert(key, best);
@@ -187,19 +187,18 @@ impl Search<'_> {
     }
 }
 
-/// Gives each card to the group of which it can serve most. Those with the fewest options come first: what they cannot serve is
+/// Uses each card for the group of which it can serve most. Those with the fewest options come first: what they cannot serve is
 /// left for the others.
-fn one_by_one(offers: &[CardOffer<'_>], mut missing: Vec<usize>) -> Vec<Option<usize>> {
+fn one_by_one<'o>(offers: &'o [Vec<Slots<'o>>], mut missing: Vec<usize>) -> Vec<&'o Slots<'o>> {
     let mut order: Vec<_> = (0..offers.len()).collect();
-    order.sort_by_key(|card| offers[*card].options.len());
+    order.sort_by_key(|card| offers[*card].len());
     let mut chosen = vec![None; offers.len()];
     for card in order {
-        let options = &offers[card].options;
-        let options = options.iter().map(|option| (option.count().min(missing[option.group]), option.group));
-        if let Some((served, group)) = options.max_by_key(|(served, _)| *served).filter(|(served, _)| *served > 0) {
-            missing[group] -= served;
-            chosen[card] = Some(group);
+        let best = offers[card].iter().max_by_key(|slots| slots.served(&missing));
+        if let Some(slots) = best.filter(|slots| slots.served(&missing) > 0) {
+            missing[slots.group] -= slots.served(&missing);
+            chosen[card] = Some(slots);
         }
     }
-    chosen
+    chosen.into_iter().flatten().collect()
 }

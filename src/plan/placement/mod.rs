@@ -19,7 +19,6 @@ use crate::device::{DeviceAddress, PciAddress};
 use crate::domain::Domain;
 use crate::host::Lookup;
 use create::{Created, Missing, create};
-use offer::Sorted;
 pub use offer::{AddressId, FactId, Facts, IdentityId, Offer};
 
 /// The devices that guests of the hosts have.
@@ -34,7 +33,9 @@ impl InUse {
     /// # Errors
     /// For each hostdev whose device cannot be read: it would count as free.
     pub fn add(&mut self, domain: &Domain) -> Result<(), Vec<PlanError>> {
-        let errors: Vec<_> = unread(domain).collect();
+        let mdevs = domain.hostdevs.iter().filter_map(|hostdev| named_mdev(hostdev).err());
+        let pci = domain.pci_hostdevs.iter().filter_map(|hostdev| named_pci(hostdev).err());
+        let errors: Vec<_> = mdevs.chain(pci).collect();
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -49,12 +50,6 @@ impl InUse {
         let mut guests = self.guests.get(&device)?.iter().map(Option::as_deref);
         guests.find(|other| other.is_none() || *other != guest)
     }
-}
-
-/// Returns the errors of the hostdevs whose device cannot be read.
-fn unread(domain: &Domain) -> impl Iterator<Item = PlanError> {
-    let mdevs = domain.hostdevs.iter().filter_map(|hostdev| named_mdev(hostdev).err());
-    mdevs.chain(domain.pci_hostdevs.iter().filter_map(|hostdev| named_pci(hostdev).err()))
 }
 
 /// A domain, prepared for being placed on many hosts.
@@ -136,13 +131,13 @@ pub struct Placer<'f> {
     placed: Vec<Placed>,
     missing: Vec<Missing>,
     /// How many free devices of an identity were looked at.
-    looked_at: Sorted<IdentityId, usize>,
+    looked_at: HashMap<IdentityId, usize>,
 }
 
 impl<'f> Placer<'f> {
     /// Takes the facts of all hosts and guests, and the devices that are not free.
     pub fn new(facts: &'f Facts, in_use: &'f InUse) -> Self {
-        Self { facts, in_use, placed: Vec::new(), missing: Vec::new(), looked_at: Sorted::default() }
+        Self { facts, in_use, placed: Vec::new(), missing: Vec::new(), looked_at: HashMap::new() }
     }
 
     /// Places a guest on a host: judges each of its devices, and finds others for those that are not the same.
@@ -207,10 +202,10 @@ impl Placer<'_> {
                 if can_be_made != of_those_that_can_be_made {
                     continue;
                 }
-                let mut looked_at = *self.looked_at.entry(identity);
+                let mut looked_at = self.looked_at.get(&identity).copied().unwrap_or_default();
                 let rest = offer.free(identity)[looked_at..].iter().inspect(|_| looked_at += 1);
                 let free = { rest }.find(|device| !guest.names(**device) && !self.is_taken(**device, guest));
-                *self.looked_at.entry(identity) = looked_at;
+                self.looked_at.insert(identity, looked_at);
                 let place = &mut self.placed[index];
                 if let Some(device) = free {
                     place.verdict = Verdict::Free;

@@ -1,6 +1,6 @@
 //! What a host offers: its devices by address and by identity, and what could be created.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::device::{DeviceAddress, DeviceKind, Identity, PciAddress};
 use crate::host::record::{PciDevice, VgpuState};
@@ -99,51 +99,12 @@ pub struct Offer {
     /// The number of the host in [`Facts`].
     pub(super) number: usize,
     /// The devices that can be given to a guest.
-    free: Sorted<IdentityId, Vec<DeviceAddress>>,
+    free: BTreeMap<IdentityId, Vec<DeviceAddress>>,
     pub(super) cards: Vec<Card>,
     /// The index of the card of each virtual function that can be given a type.
     card_of: HashMap<PciAddress, usize>,
     /// The identities that can be created.
-    creatable: Sorted<IdentityId, ()>,
-}
-
-/// A map that is smaller and faster to look up than a hash map. It is filled key by key only if it has a few.
-#[derive(Debug)]
-pub(super) struct Sorted<K, T>(Vec<(K, T)>);
-
-impl<K, T> Default for Sorted<K, T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<K, T> From<BTreeMap<K, T>> for Sorted<K, T> {
-    fn from(map: BTreeMap<K, T>) -> Self {
-        Self(map.into_iter().collect())
-    }
-}
-
-impl<K: Copy + Ord, T: Default> Sorted<K, T> {
-    pub fn get(&self, key: K) -> Option<&T> {
-        let index = self.0.binary_search_by_key(&key, |(known, _)| *known).ok()?;
-        Some(&self.0[index].1)
-    }
-
-    pub fn entry(&mut self, key: K) -> &mut T {
-        let index = match self.0.last() {
-            Some((last, _)) if *last >= key => self.0.binary_search_by_key(&key, |(known, _)| *known),
-            _ => Err(self.0.len()),
-        };
-        let index = index.unwrap_or_else(|index| {
-            self.0.insert(index, (key, T::default()));
-            index
-        });
-        &mut self.0[index].1
-    }
-
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
+    creatable: BTreeSet<IdentityId>,
 }
 
 /// A PCI device, and the capacity that everything created from it shares.
@@ -169,12 +130,11 @@ impl Offer {
         facts.hosts += 1;
         let mut offer = Self {
             number,
-            free: Sorted::default(),
+            free: BTreeMap::new(),
             cards: Vec::new(),
             card_of: HashMap::new(),
-            creatable: Sorted::default(),
+            creatable: BTreeSet::new(),
         };
-        let mut free = BTreeMap::new();
         let record = host.record();
         // Those that run are given first.
         let mdevs = |is_defined_only| {
@@ -197,18 +157,16 @@ impl Offer {
             facts.devices[address.0 as usize].push((number, fact));
             if let (_, Some(identity)) = facts.answer(fact) {
                 if can_be_given {
-                    free.entry(*identity).or_insert_with(Vec::new).push(device);
+                    offer.free.entry(*identity).or_default().push(device);
                 }
             }
         }
-        offer.free = free.into();
         offer.add_capacity(host, facts);
         offer
     }
 
     fn add_capacity(&mut self, host: &RecordedHost, facts: &mut Facts) {
         let mut cards: HashMap<PciAddress, usize> = HashMap::new();
-        let mut creatable = BTreeMap::new();
         let mut capacity = |identity: Identity, device: &PciDevice, add: &dyn Fn(&mut Capacity)| {
             // The functions of a card share what it has.
             let address = device.physfn.unwrap_or(device.address);
@@ -217,7 +175,7 @@ impl Offer {
                 self.cards.len() - 1
             });
             let identity = facts.identity(identity);
-            creatable.insert(identity, ());
+            self.creatable.insert(identity);
             add(self.cards[index].makes.entry(identity).or_default());
             index
         };
@@ -244,12 +202,11 @@ impl Offer {
         for capacity in self.cards.iter_mut().flat_map(|card| card.makes.values_mut()) {
             capacity.functions.sort_unstable();
         }
-        self.creatable = creatable.into();
     }
 
     /// Whether a device of an identity can be created.
     pub(super) fn can_create(&self, identity: IdentityId) -> bool {
-        self.creatable.get(identity).is_some()
+        self.creatable.contains(&identity)
     }
 
     /// Whether this device is a virtual function without a type that can be made the identity.
@@ -262,7 +219,7 @@ impl Offer {
 
     /// Returns the devices of an identity that can be given to a guest, unless one has them.
     pub(super) fn free(&self, identity: IdentityId) -> &[DeviceAddress] {
-        self.free.get(identity).map_or(&[], Vec::as_slice)
+        self.free.get(&identity).map_or(&[], Vec::as_slice)
     }
 }
 
