@@ -7,7 +7,7 @@ use super::settings::{CompareSettings, Format};
 use super::{Failure, Outcome, Streams, expand, name_of, read_document};
 use crate::domain::{Document, RecordKind};
 use crate::file::Purpose;
-use crate::plan::compare::{Difference, Side, Which, compare};
+use crate::plan::compare::{Difference, Side, compare};
 use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, Origin, escape};
 use crate::text::Position;
@@ -20,12 +20,8 @@ pub(super) fn run(settings: &CompareSettings, streams: &mut Streams<'_>) -> Resu
     let (destination_name, destination) = read(&settings.destination)?;
     let source_origin = Origin::new(source_name, source.text());
     let destination_origin = Origin::new(destination_name, destination.text());
-    let differences = compare(&source, &destination).map_err(|errors| {
-        let reported = errors.iter().map(|(which, error)| match which {
-            Which::Source => source_origin.error(error),
-            Which::Destination => destination_origin.error(error),
-        });
-        reported.collect::<Vec<_>>()
+    let differences = compare(&source, &destination).map_err(|[of_source, of_destination]| {
+        [source_origin.errors(of_source), destination_origin.errors(of_destination)].concat()
     })?;
     let (warnings, differences): (Vec<_>, Vec<_>) = differences.into_iter().partition(Difference::is_warning);
     let object = |difference| Object::of(difference, &source_origin, &destination_origin);

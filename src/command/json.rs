@@ -140,7 +140,7 @@ impl From<&Wanted<'_>> for Asked {
             DeviceAddress::Pci(address) => (None, Some(address.to_string())),
         };
         Self {
-            names: Names { uuid, source, guest: wanted.guest.address.as_ref().map(ToString::to_string) },
+            names: Names { uuid, source, guest: wanted.hostdev.guest().address.as_ref().map(ToString::to_string) },
             recorded: wanted.recorded.map(Parts::from).unwrap_or_default(),
             recorded_uuid: wanted.recorded_uuid(),
         }

@@ -63,8 +63,8 @@ pub(super) fn run(settings: &RetargetSettings, streams: &mut Streams<'_>) -> Res
         return Err(Failure::from(origin.errors(errors)));
     }
     if let Some(again) = demand.repeated().next() {
-        let error =
-            format!("{}: another hostdev of the domain names {} too", origin.named_place(again.span), again.device);
+        let place = origin.named_place(again.hostdev.span());
+        let error = format!("{place}: another hostdev of the domain names {} too", again.device);
         return Err(Failure::from(Diagnostic::error(error).help("libvirt refuses such a domain; remove one of them")));
     }
     let mut facts = Facts::default();
@@ -198,7 +198,7 @@ fn change(guest: &Guest<'_>, placed: &Placed, host: &RecordedHost, in_use: &InUs
     Some(Change {
         from: wanted.device,
         to: device,
-        guest: wanted.guest.address.as_ref().map(ToString::to_string),
+        guest: wanted.hostdev.guest().address.as_ref().map(ToString::to_string),
         create,
         number: placed.number,
     })

@@ -43,19 +43,13 @@ pub struct PciAddress {
 }
 
 impl PciAddress {
-    const MAX_SLOT: u32 = 0x1f;
-    const MAX_FUNCTION: u32 = 7;
+    const MAX_SLOT: u8 = 0x1f;
+    const MAX_FUNCTION: u8 = 7;
 
     /// Returns the address of these four numbers, or `None` if one is too large.
     pub fn new(domain: u32, bus: u32, slot: u32, function: u32) -> Option<Self> {
-        let is_valid = slot <= Self::MAX_SLOT && function <= Self::MAX_FUNCTION;
-        is_valid.then_some(())?;
-        Some(Self {
-            domain,
-            bus: bus.try_into().ok()?,
-            slot: slot.try_into().ok()?,
-            function: function.try_into().ok()?,
-        })
+        let (bus, slot, function) = (bus.try_into().ok()?, slot.try_into().ok()?, function.try_into().ok()?);
+        (slot <= Self::MAX_SLOT && function <= Self::MAX_FUNCTION).then_some(Self { domain, bus, slot, function })
     }
 
     /// Parses the attributes of an `<address>` as libvirt does (`virPCIDeviceAddressParseXML`): an attribute that is missing is 0.

@@ -323,6 +323,14 @@ impl fmt::Display for Part {
 }
 
 impl Identity {
+    /// Returns the type of a vGPU that is a virtual function.
+    pub fn vgpu_type(&self) -> Option<VgpuType> {
+        match self.kind {
+            DeviceKind::Vgpu(vgpu_type) => Some(vgpu_type),
+            _ => None,
+        }
+    }
+
     /// Returns the part that tells devices of equal ids apart.
     pub fn kind_part(&self) -> Part {
         match self.kind {
@@ -330,11 +338,6 @@ impl Identity {
             DeviceKind::Vgpu(_) => Part::VgpuType,
             DeviceKind::Pci(_) => Part::Class,
         }
-    }
-
-    /// Returns its parts, in the order in which they are written.
-    pub fn parts(&self) -> [Part; 3] {
-        [Part::Vendor, Part::Product, self.kind_part()]
     }
 
     /// Returns the value of one part, as it is written, if the identity has the part.
@@ -353,7 +356,8 @@ impl Identity {
 impl Device {
     /// Returns what is recorded of it, in the order in which it is written.
     pub fn recorded_parts(&self) -> impl Iterator<Item = (Part, String)> {
-        let identity = self.identity.parts().into_iter().filter_map(|part| Some((part, self.identity.value(part)?)));
+        let parts = [Part::Vendor, Part::Product, self.identity.kind_part()];
+        let identity = parts.into_iter().filter_map(|part| Some((part, self.identity.value(part)?)));
         identity.chain(self.subsystem.map(|subsystem| (Part::Subsystem, subsystem.to_string())))
     }
 }

@@ -290,11 +290,6 @@ impl Record {
 }
 
 impl<T> RecordAttribute<T> {
-    /// Returns the spans of its value and of all of it.
-    pub fn spans(&self) -> (Span, Span) {
-        (self.span, self.whole)
-    }
-
     fn read(attribute: &Attribute<'_>, value: Option<T>) -> Self {
         Self { value, span: attribute.span, whole: attribute.whole }
     }

@@ -1,11 +1,11 @@
 //! Comparing what a document recorded about its devices with a host.
 
-use super::claims::{Pairing, Rival};
+use super::claims::Pairing;
 use super::demand::{Demand, Orphan, PciScope, Wanted, demand};
 use super::error::{PlanError, PlanErrorKind};
 use super::lookup::{Missing, find_device};
-use crate::device::{Device, DeviceKind, Part};
-use crate::domain::{Document, RecordedIdentity, RecordedPart, Value};
+use crate::device::Device;
+use crate::domain::{Document, RecordedIdentity};
 use crate::host::Host;
 
 /// The result of a comparison.
@@ -36,15 +36,6 @@ impl Comparison<'_> {
     }
 }
 
-/// The names of two vGPU types, as far as a host knows them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VgpuNames<'h> {
-    /// The name of the type that was recorded.
-    pub recorded: Option<&'h str>,
-    /// The name of the type that the device has.
-    pub found: Option<&'h str>,
-}
-
 /// How a device or a record was judged.
 ///
 /// They are in order, the best first.
@@ -72,12 +63,11 @@ pub enum Verdict {
 impl Verdict {
     /// Compares what was recorded of a device with the device that a host has.
     pub fn of(wanted: &Wanted<'_>, found: &Device) -> Self {
-        let is_whole = wanted.recorded.is_some_and(|written| written.identity().is_some());
+        let Device { identity, .. } = found;
         match wanted.recorded {
-            None => Self::Unrecorded,
-            Some(_) if !wanted.conflicts(found).is_empty() || wanted.contradiction(found).is_some() => Self::Different,
-            Some(_) if is_whole => Self::Same,
-            Some(_) => Self::Unrecorded,
+            Some(_) if wanted.differs_from(identity) || wanted.contradiction(identity).is_some() => Self::Different,
+            Some(recorded) if recorded.identity().is_some() => Self::Same,
+            _ => Self::Unrecorded,
         }
     }
 
@@ -96,7 +86,7 @@ impl Verdict {
     }
 }
 
-impl<'a> Checked<'a> {
+impl Checked<'_> {
     /// Returns the verdict.
     pub fn verdict(&self) -> Verdict {
         match &self.found {
@@ -105,36 +95,6 @@ impl<'a> Checked<'a> {
             Err(_) => Verdict::Missing,
             Ok(found) => Verdict::of(&self.wanted, found),
         }
-    }
-
-    /// Returns the recorded parts that differ from the host's device.
-    pub fn conflicts(&self) -> Vec<&'a RecordedPart> {
-        self.found.as_ref().map(|found| self.wanted.conflicts(found)).unwrap_or_default()
-    }
-
-    /// Returns another record that claims the hostdev and differs from the host's device.
-    pub fn contradiction(&self) -> Option<&Rival<'a>> {
-        self.wanted.contradiction(self.found.as_ref().ok()?)
-    }
-
-    /// Returns the names of the recorded and the found vGPU type, for messages; [`HostSource::name_vgpus`] asks for them.
-    ///
-    /// [`HostSource::name_vgpus`]: crate::host::HostSource::name_vgpus
-    pub fn vgpu_names<'h>(&self, host: &'h Host) -> VgpuNames<'h> {
-        let recorded = self.wanted.recorded.and_then(|recorded| match recorded.get(Part::VgpuType)?.value {
-            Value::VgpuType(vgpu_type) => host.vgpu_name(vgpu_type),
-            _ => None,
-        });
-        let found = self.found.as_ref().ok().and_then(|found| match found.identity.kind {
-            DeviceKind::Vgpu(vgpu_type) => host.vgpu_name(vgpu_type),
-            _ => None,
-        });
-        VgpuNames { recorded, found }
-    }
-
-    /// Returns the recorded subsystem ids, if the host's device has others: a warning.
-    pub fn other_subsystem(&self) -> Option<&'a RecordedPart> {
-        self.wanted.recorded?.other_subsystem(self.found.as_ref().ok()?)
     }
 }
 
@@ -156,8 +116,8 @@ pub fn check<'a>(
         comparison.orphans.extend(orphans);
         comparison.not_compared += out_of_scope;
         for wanted in devices {
-            let span = wanted.span;
-            match compare(wanted, host) {
+            let span = wanted.hostdev.span();
+            match compare(wanted, host, scope) {
                 Ok(Some(checked)) => comparison.devices.push(checked),
                 Ok(None) => comparison.not_compared += 1,
                 Err(kind) => errors.push(PlanError { span, kind }),
@@ -168,9 +128,10 @@ pub fn check<'a>(
     if errors.is_empty() { Ok(comparison) } else { Err(errors) }
 }
 
-/// Compares a device with a host. Returns `None` for a PCI device without a record that is not a vGPU there.
-fn compare<'a>(wanted: Wanted<'a>, host: &Host) -> Result<Option<Checked<'a>>, PlanErrorKind> {
-    if wanted.is_judged_only_as_vgpu() && host.lookup(wanted.device).is_ok_and(|found| !found.is_vgpu()) {
+/// Compares a device with a host. Returns `None` for a PCI device without a record that is not in the scope there.
+fn compare<'a>(wanted: Wanted<'a>, host: &Host, scope: PciScope) -> Result<Option<Checked<'a>>, PlanErrorKind> {
+    let is_only_vgpu = wanted.is_judged_only_as_vgpu() && scope != PciScope::All;
+    if is_only_vgpu && host.lookup(wanted.device).is_ok_and(|found| !found.is_vgpu()) {
         return Ok(None);
     }
     let identity = wanted.recorded.and_then(RecordedIdentity::identity);

@@ -7,13 +7,13 @@
 //! of one host and changes with a migration, so it counts only if the record or the hostdev has neither.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
 
 use super::error::{PlanError, PlanErrorKind};
 use super::key::Key;
 use crate::device::{GuestAddress, PciAddress, UserAlias, Uuid};
 use crate::domain::{
-    Domain, GuestSide, Hostdev, Metadata, PciHostdev, Record, RecordKind, RecordedIdentity, RecordedPart, Source,
+    Domain, GuestSide, Hostdev, Metadata, PciHostdev, PciSource, Record, RecordKind, RecordedIdentity, RecordedPart,
+    Source,
 };
 
 /// Which of the records that claim a mediated device counts.
@@ -31,12 +31,13 @@ pub enum Pairing {
 
 /// The records of a domain by what they claim hostdevs by.
 pub(super) struct Claims<'a> {
-    records: &'a [Record],
+    pub records: &'a [Record],
+    pub hostdevs: GuestKeys<'a>,
     by_uuid: HashMap<Uuid, usize>,
     mdev: ByPlace<'a>,
     pci: ByPlace<'a>,
-    /// The records that claim each hostdev of type pci, in the order in which they count; nothing if no PCI device is recorded.
-    on_pci: Vec<Vec<(usize, Key)>>,
+    /// The record that counts for each hostdev of type pci.
+    on_pci: Vec<Option<usize>>,
     /// The records that claim a hostdev of type pci.
     claiming_pci: HashSet<usize>,
     /// The second record of a key, and any further one.
@@ -50,20 +51,22 @@ struct ByPlace<'a> {
     alias: HashMap<&'a UserAlias, usize>,
 }
 
-/// The records that claim a hostdev, as numbers of [`Claims::records`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Claim {
-    pub uuid: Option<usize>,
-    pub address: Option<usize>,
-    pub alias: Option<usize>,
+impl ByPlace<'_> {
+    /// Returns the records that claim a hostdev by its address or alias, each once.
+    fn on(&self, GuestSide { address, alias }: &GuestSide) -> Vec<(usize, Key)> {
+        let by_address = address.as_ref().and_then(|at| Some((*self.address.get(at)?, Key::Address(at.clone()))));
+        let by_alias = alias.as_ref().and_then(|alias| Some((*self.alias.get(alias)?, Key::Alias(alias.clone()))));
+        let mut claiming: Vec<_> = by_address.into_iter().chain(by_alias).collect();
+        claiming.dedup_by_key(|(number, _)| *number);
+        claiming
+    }
 }
 
-impl Claim {
-    /// Returns the records that claim the hostdev by its address or alias.
-    pub fn by_place(self) -> impl Iterator<Item = usize> {
-        let alias = self.alias.filter(|_| self.alias != self.address);
-        self.address.into_iter().chain(alias)
-    }
+/// The records that claim a mediated device, as numbers of [`Claims::records`].
+pub(super) struct Claim {
+    pub uuid: Option<usize>,
+    /// Those that claim it by its address or alias.
+    pub by_place: Vec<(usize, Key)>,
 }
 
 /// A record that claims a hostdev by something else than its UUID.
@@ -81,6 +84,7 @@ impl<'a> Claims<'a> {
         let records = domain.metadata.as_ref().map_or(&[][..], Metadata::records);
         let mut claims = Self {
             records,
+            hostdevs: GuestKeys::of(domain),
             by_uuid: HashMap::new(),
             mdev: ByPlace::default(),
             pci: ByPlace::default(),
@@ -88,37 +92,29 @@ impl<'a> Claims<'a> {
             claiming_pci: HashSet::new(),
             second: Vec::new(),
         };
-        let mut second = Vec::new();
         for (number, record) in records.iter().enumerate() {
             let by_place = match record.kind {
                 RecordKind::Mdev => &mut claims.mdev,
                 RecordKind::Pci => &mut claims.pci,
             };
+            // Two records of one address or alias contradict each other only if a hostdev is there.
             if let Some(address) = record.guest_address() {
-                if !insert(&mut by_place.address, address, number) {
-                    second.push((number, Key::Address(address.clone())));
+                let first = *by_place.address.entry(address).or_insert(number);
+                if first != number && claims.hostdevs.addresses.contains(address) {
+                    claims.second.push((number, Key::Address(address.clone())));
                 }
             }
             if let Some(alias) = record.user_alias() {
-                if !insert(&mut by_place.alias, alias, number) {
-                    second.push((number, Key::Alias(alias.clone())));
+                let first = *by_place.alias.entry(alias).or_insert(number);
+                if first != number && claims.hostdevs.aliases.contains(alias) {
+                    claims.second.push((number, Key::Alias(alias.clone())));
                 }
             }
             if let Some(uuid) = record.recorded_uuid() {
-                if !insert(&mut claims.by_uuid, uuid, number) {
-                    second.push((number, Key::Uuid(uuid)));
+                if *claims.by_uuid.entry(uuid).or_insert(number) != number {
+                    claims.second.push((number, Key::Uuid(uuid)));
                 }
             }
-        }
-        // Two records of one address or alias contradict each other only if a hostdev is there.
-        if !second.is_empty() {
-            let places = GuestKeys::of(domain);
-            second.retain(|(_, key)| match key {
-                Key::Uuid(_) | Key::Source(_) => true,
-                Key::Address(address) => places.addresses.contains(address),
-                Key::Alias(alias) => places.aliases.contains(alias),
-            });
-            claims.second = second;
         }
         claims.claim_pci(domain);
         claims
@@ -126,36 +122,25 @@ impl<'a> Claims<'a> {
 
     /// Finds the records that claim each hostdev of type pci. Two that claim one contradict each other.
     fn claim_pci(&mut self, domain: &'a Domain) {
-        if !self.records.iter().any(|record| record.kind == RecordKind::Pci) {
-            return;
-        }
         let mut by_source: HashMap<PciAddress, Vec<usize>> = HashMap::new();
-        let places = GuestKeys::of(domain);
-        for (number, record) in self.records.iter().enumerate().filter(|(_, record)| record.kind == RecordKind::Pci) {
+        for (number, record) in self.records.iter().enumerate() {
             // The guest address or alias of a hostdev says that the record was made for that one.
-            if let Some(source) = record.source_address().filter(|_| !places.has_place_of(record)) {
+            if let Some(source) = record.source_address().filter(|_| !self.hostdevs.has_place_of(record)) {
                 by_source.entry(source).or_default().push(number);
             }
         }
         for hostdev in &domain.pci_hostdevs {
-            let GuestSide { address, alias } = &hostdev.guest;
-            let by_address = address
-                .as_ref()
-                .and_then(|address| Some((self.pci.address.get(address).copied()?, Key::Address(address.clone()))));
-            let by_alias =
-                alias.as_ref().and_then(|alias| Some((self.pci.alias.get(alias).copied()?, Key::Alias(alias.clone()))));
-            let by_alias = by_alias.filter(|(number, _)| !places.has_address_of(&self.records[*number]));
-            let mut claiming: Vec<_> = by_address.into_iter().chain(by_alias).collect();
-            if let Some(source) = hostdev.source.as_ref().ok().map(|source| source.address) {
-                let is_bare = address.is_none() && alias.is_none();
-                let numbers = by_source.get(&source).into_iter().flatten().copied();
+            let mut claiming = self.pci.on(&hostdev.guest);
+            claiming.retain(|(number, key)| self.is_followed(*number, key));
+            if let Ok(PciSource { address: source, .. }) = &hostdev.source {
+                let is_bare = hostdev.guest == GuestSide::default();
+                let numbers = by_source.get(source).into_iter().flatten().copied();
                 let counts = |number: &usize| is_bare || self.records[*number].names_no_place();
-                claiming.extend(numbers.filter(counts).take(2).map(|number| (number, Key::Source(source))));
+                claiming.extend(numbers.filter(counts).take(2).map(|number| (number, Key::Source(*source))));
             }
-            claiming.dedup_by_key(|(number, _)| *number);
             self.second.extend(claiming.get(1).cloned().filter(|second| !self.second.contains(second)));
             self.claiming_pci.extend(claiming.iter().map(|(number, _)| *number));
-            self.on_pci.push(claiming);
+            self.on_pci.push(claiming.first().map(|(number, _)| *number));
         }
     }
 
@@ -166,27 +151,13 @@ impl<'a> Claims<'a> {
 
     /// Returns the record that counts for a hostdev of type pci.
     pub fn of_pci(&self, hostdev: &PciHostdev) -> Option<usize> {
-        let (number, _) = self.on_pci.get(hostdev.ordinal - 1)?.first()?;
-        Some(*number)
-    }
-
-    /// Returns the record with this number.
-    pub fn record(&self, number: usize) -> &'a Record {
-        &self.records[number]
-    }
-
-    /// Returns the numbers of all records.
-    pub fn numbers(&self) -> std::ops::Range<usize> {
-        0..self.records.len()
+        self.on_pci[hostdev.ordinal - 1]
     }
 
     /// Returns the records that claim a mediated device.
     pub fn on(&self, hostdev: &Hostdev) -> Claim {
-        Claim {
-            uuid: hostdev.uuid().and_then(|uuid| self.by_uuid.get(&uuid).copied()),
-            address: hostdev.guest.address.as_ref().and_then(|address| self.mdev.address.get(address).copied()),
-            alias: hostdev.guest.alias.as_ref().and_then(|alias| self.mdev.alias.get(alias).copied()),
-        }
+        let uuid = hostdev.uuid().and_then(|uuid| self.by_uuid.get(&uuid).copied());
+        Claim { uuid, by_place: self.mdev.on(&hostdev.guest) }
     }
 
     /// Returns an error for each record that claims the same hostdev as an earlier one, by the same key.
@@ -196,16 +167,19 @@ impl<'a> Claims<'a> {
             PlanError { span, kind: PlanErrorKind::TwoRecords(key.clone()) }
         })
     }
-}
 
-/// Adds a key unless it is there. Returns whether it was added.
-fn insert<K: Eq + Hash>(map: &mut HashMap<K, usize>, key: K, number: usize) -> bool {
-    let mut is_new = false;
-    map.entry(key).or_insert_with(|| {
-        is_new = true;
-        number
-    });
-    is_new
+    /// Whether a record belongs to the hostdev that it claims by an address or alias: the alias counts only if no hostdev has the
+    /// address of the record.
+    fn is_followed(&self, number: usize, key: &Key) -> bool {
+        matches!(key, Key::Address(_)) || !self.hostdevs.has_address_of(&self.records[number])
+    }
+
+    /// Returns the record that counts for a hostdev where the guest address decides.
+    fn followed(&self, claim: &Claim) -> Option<usize> {
+        let by_place = claim.by_place.iter().find(|(number, key)| self.is_followed(*number, key));
+        let by_uuid = || claim.uuid.filter(|number| !self.hostdevs.has_place_of(&self.records[*number]));
+        by_place.map(|(number, _)| *number).or_else(by_uuid)
+    }
 }
 
 /// The guest addresses and user aliases of a domain's hostdevs, mediated devices and PCI devices.
@@ -277,23 +251,26 @@ pub(super) fn pair(domain: &Domain, pairing: Pairing) -> Result<Pairs<'_>, Vec<P
         return Err(errors);
     }
     let mut is_paired = vec![false; claims.records.len()];
-    let places = (pairing == Pairing::GuestAddress).then(|| GuestKeys::of(domain));
-    let by_hostdev = domain.hostdevs.iter().map(|hostdev| {
-        if hostdev.source().is_none() {
-            return Paired::default();
+    let mut by_hostdev = Vec::new();
+    for hostdev in &domain.hostdevs {
+        let mut paired = Paired::default();
+        if hostdev.source().is_some() {
+            let claim = claims.on(hostdev);
+            let number = match pairing {
+                Pairing::Uuid => claim.uuid,
+                Pairing::GuestAddress => claims.followed(&claim),
+            };
+            number.into_iter().for_each(|number| is_paired[number] = true);
+            paired.record = number.map(|number| &claims.records[number]);
+            if pairing == Pairing::Uuid {
+                for (rival, key) in claim.by_place.into_iter().filter(|(rival, _)| Some(*rival) != number) {
+                    is_paired[rival] = true;
+                    paired.rivals.push(Rival { record: &claims.records[rival], key });
+                }
+            }
         }
-        let claim = claims.on(hostdev);
-        let (number, rivals) = match &places {
-            None => (claim.uuid, claims.rivals(hostdev, claim)),
-            Some(places) => (claims.followed(claim, places), Vec::new()),
-        };
-        number.into_iter().for_each(|number| is_paired[number] = true);
-        if places.is_none() {
-            claim.by_place().for_each(|number| is_paired[number] = true);
-        }
-        Paired { record: number.map(|number| claims.record(number)), rivals, is_only_pair: false }
-    });
-    let mut by_hostdev: Vec<_> = by_hostdev.collect();
+        by_hostdev.push(paired);
+    }
     if let (Pairing::GuestAddress, 1, [record], [hostdev], [paired]) =
         (pairing, domain.hostdev_count, claims.records, &domain.hostdevs[..], &mut by_hostdev[..])
     {
@@ -305,29 +282,9 @@ pub(super) fn pair(domain: &Domain, pairing: Pairing) -> Result<Pairs<'_>, Vec<P
     }
     let of_pci: Vec<_> = domain.pci_hostdevs.iter().map(|hostdev| claims.of_pci(hostdev)).collect();
     of_pci.iter().flatten().for_each(|number| is_paired[*number] = true);
-    let by_pci_hostdev = of_pci.into_iter().map(|number| number.map(|number| claims.record(number))).collect();
+    let by_pci_hostdev = of_pci.into_iter().map(|number| number.map(|number| &claims.records[number])).collect();
     let left_over = claims.records.iter().zip(is_paired).filter(|(_, is_paired)| !is_paired).map(|(record, _)| record);
     Ok(Pairs { left_over: left_over.collect(), by_hostdev, by_pci_hostdev })
-}
-
-impl<'a> Claims<'a> {
-    /// Returns the records that claim a hostdev by something else than its UUID, except the one of its UUID.
-    fn rivals(&self, hostdev: &Hostdev, claim: Claim) -> Vec<Rival<'a>> {
-        let by_address = claim.address.zip(hostdev.guest.address.clone().map(Key::Address));
-        let by_alias = claim.alias.zip(hostdev.guest.alias.clone().map(Key::Alias));
-        let by_alias = by_alias.filter(|_| claim.alias != claim.address);
-        let by_place = by_address.into_iter().chain(by_alias).filter(|(number, _)| Some(*number) != claim.uuid);
-        by_place.map(|(number, key)| Rival { record: self.record(number), key }).collect()
-    }
-
-    /// Returns the record that counts for a hostdev where the guest address decides.
-    fn followed(&self, claim: Claim, places: &GuestKeys<'_>) -> Option<usize> {
-        let has_address = |number: usize| places.has_address_of(self.record(number));
-        let has_place = |number: usize| places.has_place_of(self.record(number));
-        let by_alias = || claim.alias.filter(|number| !has_address(*number));
-        let by_uuid = || claim.uuid.filter(|number| !has_place(*number));
-        claim.address.or_else(by_alias).or_else(by_uuid)
-    }
 }
 
 /// Returns what is recorded of a hostdev: in the metadata, or else in its source; `None` if nothing is.

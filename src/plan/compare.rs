@@ -4,7 +4,7 @@ use super::claims::{Pairing, Pairs, pair, recorded};
 use super::error::{PlanError, PlanErrorKind, error_of_metadata};
 use super::span_of;
 use crate::device::Part;
-use crate::domain::{Document, Domain, Model, RecordKind, RecordedIdentity, RecordedPart};
+use crate::domain::{Document, Model, RecordKind, RecordedIdentity, RecordedPart};
 use crate::host::DeviceApi;
 use crate::text::Span;
 
@@ -72,15 +72,6 @@ impl What {
     }
 }
 
-/// One of the two documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The first.
-    Source,
-    /// The second.
-    Destination,
-}
-
 /// Compares the hostdevs of two domains, paired in document order within each type as libvirt pairs devices in its ABI check
 /// (`virDomainDefCheckABIStabilityFlags`). UUIDs and source addresses may differ.
 ///
@@ -88,15 +79,11 @@ pub enum Which {
 /// Of a snapshot its `domain` counts.
 ///
 /// # Errors
-/// Everything that keeps either of them from being compared.
-pub fn compare(source: &Document, destination: &Document) -> Result<Vec<Difference>, Vec<(Which, PlanError)>> {
+/// Everything that keeps the source from being compared, and everything that keeps the destination from it.
+pub fn compare(source: &Document, destination: &Document) -> Result<Vec<Difference>, [Vec<PlanError>; 2]> {
     let (one, other) = match (Devices::of(source), Devices::of(destination)) {
         (Ok(one), Ok(other)) => (one, other),
-        (one, other) => {
-            let of = |which, errors: Vec<PlanError>| errors.into_iter().map(move |error| (which, error));
-            let of_source = of(Which::Source, one.err().unwrap_or_default());
-            return Err(of_source.chain(of(Which::Destination, other.err().unwrap_or_default())).collect());
-        }
+        (one, other) => return Err([one, other].map(|devices| devices.err().unwrap_or_default())),
     };
     let mut differences = Vec::new();
     let mut compare = |kind, one: &[Compared<'_>], other: &[Compared<'_>]| {
@@ -130,11 +117,9 @@ struct Compared<'a> {
 
 impl<'a> Devices<'a> {
     fn of(document: &'a Document) -> Result<Self, Vec<PlanError>> {
-        let domain = document.main_domain();
-        Self::of_domain(domain.ok_or_else(|| vec![PlanError { span: Span::at(0), kind: PlanErrorKind::NoDomain }])?)
-    }
-
-    fn of_domain(domain: &'a Domain) -> Result<Self, Vec<PlanError>> {
+        let Some(domain) = document.main_domain() else {
+            return Err(vec![PlanError { span: Span::at(0), kind: PlanErrorKind::NoDomain }]);
+        };
         let mut errors: Vec<PlanError> = error_of_metadata(domain).into_iter().collect();
         let mut mdevs = Vec::new();
         let Pairs { by_hostdev, by_pci_hostdev, .. } = pair(domain, Pairing::Uuid)?;
@@ -147,9 +132,7 @@ impl<'a> Devices<'a> {
                     let record = paired.record.or_else(|| paired.rivals.first().map(|rival| rival.record));
                     (Some(DeviceApi::VFIO_PCI), recorded(source, record))
                 }
-                Model::VfioPci(Err(error)) => {
-                    (Some(DeviceApi::VFIO_PCI), Err(PlanError { span, kind: PlanErrorKind::Hostdev(error.clone()) }))
-                }
+                Model::VfioPci(Err(error)) => (Some(DeviceApi::VFIO_PCI), Err(error.into())),
             };
             match written {
                 Ok(recorded) => mdevs.push(Compared { span, model, recorded }),

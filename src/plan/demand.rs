@@ -2,16 +2,14 @@
 
 use std::collections::HashSet;
 
+use super::AnyHostdev;
 use super::claims::{Paired, Pairing, Pairs, Rival, pair, recorded};
-use super::error::{PlanError, PlanErrorKind, error_of_metadata};
+use super::error::{PlanError, error_of_metadata};
 use super::lookup::device_of;
-use super::span_of;
-use crate::device::{Device, DeviceAddress, Identity};
+use crate::device::{DeviceAddress, Identity, Part, VgpuType};
 use crate::domain::{
-    Domain, GuestSide, Hostdev, HostdevError, Model, PciHostdev, PciSource, Record, RecordKind, RecordedIdentity,
-    RecordedPart, Source,
+    Domain, GuestSide, Hostdev, Model, PciHostdev, PciSource, Record, RecordKind, RecordedIdentity, Source, Value,
 };
-use crate::text::Span;
 
 /// Which hostdevs of type pci are compared. Those that have a record always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +19,8 @@ pub enum PciScope {
     Recorded,
     /// Also those that are a virtual function here of which NVIDIA's driver shows the vGPU type, set or not.
     Vgpus,
+    /// All others.
+    All,
 }
 
 /// What a domain asks for.
@@ -41,12 +41,8 @@ pub struct Wanted<'a> {
     pub domain: Option<&'a str>,
     /// The device that the hostdev asks for.
     pub device: DeviceAddress,
-    /// What the guest sees.
-    pub guest: &'a GuestSide,
-    /// The source that names it.
-    pub source: WantedSource<'a>,
-    /// Where the device is named.
-    pub span: Span,
+    /// The hostdev.
+    pub hostdev: AnyHostdev<'a>,
     /// The recorded identity, if anything was recorded.
     pub recorded: Option<&'a RecordedIdentity>,
     /// The record that counts, if there is one in the metadata.
@@ -92,22 +88,19 @@ impl OrphanPlace<'_> {
     }
 }
 
-/// The source of a hostdev.
-#[derive(Clone, Copy, Debug)]
-pub enum WantedSource<'a> {
-    /// Of a mediated device.
-    Mdev(&'a Source),
-    /// Of a PCI device.
-    Pci(&'a PciSource),
-}
-
 impl<'a> Wanted<'a> {
     /// Returns the recorded identity, if it is complete and no other record contradicts it.
     pub fn identity(&self) -> Option<Identity> {
         let identity = self.recorded?.identity()?;
-        let is_contradicted =
-            self.rivals.iter().any(|rival| rival.record.written.conflicts(&identity).next().is_some());
-        (!is_contradicted).then_some(identity)
+        self.contradiction(&identity).is_none().then_some(identity)
+    }
+
+    /// Returns the recorded vGPU type, if it can be read.
+    pub fn vgpu_type(&self) -> Option<VgpuType> {
+        match self.recorded?.get(Part::VgpuType)?.value {
+            Value::VgpuType(vgpu_type) => Some(vgpu_type),
+            _ => None,
+        }
     }
 
     /// Whether it counts only on a host where it is a vGPU: a PCI device without a record.
@@ -115,14 +108,14 @@ impl<'a> Wanted<'a> {
         self.record.is_none() && matches!(self.device, DeviceAddress::Pci(_))
     }
 
-    /// Returns the recorded parts that differ from a device.
-    pub fn conflicts(&self, found: &Device) -> Vec<&'a RecordedPart> {
-        self.recorded.into_iter().flat_map(|recorded| recorded.conflicts(&found.identity)).collect()
+    /// Whether the recorded identity differs from that of a device.
+    pub fn differs_from(&self, identity: &Identity) -> bool {
+        self.recorded.is_some_and(|recorded| recorded.conflicts(identity).next().is_some())
     }
 
-    /// Returns another record that claims the hostdev and differs from a device.
-    pub fn contradiction(&self, found: &Device) -> Option<&Rival<'a>> {
-        self.rivals.iter().find(|rival| rival.record.written.conflicts(&found.identity).next().is_some())
+    /// Returns another record that claims the hostdev and differs from the identity of a device.
+    pub fn contradiction(&self, identity: &Identity) -> Option<&Rival<'a>> {
+        self.rivals.iter().find(|rival| rival.record.written.conflicts(identity).next().is_some())
     }
 
     /// Returns a record that claims the hostdev and was made for another UUID, if nothing was recorded for its own.
@@ -174,17 +167,8 @@ pub fn demand<'a>(domain: &'a Domain, pairing: Pairing, scope: PciScope) -> (Dem
             Ok(source) => {
                 let recorded = record.map(|record| &record.written).filter(|recorded| !recorded.is_empty());
                 let paired = Paired { record: *record, ..Paired::default() };
-                let device = DeviceAddress::Pci(source.address);
-                let source = WantedSource::Pci(source);
-                demand.devices.push(Wanted::new(
-                    domain,
-                    device,
-                    &hostdev.guest,
-                    source,
-                    hostdev.span(),
-                    recorded,
-                    paired,
-                ));
+                let (device, hostdev) = (DeviceAddress::Pci(source.address), AnyHostdev::Pci(hostdev, source));
+                demand.devices.push(Wanted::new(domain, device, hostdev, recorded, paired));
             }
             Err(error) => errors.push(error),
         }
@@ -201,38 +185,33 @@ fn wanted_mdev<'a>(
 ) -> Result<Option<Wanted<'a>>, PlanError> {
     let Some((source, device)) = named_mdev(hostdev)? else { return Ok(None) };
     let recorded = recorded(source, paired.record)?;
-    let span = span_of(hostdev);
-    Ok(Some(Wanted::new(domain, device, &hostdev.guest, WantedSource::Mdev(source), span, recorded, paired)))
+    Ok(Some(Wanted::new(domain, device, AnyHostdev::Mdev(hostdev, source), recorded, paired)))
 }
 
 /// Returns the source of a mediated device and the device that it names, or `None` if the model is not vfio-pci.
 pub(super) fn named_mdev(hostdev: &Hostdev) -> Result<Option<(&Source, DeviceAddress)>, PlanError> {
-    let read = match &hostdev.model {
-        Model::Other(_) => return Ok(None),
-        Model::VfioPci(Err(error)) => Err(PlanErrorKind::Hostdev(error.clone())),
-        Model::VfioPci(Ok(source)) => device_of(source).map(|device| (&**source, device)),
-    };
-    read.map(Some).map_err(|kind| PlanError { span: span_of(hostdev), kind })
+    match &hostdev.model {
+        Model::Other(_) => Ok(None),
+        Model::VfioPci(Err(error)) => Err(error.into()),
+        Model::VfioPci(Ok(source)) => Ok(Some((source, device_of(source)?))),
+    }
 }
 
 /// Returns the source of a PCI device.
 pub(super) fn named_pci(hostdev: &PciHostdev) -> Result<&PciSource, PlanError> {
-    let error = |error: &HostdevError| PlanError { span: hostdev.span(), kind: PlanErrorKind::Hostdev(error.clone()) };
-    hostdev.source.as_ref().map_err(error)
+    hostdev.source.as_ref().map_err(PlanError::from)
 }
 
 impl<'a> Wanted<'a> {
     fn new(
         domain: &'a Domain,
         device: DeviceAddress,
-        guest: &'a GuestSide,
-        source: WantedSource<'a>,
-        span: Span,
+        hostdev: AnyHostdev<'a>,
         recorded: Option<&'a RecordedIdentity>,
         paired: Paired<'a>,
     ) -> Self {
         let Paired { record, rivals, is_only_pair } = paired;
-        Self { domain: domain.name.as_deref(), device, guest, source, span, recorded, record, rivals, is_only_pair }
+        Self { domain: domain.name.as_deref(), device, hostdev, recorded, record, rivals, is_only_pair }
     }
 }
 

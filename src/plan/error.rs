@@ -20,12 +20,28 @@ pub struct PlanError {
     pub kind: PlanErrorKind,
 }
 
+impl From<&HostdevError> for PlanError {
+    fn from(error: &HostdevError) -> Self {
+        Self { span: error.span(), kind: PlanErrorKind::Hostdev(error.clone()) }
+    }
+}
+
+impl From<&MetadataError> for PlanError {
+    fn from(error: &MetadataError) -> Self {
+        Self { span: error.span(), kind: PlanErrorKind::Metadata(error.clone()) }
+    }
+}
+
+impl From<Overlap> for PlanError {
+    fn from(overlap: Overlap) -> Self {
+        Self { span: overlap.new, kind: PlanErrorKind::Overlap(overlap) }
+    }
+}
+
 /// Returns the error of a domain whose metadata cannot be read.
 pub(super) fn error_of_metadata(domain: &Domain) -> Option<PlanError> {
     match &domain.metadata {
-        Some(Metadata::Unreadable(error)) => {
-            Some(PlanError { span: error.span(), kind: PlanErrorKind::Metadata(error.clone()) })
-        }
+        Some(Metadata::Unreadable(error)) => Some(error.into()),
         _ => None,
     }
 }
@@ -72,37 +88,11 @@ pub enum PlanErrorKind {
         device_api: DeviceApi,
     },
     /// A part is already there and differs from this host.
-    #[error("{part} of {device} is '{written}' {}, and {} it is {found}", place.in_document(), host.place())]
-    Conflict {
-        /// The device.
-        device: DeviceAddress,
-        /// The host.
-        host: HostName,
-        /// Where the part is.
-        place: Place,
-        /// Which part.
-        part: Part,
-        /// The value in the document.
-        written: String,
-        /// The value on this host.
-        found: String,
-    },
+    #[error("{} of {} is '{}' {}, and {} it is {}", .0.part, .0.device, .0.written, .0.place.in_document(), .0.host.place(), .0.found)]
+    Conflict(Conflict),
     /// A part in the other place differs from this host: correcting one place only would leave two that disagree.
-    #[error("{part} of {device} would be {found}, and {} it is '{written}'", place.in_document())]
-    Elsewhere {
-        /// The device.
-        device: DeviceAddress,
-        /// The host.
-        host: HostName,
-        /// Where the part is.
-        place: Place,
-        /// Which part.
-        part: Part,
-        /// The value in the document.
-        written: String,
-        /// The value on this host.
-        found: String,
-    },
+    #[error("{} of {} would be {}, and {} it is '{}'", .0.part, .0.device, .0.found, .0.place.in_document(), .0.written)]
+    Elsewhere(Conflict),
     /// Source and metadata describe two different devices.
     #[error("{part} of this hostdev is {source_value} in its source, and {metadata_value} in the domain's metadata")]
     Disagree {
@@ -127,6 +117,23 @@ pub enum PlanErrorKind {
     Overlap(Overlap),
 }
 
+/// A part of a recorded identity that differs from the host.
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    /// The device.
+    pub device: DeviceAddress,
+    /// The host.
+    pub host: HostName,
+    /// Where the part is.
+    pub place: Place,
+    /// Which part.
+    pub part: Part,
+    /// The value in the document.
+    pub written: String,
+    /// The value on the host.
+    pub found: String,
+}
+
 impl Place {
     fn in_document(self) -> &'static str {
         match self {
@@ -139,44 +146,32 @@ impl Place {
 impl PlanErrorKind {
     /// Returns what a message says below the marked characters.
     pub fn label(&self) -> String {
-        match self {
-            Self::Hostdev(HostdevError::NoSource { .. }) => "no <source> in it".to_owned(),
-            Self::Hostdev(HostdevError::NoAddress { .. }) => "no <address uuid='…'/> in it".to_owned(),
-            Self::Hostdev(HostdevError::NoUuid { .. }) => "uuid is missing".to_owned(),
-            Self::Hostdev(HostdevError::NoPciAddress { .. }) => "no <address> in its source".to_owned(),
+        let label = match self {
+            Self::Missing(missing) => return missing.label(),
+            Self::DeviceApi { device_api, .. } => return format!("device_api is {device_api}"),
+            Self::Conflict(conflict) | Self::Elsewhere(conflict) => {
+                return format!("{} has {}", conflict.host, conflict.found);
+            }
+            Self::Disagree { metadata_value, .. } => return format!("metadata has {metadata_value}"),
+            Self::Hostdev(HostdevError::NoSource { .. }) => "no <source> in it",
+            Self::Hostdev(HostdevError::NoAddress { .. }) => "no <address uuid='…'/> in it",
+            Self::Hostdev(HostdevError::NoUuid { .. }) => "uuid is missing",
+            Self::Hostdev(HostdevError::NoPciAddress { .. }) => "no <address> in its source",
             Self::Hostdev(HostdevError::NotAPciAddress { .. }) => {
-                "domain, bus, slot and function are numbers, in hexadecimal with 0x".to_owned()
+                "domain, bus, slot and function are numbers, in hexadecimal with 0x"
             }
-            Self::TwoHostdevs(_) => "the second one".to_owned(),
-            Self::Hostdev(HostdevError::Twice(_)) | Self::Metadata(MetadataError::Twice(_)) => {
-                "the second one".to_owned()
-            }
-            Self::Metadata(MetadataError::OtherElement { .. }) => "libvirt keeps only the first".to_owned(),
-            Self::Hostdev(HostdevError::LookAlike(_)) | Self::Metadata(MetadataError::LookAlike(_)) => {
-                "this attribute".to_owned()
-            }
-            Self::NotAUuid { .. } => "a uuid has 32 hexadecimal digits".to_owned(),
-            Self::Missing(missing) => missing.label(),
-            Self::Host { .. } => String::new(),
-            Self::DeviceApi { device_api, .. } => format!("device_api is {device_api}"),
-            Self::Conflict { host, found, .. } | Self::Elsewhere { host, found, .. } => format!("{host} has {found}"),
-            Self::Disagree { metadata_value, .. } => format!("metadata has {metadata_value}"),
-            Self::TwoRecords(_) => "the second one".to_owned(),
-            Self::LoneHostdev => "not a domain".to_owned(),
-            Self::NoDomain | Self::Overlap(_) => String::new(),
-        }
+            Self::Hostdev(HostdevError::Twice(_))
+            | Self::Metadata(MetadataError::Twice(_))
+            | Self::TwoHostdevs(_)
+            | Self::TwoRecords(_) => "the second one",
+            Self::Hostdev(HostdevError::LookAlike(_)) | Self::Metadata(MetadataError::LookAlike(_)) => "this attribute",
+            Self::Metadata(MetadataError::OtherElement { .. }) => "libvirt keeps only the first",
+            Self::NotAUuid { .. } => "a uuid has 32 hexadecimal digits",
+            Self::LoneHostdev => "not a domain",
+            Self::Host { .. } | Self::NoDomain | Self::Overlap(_) => "",
+        };
+        label.to_owned()
     }
-}
-
-/// Why hostdevs of type pci are not recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PciAdvice {
-    /// Only sources are filled.
-    Metadata,
-    /// They are not vGPUs, and only vGPUs are selected.
-    Devices,
-    /// No PCI devices are selected.
-    NotSelected,
 }
 
 /// A warning or a note that comes with a plan.
@@ -224,8 +219,8 @@ pub enum RemarkKind {
         count: usize,
         /// Whether the domain has other devices that are recorded.
         beside_others: bool,
-        /// Which would be recorded with other options.
-        advice: PciAdvice,
+        /// Which options would record them, or exclude them.
+        advice: &'static str,
     },
     /// A note: devices of this model have no identity.
     #[error("ignored: {}", .0.as_deref().map_or_else(|| "no model".to_owned(), |model| format!("model {model}")))]
@@ -260,19 +255,14 @@ impl RemarkKind {
 
     /// Returns what a message says below the marked characters.
     pub fn label(&self) -> String {
-        match self {
-            Self::Skipped(missing) => missing.label(),
-            Self::OtherModel(_) => "only vfio-pci has an identity".to_owned(),
-            Self::PciHostdevs { advice: PciAdvice::Metadata, .. } => "--into metadata records vGPUs".to_owned(),
-            Self::PciHostdevs { advice: PciAdvice::Devices, .. } => {
-                "not vGPUs, or not on the host; --devices pci records them".to_owned()
-            }
-            Self::PciHostdevs { advice: PciAdvice::NotSelected, .. } => "--devices excludes them".to_owned(),
-            Self::Kept { identity, host, .. } => format!("{host} has {identity}"),
-            Self::NotInSource(_) => "a source has elements for mediated devices only".to_owned(),
-            Self::Stale | Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) | Self::NotFromSysfs { .. } => {
-                String::new()
-            }
-        }
+        let label = match self {
+            Self::Skipped(missing) => return missing.label(),
+            Self::Kept { identity, host, .. } => return format!("{host} has {identity}"),
+            Self::OtherModel(_) => "only vfio-pci has an identity",
+            Self::PciHostdevs { advice, .. } => advice,
+            Self::NotInSource(_) => "a source has elements for mediated devices only",
+            Self::Stale | Self::Twice(_) | Self::StaleRemoved | Self::Complete(_) | Self::NotFromSysfs { .. } => "",
+        };
+        label.to_owned()
     }
 }

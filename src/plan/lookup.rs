@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
-use super::error::PlanErrorKind;
+use super::error::{PlanError, PlanErrorKind};
 use crate::device::{Device, DeviceAddress, DeviceKind, Identity, VgpuType};
-use crate::domain::Source;
+use crate::domain::{Source, UuidAttribute};
 use crate::host::{Absence, Host, HostName, Lookup};
 
 /// Why a device has no identity on a host.
@@ -87,29 +87,15 @@ impl Missing {
     }
 }
 
-/// Finds the device of a source on a host. `recorded` is the identity that was recorded for it.
-///
-/// # Errors
-/// If the source does not name a device, the host cannot be read, or the device has another device API than vfio-pci.
-pub(super) fn find(
-    source: &Source,
-    recorded: Option<&Identity>,
-    host: &Host,
-) -> Result<(DeviceAddress, Result<Device, Missing>), PlanErrorKind> {
-    let device = device_of(source)?;
-    Ok((device, find_device(device, recorded, host)?))
-}
-
 /// Finds a device on a host. `recorded` is the identity that was recorded for it.
 ///
 /// # Errors
 /// If the host cannot be read, or the device has another device API than vfio-pci.
-pub fn find_device(
+pub(super) fn find_device(
     device: DeviceAddress,
     recorded: Option<&Identity>,
     host: &Host,
 ) -> Result<Result<Device, Missing>, PlanErrorKind> {
-    let kind = recorded.map(|identity| &identity.kind);
     let found = match host.lookup(device).map_err(|error| PlanErrorKind::Host { device, error })? {
         Lookup::Found(found) => Ok(found.clone()),
         Lookup::OtherDeviceApi(device_api) => {
@@ -119,10 +105,7 @@ pub fn find_device(
             Err(Missing::ParentNotPci { device, parent: parent.clone(), subsystem: subsystem.clone() })
         }
         Lookup::Untyped => {
-            let recorded = match kind {
-                Some(DeviceKind::Vgpu(vgpu_type)) => Some(*vgpu_type),
-                _ => None,
-            };
+            let recorded = recorded.and_then(Identity::vgpu_type);
             let named = |vgpu_type| host.vgpu_name(vgpu_type).map(|name| (vgpu_type, name.to_owned()));
             let example = recorded.or_else(|| host.first_vgpu_type()).and_then(named);
             Err(Missing::Untyped { device, host: host.name().clone(), recorded, example })
@@ -133,7 +116,7 @@ pub fn find_device(
             device,
             host: host.name().clone(),
             absence: absence.clone(),
-            recorded: kind.cloned(),
+            recorded: recorded.map(|identity| identity.kind.clone()),
             parent: recorded.and_then(|identity| host.parent_for(identity)).map(str::to_owned),
         }),
     };
@@ -141,8 +124,8 @@ pub fn find_device(
 }
 
 /// Returns the device that a source names.
-pub(super) fn device_of(source: &Source) -> Result<DeviceAddress, PlanErrorKind> {
-    let attribute = &source.uuid;
-    let uuid = attribute.uuid.clone();
-    uuid.map(DeviceAddress::Mdev).map_err(|error| PlanErrorKind::NotAUuid { text: attribute.text.clone(), error })
+pub(super) fn device_of(source: &Source) -> Result<DeviceAddress, PlanError> {
+    let UuidAttribute { text, name, uuid, .. } = &source.uuid;
+    let error = |error| PlanError { span: *name, kind: PlanErrorKind::NotAUuid { text: text.clone(), error } };
+    uuid.clone().map(DeviceAddress::Mdev).map_err(error)
 }

@@ -16,14 +16,14 @@ pub mod retarget;
 pub mod strip;
 mod write;
 
-use crate::device::{Device, DeviceAddress, Part};
-use crate::domain::{Hostdev, Model, Record, RecordKind};
+use crate::device::{Device, Part};
+use crate::domain::{GuestSide, Hostdev, Model, PciHostdev, PciSource, Record, RecordKind, Source};
 use crate::edit::Edits;
 use crate::text::Span;
 pub use claims::{Pairing, Rival};
-pub use error::{PciAdvice, PlanError, PlanErrorKind, Remark, RemarkKind};
+pub use error::{Conflict, PlanError, PlanErrorKind, Remark, RemarkKind};
 pub use key::Key;
-pub use lookup::{Missing, find_device};
+pub use lookup::Missing;
 
 /// Where identities are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,9 +128,7 @@ pub enum Step {
     Remove(Place, Part, String),
     /// The identity of a device is recorded.
     Record(Device),
-    /// A record is given the UUID or the source address that the device has now.
-    Rename(DeviceAddress),
-    /// A record gets another guest address or alias, or loses one of its attributes.
+    /// An attribute of a record gets the value that the hostdev has now, or is removed.
     Attribute(&'static str, Option<String>),
     /// A record of a device that is gone is removed.
     RemoveStale,
@@ -149,12 +147,61 @@ impl std::fmt::Display for Step {
             Self::Replace(at, part, old, new) => write!(f, "replace {part} {old} by {new}{}", place(at)),
             Self::Remove(at, part, value) => write!(f, "remove {part} {value}{}", place(at)),
             Self::Record(device) => write!(f, "record {} in metadata", device.identity),
-            Self::Rename(DeviceAddress::Mdev(uuid)) => write!(f, "record it as {uuid} in metadata"),
-            Self::Rename(DeviceAddress::Pci(address)) => write!(f, "record it as {address} in metadata"),
+            Self::Attribute("uuid" | "source", Some(value)) => write!(f, "record it as {value} in metadata"),
             Self::Attribute(name, Some(value)) => write!(f, "set {name} {value} in metadata"),
             Self::Attribute(name, None) => write!(f, "remove {name} in metadata"),
             Self::RemoveStale => f.write_str("remove its record from metadata"),
             Self::RemoveIdentities => f.write_str("remove all records from metadata"),
+        }
+    }
+}
+
+/// A hostdev whose source can be read, with the source.
+#[derive(Clone, Copy, Debug)]
+pub enum AnyHostdev<'a> {
+    /// A mediated device of model vfio-pci.
+    Mdev(&'a Hostdev, &'a Source),
+    /// A PCI device.
+    Pci(&'a PciHostdev, &'a PciSource),
+}
+
+impl<'a> AnyHostdev<'a> {
+    /// Returns what the guest sees.
+    pub fn guest(self) -> &'a GuestSide {
+        match self {
+            Self::Mdev(hostdev, _) => &hostdev.guest,
+            Self::Pci(hostdev, _) => &hostdev.guest,
+        }
+    }
+
+    /// Returns what sorts hostdevs in document order.
+    fn start(self) -> usize {
+        match self {
+            Self::Mdev(hostdev, _) => hostdev.start_tag.start,
+            Self::Pci(hostdev, _) => hostdev.start_tag.start,
+        }
+    }
+
+    /// Returns the span that messages point at.
+    pub fn span(self) -> Span {
+        match self {
+            Self::Mdev(_, source) => source.uuid.name,
+            Self::Pci(_, source) => source.element.span,
+        }
+    }
+
+    /// Returns the source, if an identity may be in it.
+    fn source(self) -> Option<&'a Source> {
+        match self {
+            Self::Mdev(_, source) => Some(source),
+            Self::Pci(..) => None,
+        }
+    }
+
+    fn name(self) -> DeviceName {
+        match self {
+            Self::Mdev(_, source) => DeviceName { kind: RecordKind::Mdev, text: source.uuid.text.clone() },
+            Self::Pci(_, source) => DeviceName { kind: RecordKind::Pci, text: source.address.to_string() },
         }
     }
 }

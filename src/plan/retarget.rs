@@ -2,14 +2,14 @@
 //!
 //! The address in the source of a hostdev changes, and the one in its record. Every other byte stays.
 
-use super::demand::{Wanted, WantedSource};
-use super::error::{PlanError, PlanErrorKind};
-use super::write::Attributes;
-use crate::device::{DeviceAddress, PciAddress};
+use super::AnyHostdev;
+use super::demand::Wanted;
+use super::error::PlanError;
+use super::write::{Attributes, TagEdits};
+use crate::device::{DeviceAddress, PciAddress, Uuid};
 use crate::domain::{Domain, Metadata, PciSource, Source};
-use crate::edit::{Change, Edit, Edits, escape_attribute};
+use crate::edit::{Edit, Edits};
 use crate::markup::scan_start_tag;
-use crate::text::Span;
 
 /// Plans the edits that give hostdevs of a domain other devices.
 ///
@@ -23,39 +23,30 @@ pub fn retarget<'a>(
     changes: impl IntoIterator<Item = (&'a Wanted<'a>, DeviceAddress)>,
 ) -> Result<Edits, PlanError> {
     let mut edits = Edits::default();
-    let mut add = |scope, edit: Edit| {
-        let span = edit.span;
-        let added = edits.add(text, scope, edit);
-        added.map_err(|overlap| PlanError { span, kind: PlanErrorKind::Overlap(overlap) })
-    };
     let mut of_records = Vec::new();
     for (wanted, device) in changes.into_iter().filter(|(wanted, device)| wanted.device != *device) {
-        let (scope, of_source) = match (wanted.source, device) {
-            (WantedSource::Mdev(source), DeviceAddress::Mdev(uuid)) => {
-                (&source.scope, vec![set_uuid(source, uuid.to_string())])
-            }
-            (WantedSource::Pci(source), DeviceAddress::Pci(address)) => {
+        let (scope, of_source) = match (wanted.hostdev, device) {
+            (AnyHostdev::Mdev(_, source), DeviceAddress::Mdev(uuid)) => (&source.scope, set_uuid(source, uuid)),
+            (AnyHostdev::Pci(_, source), DeviceAddress::Pci(address)) => {
                 (&source.element, set_address(text, source, address))
             }
             _ => continue,
         };
-        of_source.into_iter().try_for_each(|edit| add(scope, edit))?;
+        of_source.into_iter().try_for_each(|edit| edits.add(text, scope, edit))?;
         if let (Some(Metadata::Ours(identities)), Some(record)) = (&domain.metadata, wanted.record) {
             let (of_record, _) = Attributes::rename(record, device).edits(record);
             of_records.extend(of_record.into_iter().map(|edit| (&identities.scope, edit)));
         }
     }
     // All records are in one scope, which is verified once if its edits are added in a row.
-    of_records.into_iter().try_for_each(|(scope, edit)| add(scope, edit))?;
+    of_records.into_iter().try_for_each(|(scope, edit)| edits.add(text, scope, edit))?;
     Ok(edits)
 }
 
-fn set_uuid(source: &Source, value: String) -> Edit {
-    Edit {
-        span: source.uuid.span,
-        text: escape_attribute(&value),
-        change: Change::SetAttributes { element: vec![source.address], attributes: vec![("uuid", value)] },
-    }
+fn set_uuid(source: &Source, uuid: Uuid) -> Vec<Edit> {
+    let mut tag = TagEdits::new(vec![source.address]);
+    tag.set("uuid", Some(source.uuid.span), uuid.to_string());
+    tag.into_edits(source.uuid.whole.end)
 }
 
 /// Changes those numbers of an address that differ. libvirt takes a number that is missing for 0.
@@ -68,24 +59,11 @@ fn set_address(text: &str, source: &PciSource, address: PciAddress) -> Vec<Edit>
         ("slot", slot != old.slot, format!("0x{slot:02x}")),
         ("function", function != old.function, format!("0x{function:x}")),
     ];
-    let tag = scan_start_tag(text, source.element.span.start);
-    let mut edits = Vec::new();
-    let mut added = Vec::new();
+    let start_tag = scan_start_tag(text, source.element.span.start);
+    let mut tag = TagEdits::new(Vec::new());
     for (name, _, value) in numbers.into_iter().filter(|(_, differs, _)| *differs) {
-        let there = tag.attributes(text).find(|attribute| attribute.name.of(text) == name);
-        match there {
-            Some(attribute) => edits.push(Edit {
-                span: attribute.value,
-                text: value.clone(),
-                change: Change::SetAttributes { element: Vec::new(), attributes: vec![(name, value)] },
-            }),
-            None => added.push((name, value)),
-        }
+        let there = start_tag.attributes(text).find(|attribute| attribute.name.of(text) == name);
+        tag.set(name, there.map(|attribute| attribute.value), value);
     }
-    if !added.is_empty() {
-        let text_of = added.iter().map(|(name, value)| format!(" {name}='{value}'")).collect();
-        let change = Change::SetAttributes { element: Vec::new(), attributes: added };
-        edits.push(Edit { span: Span::at(tag.name(text).end), text: text_of, change });
-    }
-    edits
+    tag.into_edits(start_tag.name(text).end)
 }

@@ -1,6 +1,6 @@
 //! Removes identities.
 
-use super::error::{PlanError, PlanErrorKind, Remark, RemarkKind};
+use super::error::{PlanError, Remark, RemarkKind};
 use super::{Decision, DeviceName, Place, Places, Plan, Step, span_of};
 use crate::domain::{
     Document, EditScope, Hostdev, HostdevError, Identities, Metadata, Model, RecordKind, Source, with_lead,
@@ -49,7 +49,7 @@ impl Stripping<'_> {
                 HostdevError::NoSource { .. } | HostdevError::NoAddress { .. } | HostdevError::NoUuid { .. },
             )) => {}
             Model::VfioPci(Err(error)) => {
-                self.errors.push(PlanError { span: error.span(), kind: PlanErrorKind::Hostdev(error.clone()) });
+                self.errors.push(error.into());
             }
             Model::Other(model) => {
                 self.plan.remarks.push(Remark { span, kind: RemarkKind::OtherModel(model.clone()) });
@@ -72,9 +72,7 @@ impl Stripping<'_> {
     fn strip_metadata(&mut self, metadata: &Metadata) {
         match metadata {
             Metadata::Missing { .. } | Metadata::WithoutOurs { .. } => {}
-            Metadata::Unreadable(error) => {
-                self.errors.push(PlanError { span: error.span(), kind: PlanErrorKind::Metadata(error.clone()) });
-            }
+            Metadata::Unreadable(error) => self.errors.push(error.into()),
             Metadata::Ours(identities) => self.strip_identities(identities),
         }
     }
@@ -88,19 +86,14 @@ impl Stripping<'_> {
                 .for_each(|element| self.remove(&identities.metadata, element.span, element.index)),
         }
         let span = identities.element.start_tag;
-        self.plan.decisions.push(Decision {
-            domain: self.domain,
-            device: None,
-            span,
-            steps: vec![Step::RemoveIdentities],
-        });
+        let steps = vec![Step::RemoveIdentities];
+        self.plan.decisions.push(Decision { domain: self.domain, device: None, span, steps });
     }
 
     fn remove(&mut self, scope: &EditScope, element: Span, index: usize) {
         let span = with_lead(self.document.text(), element);
         let edit = Edit { span, text: String::new(), change: Change::Remove { element: vec![index] } };
-        if let Err(overlap) = self.plan.edits.add(self.document.text(), scope, edit) {
-            self.errors.push(PlanError { span, kind: PlanErrorKind::Overlap(overlap) });
-        }
+        let added = self.plan.edits.add(self.document.text(), scope, edit);
+        self.errors.extend(added.err().map(PlanError::from));
     }
 }

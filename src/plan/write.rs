@@ -4,7 +4,7 @@ use super::claims::GuestKeys;
 use super::{Place, Step};
 use crate::device::{Device, DeviceAddress, Part};
 use crate::domain::{
-    Content, GuestSide, NAMESPACE, Record, RecordAttribute, RecordKind, RecordedIdentity, RecordedPart,
+    Content, GuestSide, NAMESPACE, Record, RecordAttribute, RecordKind, RecordedIdentity, RecordedPart, UuidAttribute,
 };
 use crate::edit::{Change, Edit, NewContent, NewElement, escape_attribute, escape_text};
 use crate::text::Span;
@@ -50,128 +50,104 @@ fn replace_content(content: &Content, element: Vec<usize>, value: String) -> Edi
     Edit { span, text, change: Change::SetText { element, value } }
 }
 
-/// What happens to an attribute of a record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum NewValue {
-    /// It is unchanged.
-    #[default]
-    Same,
-    /// It gets this value.
-    Set(String),
-    /// It is removed.
-    Gone,
-}
-
-/// What happens to the attributes of a record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Attributes {
-    /// The device that it is made for, if it was made for another one.
-    pub rename: Option<DeviceAddress>,
-    /// Whether the source address of a PCI device is removed.
-    drops_source: bool,
-    guest: NewValue,
-    alias: NewValue,
-}
+/// The attributes of a record that change, with their new values; `None` removes one.
+#[derive(Default)]
+pub(super) struct Attributes(Vec<(&'static str, Option<String>)>);
 
 impl Attributes {
     /// Makes a record name another device.
     pub fn rename(record: &Record, device: DeviceAddress) -> Self {
-        Self { rename: Some(device).filter(|_| device_of(record) != Some(device)), ..Self::default() }
+        let (name, value) = name_of_device(device);
+        Self(if device_of(record) == Some(device) { Vec::new() } else { vec![(name, Some(value))] })
     }
 
     /// Makes a record name its hostdev. An attribute that the hostdev has no value for is removed only if another hostdev of the
     /// domain has the value now.
     pub fn for_hostdev(record: &Record, device: DeviceAddress, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
-        let none = Self::for_none(record, places);
-        Self {
-            rename: Some(device).filter(|_| device_of(record) != Some(device)),
-            drops_source: false,
-            guest: match &guest.address {
-                Some(address) if record.guest_address() == Some(address) => NewValue::Same,
-                Some(address) => NewValue::Set(address.to_string()),
-                None => none.guest,
-            },
-            alias: match &guest.alias {
-                Some(alias) if record.user_alias() == Some(alias) => NewValue::Same,
-                Some(alias) => NewValue::Set(alias.to_string()),
-                None => none.alias,
-            },
+        let Self(mut changes) = Self::rename(record, device);
+        match &guest.address {
+            Some(address) if record.guest_address() == Some(address) => {}
+            Some(address) => changes.push(("guest", Some(address.to_string()))),
+            None if places.has_address_of(record) => changes.push(("guest", None)),
+            None => {}
         }
+        match &guest.alias {
+            Some(alias) if record.user_alias() == Some(alias) => {}
+            Some(alias) => changes.push(("alias", Some(alias.to_string()))),
+            None if places.has_alias_of(record) => changes.push(("alias", None)),
+            None => {}
+        }
+        Self(changes)
     }
 
     /// Removes the guest address and the alias from a record whose hostdev is unchanged, if another hostdev has them.
     pub fn of_another(record: &Record, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
-        let all = Self::for_none(record, places);
-        let unless = |is_own: bool, value| if is_own { NewValue::Same } else { value };
-        Self {
-            rename: None,
-            drops_source: false,
-            guest: unless(record.guest_address() == guest.address.as_ref(), all.guest),
-            alias: unless(record.user_alias() == guest.alias.as_ref(), all.alias),
+        let mut changes = Vec::new();
+        if record.guest_address() != guest.address.as_ref() && places.has_address_of(record) {
+            changes.push(("guest", None));
         }
+        if record.user_alias() != guest.alias.as_ref() && places.has_alias_of(record) {
+            changes.push(("alias", None));
+        }
+        Self(changes)
     }
 
     /// Removes the guest address and the alias from a record if a hostdev of the domain has them, and the source address of a PCI
     /// device if a hostdev has it: the record must not claim that hostdev once it has no other key.
     pub fn for_none(record: &Record, places: &GuestKeys<'_>) -> Self {
-        let gone = |is_used: bool| if is_used { NewValue::Gone } else { NewValue::Same };
-        Self {
-            rename: None,
-            drops_source: record.source_address().is_some_and(|source| places.sources.contains(&source)),
-            guest: gone(places.has_address_of(record)),
-            alias: gone(places.has_alias_of(record)),
+        let Self(mut changes) = Self::of_another(record, &GuestSide::default(), places);
+        if record.source_address().is_some_and(|source| places.sources.contains(&source)) {
+            changes.insert(0, ("source", None));
         }
+        Self(changes)
     }
 
     /// Returns the edits of a record's start tag, and their steps.
     pub fn edits(self, record: &Record) -> (Vec<Edit>, Vec<Step>) {
-        let mut tag = StartTag { element: record.element.index, edits: Vec::new(), added: Vec::new() };
+        let old = Attribute::all_of(record);
+        let mut tag = TagEdits::new(vec![record.element.index]);
         let mut steps = Vec::new();
-        let source = record.source.as_ref().map(RecordAttribute::spans);
-        match self.rename {
-            Some(device @ DeviceAddress::Mdev(uuid)) => {
-                let attribute = record.uuid.as_ref().map(|attribute| (attribute.span, attribute.whole));
-                tag.change("uuid", attribute, Some(uuid.to_string()));
-                steps.push(Step::Rename(device));
-            }
-            Some(device @ DeviceAddress::Pci(address)) => {
-                tag.change("source", source, Some(address.to_string()));
-                steps.push(Step::Rename(device));
-            }
-            None if self.drops_source => {
-                tag.change("source", source, None);
-                steps.push(Step::Attribute("source", None));
-            }
-            None => {}
-        }
-        let mut change = |name, attribute: Option<(Span, Span)>, value: NewValue| {
-            let value = match value {
-                NewValue::Same => return,
-                NewValue::Set(value) => Some(value),
-                NewValue::Gone => None,
-            };
+        for (name, value) in self.0 {
             steps.push(Step::Attribute(name, value.clone()));
-            tag.change(name, attribute, value);
-        };
-        change("guest", record.guest.as_ref().map(RecordAttribute::spans), self.guest);
-        change("alias", record.alias.as_ref().map(RecordAttribute::spans), self.alias);
-        (tag.into_edits(record), steps)
+            let attribute = old.iter().find(|attribute| attribute.name == name);
+            match (attribute, value) {
+                (attribute, Some(value)) => tag.set(name, attribute.map(|attribute| attribute.span), value),
+                (Some(attribute), None) => tag.remove(name, attribute.whole),
+                (None, None) => {}
+            }
+        }
+        // After the last attribute of ours.
+        let end = old.iter().map(|attribute| attribute.whole.end).max().unwrap_or(record.element.name.end);
+        (tag.into_edits(end), steps)
     }
+}
 
-    /// Returns the attributes of a record that they are applied to.
-    fn applied(&self, record: &Record) -> Vec<(&'static str, String)> {
-        let value = |old: Option<String>, new: &NewValue| match new {
-            NewValue::Same => old,
-            NewValue::Set(value) => Some(value.clone()),
-            NewValue::Gone => None,
-        };
-        let uuid = record.uuid.as_ref().map(|attribute| attribute.text.clone());
-        let source = record.source_address().filter(|_| !self.drops_source).map(|address| address.to_string());
-        let guest = record.guest_address().map(ToString::to_string);
-        let alias = record.user_alias().map(ToString::to_string);
-        let (guest, alias) = (value(guest, &self.guest), value(alias, &self.alias));
-        let all = [("uuid", uuid), ("source", source), ("guest", guest), ("alias", alias)];
-        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+/// An attribute of a record.
+struct Attribute {
+    name: &'static str,
+    /// What it means, if it can be read.
+    value: Option<String>,
+    /// Its value, between the quotes.
+    span: Span,
+    /// All of it, with the whitespace before it.
+    whole: Span,
+}
+
+impl Attribute {
+    /// Returns those of a record, in the order in which they are written.
+    fn all_of(record: &Record) -> Vec<Self> {
+        fn read<T: ToString>(name: &'static str, attribute: &Option<RecordAttribute<T>>) -> Option<Attribute> {
+            let RecordAttribute { value, span, whole } = attribute.as_ref()?;
+            Some(Attribute { name, value: value.as_ref().map(T::to_string), span: *span, whole: *whole })
+        }
+        let uuid = record.uuid.as_ref().map(|UuidAttribute { text, span, whole, .. }| Self {
+            name: "uuid",
+            value: Some(text.clone()),
+            span: *span,
+            whole: *whole,
+        });
+        let others = [read("source", &record.source), read("guest", &record.guest), read("alias", &record.alias)];
+        uuid.into_iter().chain(others.into_iter().flatten()).collect()
     }
 }
 
@@ -183,47 +159,52 @@ pub(super) fn device_of(record: &Record) -> Option<DeviceAddress> {
     }
 }
 
+/// Returns the attribute by which a record names a device.
+fn name_of_device(device: DeviceAddress) -> (&'static str, String) {
+    match device {
+        DeviceAddress::Mdev(uuid) => ("uuid", uuid.to_string()),
+        DeviceAddress::Pci(address) => ("source", address.to_string()),
+    }
+}
+
 /// The edits of one start tag.
-struct StartTag {
-    element: usize,
+pub(super) struct TagEdits {
+    /// The path of its element.
+    element: Vec<usize>,
     edits: Vec<Edit>,
     /// Attributes that are not there yet: they are added in one edit.
     added: Vec<(&'static str, String)>,
 }
 
-impl StartTag {
-    /// Gives an attribute a value, or removes it. `spans` are those of its value and of all of it, if it is there.
-    fn change(&mut self, name: &'static str, spans: Option<(Span, Span)>, value: Option<String>) {
-        let element = vec![self.element];
-        match (spans, value) {
-            (Some((span, _)), Some(value)) => {
-                let text = escape_attribute(&value);
-                let change = Change::SetAttributes { element, attributes: vec![(name, value)] };
-                self.edits.push(Edit { span, text, change });
-            }
-            (Some((_, whole)), None) => {
-                let change = Change::RemoveAttribute { element, name };
-                self.edits.push(Edit { span: whole, text: String::new(), change });
-            }
-            (None, Some(value)) => self.added.push((name, value)),
-            (None, None) => {}
-        }
+impl TagEdits {
+    pub fn new(element: Vec<usize>) -> Self {
+        Self { element, edits: Vec::new(), added: Vec::new() }
     }
 
-    fn into_edits(mut self, record: &Record) -> Vec<Edit> {
+    /// Gives an attribute a value. `span` is that of its value, if it is there.
+    pub fn set(&mut self, name: &'static str, span: Option<Span>, value: String) {
+        let Some(span) = span else {
+            self.added.push((name, value));
+            return;
+        };
+        let text = escape_attribute(&value);
+        let change = Change::SetAttributes { element: self.element.clone(), attributes: vec![(name, value)] };
+        self.edits.push(Edit { span, text, change });
+    }
+
+    /// Removes an attribute. `whole` is the span of all of it.
+    fn remove(&mut self, name: &'static str, whole: Span) {
+        let change = Change::RemoveAttribute { element: self.element.clone(), name };
+        self.edits.push(Edit { span: whole, text: String::new(), change });
+    }
+
+    /// Returns the edits. New attributes go to `end`.
+    pub fn into_edits(mut self, end: usize) -> Vec<Edit> {
         if !self.added.is_empty() {
-            // After the last attribute of ours.
-            let ends = [
-                record.uuid.as_ref().map(|attribute| attribute.whole.end),
-                record.source.as_ref().map(|attribute| attribute.whole.end),
-                record.guest.as_ref().map(|attribute| attribute.whole.end),
-                record.alias.as_ref().map(|attribute| attribute.whole.end),
-            ];
-            let place = ends.into_iter().flatten().max().unwrap_or(record.element.name.end);
-            let text = self.added.iter().map(|(name, value)| format!(" {name}='{}'", escape_attribute(value)));
-            let text = text.collect();
-            let change = Change::SetAttributes { element: vec![self.element], attributes: self.added };
-            self.edits.push(Edit { span: Span::at(place), text, change });
+            let text =
+                self.added.iter().map(|(name, value)| format!(" {name}='{}'", escape_attribute(value))).collect();
+            let change = Change::SetAttributes { element: self.element, attributes: self.added };
+            self.edits.push(Edit { span: Span::at(end), text, change });
         }
         self.edits
     }
@@ -237,22 +218,26 @@ pub(super) fn identities_element(prefix: &str, records: Vec<NewElement>) -> NewE
 /// Returns the record of one device.
 pub(super) fn record_element(prefix: &str, address: DeviceAddress, guest: &GuestSide, device: &Device) -> NewElement {
     let parts = device.recorded_parts().map(|(part, value)| part_element(prefix, Place::Metadata, part, value));
-    let (kind, name) = match address {
-        DeviceAddress::Mdev(uuid) => (RecordKind::Mdev, ("uuid", uuid.to_string())),
-        DeviceAddress::Pci(address) => (RecordKind::Pci, ("source", address.to_string())),
+    let kind = match address {
+        DeviceAddress::Mdev(_) => RecordKind::Mdev,
+        DeviceAddress::Pci(_) => RecordKind::Pci,
     };
     let record = in_our_namespace(prefix, kind.element(), NewContent::Elements(parts.collect()));
     let guest_address = guest.address.iter().map(|address| ("guest", address.to_string()));
     let alias = guest.alias.iter().map(|alias| ("alias", alias.to_string()));
-    let attributes = std::iter::once(name).chain(guest_address).chain(alias);
+    let attributes = std::iter::once(name_of_device(address)).chain(guest_address).chain(alias);
     NewElement { attributes: attributes.collect(), ..record }
 }
 
-/// Returns a record as it is, with other attributes and without what this version does not know of it.
-pub(super) fn kept_record(prefix: &str, record: &Record, attributes: &Attributes) -> NewElement {
+/// Returns a record as it is, without some attributes and without what this version does not know of it.
+pub(super) fn kept_record(prefix: &str, record: &Record, Attributes(removed): &Attributes) -> NewElement {
     let text = |part: &RecordedPart| in_our_namespace(prefix, part.part.element(), NewContent::Text(part.text.clone()));
     let parts = record.written.parts().map(text).collect();
-    let attributes = attributes.applied(record);
+    let attributes = Attribute::all_of(record).into_iter().filter_map(|Attribute { name, value, .. }| {
+        let is_removed = removed.iter().any(|(removed, _)| *removed == name);
+        Some((name, value?)).filter(|_| !is_removed)
+    });
+    let attributes = attributes.collect();
     NewElement { attributes, ..in_our_namespace(prefix, record.kind.element(), NewContent::Elements(parts)) }
 }
 

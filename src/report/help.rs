@@ -46,10 +46,11 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
         PlanErrorKind::DeviceApi { device_api, .. } => {
             format!("name a vfio-pci device, or set model='{device_api}'; QEMU would refuse this one at start")
         }
-        PlanErrorKind::Conflict { host, .. } => {
-            format!("--on-conflict replace writes what {host} has, --on-conflict keep leaves the hostdev unchanged")
-        }
-        PlanErrorKind::Elsewhere { .. } => "correct both places at once: --into both --on-conflict replace".to_owned(),
+        PlanErrorKind::Conflict(conflict) => format!(
+            "--on-conflict replace writes what {} has, --on-conflict keep leaves the hostdev unchanged",
+            conflict.host
+        ),
+        PlanErrorKind::Elsewhere(_) => "correct both places at once: --into both --on-conflict replace".to_owned(),
         PlanErrorKind::Disagree { .. } => {
             "correct both on a host that has the device: virt-mdev fill --into both --on-conflict replace".to_owned()
         }

@@ -126,7 +126,7 @@ fn guests<'a>(
         errors.extend(found);
         errors.extend(demand.repeated().map(|wanted| {
             let kind = PlanErrorKind::TwoHostdevs(wanted.device);
-            PlanError { span: wanted.span, kind }
+            PlanError { span: wanted.hostdev.span(), kind }
         }));
         guests.push(Guest::new(domain, demand, facts));
     }

@@ -1,7 +1,7 @@
 //! The reasons for verdicts that do not follow from the identities.
 
 use super::super::json::Parts;
-use crate::device::Device;
+use crate::device::{Device, VgpuType};
 use crate::domain::Record;
 use crate::host::{Absence, Host, Lookup};
 use crate::plan::Missing;
@@ -40,20 +40,28 @@ pub(super) fn identity_and_reason(answer: &Lookup) -> (Parts, Option<String>) {
 
 /// Returns the reason for a verdict that does not follow from the recorded identity and the one on the host.
 pub(super) fn reason(checked: &Checked<'_>, host: &Host) -> Option<String> {
-    if let Err(missing) = &checked.found {
-        return Some(match missing {
-            Missing::NotOnHost { .. } => missing.to_string(),
-            _ => format!("{missing}: {}", missing.label()),
-        });
-    }
-    if let Some(reason) = checked.found.as_ref().ok().and_then(|found| explained(&checked.wanted, found)) {
-        return Some(reason);
-    }
-    let names = checked.vgpu_names(host);
-    let names = [("recorded", names.recorded), ("here", names.found)];
-    let names = names.into_iter().filter_map(|(which, name)| Some(format!("{which}: {}", name?)));
-    Some(names.collect::<Vec<_>>().join(", "))
-        .filter(|names| checked.verdict() == Verdict::Different && !names.is_empty())
+    let found = match &checked.found {
+        Ok(found) => found,
+        Err(missing @ Missing::NotOnHost { .. }) => return Some(missing.to_string()),
+        Err(missing) => return Some(format!("{missing}: {}", missing.label())),
+    };
+    explained(&checked.wanted, found).or_else(|| match checked.verdict() {
+        Verdict::Different => vgpu_names(&checked.wanted, found, "here", |vgpu_type| host.vgpu_name(vgpu_type)),
+        _ => None,
+    })
+}
+
+/// Returns the names of the recorded vGPU type and of the one that a device has, as far as they are known.
+pub(super) fn vgpu_names<'n>(
+    wanted: &Wanted<'_>,
+    found: &Device,
+    place: &str,
+    name: impl Fn(VgpuType) -> Option<&'n str>,
+) -> Option<String> {
+    let types = [("recorded", wanted.vgpu_type()), (place, found.identity.vgpu_type())];
+    let names = types.into_iter().filter_map(|(which, of)| Some(format!("{which}: {}", name(of?)?)));
+    let names: Vec<_> = names.collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Returns the reason for the verdict on a device of the host, if it is not in the identities.
@@ -62,7 +70,7 @@ pub(super) fn explained(wanted: &Wanted<'_>, found: &Device) -> Option<String> {
     if let Some(rival) = wanted.made_for_another() {
         return Some(format!("the record of {} was made for {}", rival.key, made_for(rival.record)));
     }
-    if let Some(rival) = wanted.contradiction(found).filter(|_| wanted.conflicts(found).is_empty()) {
+    if let Some(rival) = wanted.contradiction(&found.identity).filter(|_| !wanted.differs_from(&found.identity)) {
         return Some(format!("the record of {}, made for {}, differs", rival.key, made_for(rival.record)));
     }
     if let Some(record) = wanted.record.filter(|_| wanted.recorded_uuid().is_some()) {

@@ -14,26 +14,27 @@ use crate::report::{Diagnostic, help};
 /// Returns why a device keeps the guest from coming, or `None` if it does not.
 pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &Host) -> Option<String> {
     let host = compared_host(answers);
-    let names = checked.vgpu_names(answers);
-    let device = match &checked.wanted.guest.address {
+    let name = |vgpu_type| answers.vgpu_name(vgpu_type);
+    let device = match &checked.wanted.hostdev.guest().address {
         Some(address) => format!("{} at guest address {address}", checked.wanted.device),
         None => checked.wanted.device.to_string(),
     };
-    let recorded = checked.wanted.recorded.map(|recorded| described_with(recorded, names.recorded));
+    let recorded =
+        checked.wanted.recorded.map(|recorded| described_with(recorded, checked.wanted.vgpu_type().and_then(name)));
     let was_recorded = recorded
         .as_ref()
         .map_or_else(|| "was not recorded".to_owned(), |recorded| format!("was recorded as {recorded}"));
-    let found = match &checked.found {
+    let (identity, found) = match &checked.found {
         Ok(found) => {
             let Identity { vendor, product, kind } = &found.identity;
-            let kind = with_name(short(&kind.to_string()), names.found);
+            let kind = with_name(short(&kind.to_string()), found.identity.vgpu_type().and_then(name));
             let was_vgpu = checked.wanted.recorded.is_some_and(|recorded| recorded.get(Part::VgpuType).is_some());
             let function = match (found.identity.kind_part(), found.is_virtual_function) {
                 (Part::Class, false) if was_vgpu => ", not a virtual function",
                 (Part::Class, true) if was_vgpu => ", without a vGPU type",
                 _ => "",
             };
-            format!("{kind} ({vendor} {product}{function})")
+            (&found.identity, format!("{kind} ({vendor} {product}{function})"))
         }
         // The reader is on another host.
         Err(missing @ Missing::NotOnHost { .. }) => {
@@ -65,16 +66,16 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
     };
     match checked.verdict() {
         Verdict::Same => None,
-        Verdict::Different if !checked.conflicts().is_empty() => Some(format!(
+        Verdict::Different if checked.wanted.differs_from(identity) => Some(format!(
             "{device} is {found} on {host}, but {was_recorded}; {} assign the guest a matching device",
-            match checked.found.as_ref().map(|found| found.identity.kind_part()) {
-                Ok(Part::MdevType) => format!("recreate it on {host} with the recorded type, or"),
-                Ok(Part::VgpuType) => format!("set the recorded type on it on {host}, or"),
+            match identity.kind_part() {
+                Part::MdevType => format!("recreate it on {host} with the recorded type, or"),
+                Part::VgpuType => format!("set the recorded type on it on {host}, or"),
                 _ => format!("on {host},"),
             },
         )),
         Verdict::Different => {
-            let had = checked.contradiction().map_or_else(String::new, |rival| {
+            let had = checked.wanted.contradiction(identity).map_or_else(String::new, |rival| {
                 format!(
                     ", but the guest had {} at {} ({})",
                     described(&rival.record.written),
@@ -108,8 +109,9 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
 
 /// Returns the warning for a device on another board than the recorded one. Vendors allow that for some boards.
 pub(super) fn other_board(checked: &Checked<'_>, answers: &Host) -> Option<String> {
-    let recorded = checked.other_subsystem()?;
-    let found = checked.found.as_ref().ok()?.subsystem?;
+    let found = checked.found.as_ref().ok()?;
+    let recorded = checked.wanted.recorded?.other_subsystem(found)?;
+    let found = found.subsystem?;
     let (device, host) = (checked.wanted.device, compared_host(answers));
     Some(format!("{device} is on another board: its subsystem was {}, and is {found} on {host}", short(&recorded.text)))
 }

@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use crate::command::json::{Asked, Parts};
 use crate::command::{name_of, read_document};
-use crate::device::{Device, DeviceAddress};
-use crate::domain::RecordedIdentity;
+use crate::device::DeviceAddress;
 use crate::file::{Input, Purpose};
 use crate::host::{HostSource, RecordedHost};
-use crate::plan::demand::{PciScope, Wanted, demand};
-use crate::plan::{Missing, Pairing, find_device};
+use crate::plan::check::{Checked, check};
+use crate::plan::demand::PciScope;
+use crate::plan::{Missing, Pairing};
 use crate::report::table::Table;
 use crate::report::{Diagnostic, Origin, escape};
 
@@ -39,24 +39,13 @@ pub(super) fn rows(input: &Input, source: &HostSource, host: &RecordedHost) -> R
     let (_, document) = read_document(input, Purpose::Reading).map_err(|error| vec![error])?;
     let origin = Origin::new(&name, document.text());
     let answers = source.ask(document.devices());
-    let mut rows = Vec::new();
-    let mut errors = Vec::new();
-    for domain in &document.domains {
-        let (demand, found) = demand(domain, Pairing::default(), PciScope::Vgpus);
-        errors.extend(found);
-        for wanted in &demand.devices {
-            let identity = wanted.recorded.and_then(RecordedIdentity::identity);
-            match find_device(wanted.device, identity.as_ref(), &answers) {
-                Ok(found) => rows.push(Row::new(&name, wanted, &found, host)),
-                Err(kind) => errors.push(crate::plan::PlanError { span: wanted.span, kind }),
-            }
-        }
-    }
-    if errors.is_empty() { Ok(rows) } else { Err(origin.errors(errors)) }
+    let compared = check(&document, &answers, Pairing::default(), PciScope::All);
+    let compared = compared.map_err(|errors| origin.errors(errors))?;
+    Ok(compared.devices.iter().map(|checked| Row::new(&name, checked, host)).collect())
 }
 
 impl Row {
-    fn new(file: &str, wanted: &Wanted<'_>, found: &Result<Device, Missing>, host: &RecordedHost) -> Self {
+    fn new(file: &str, Checked { wanted, found }: &Checked<'_>, host: &RecordedHost) -> Self {
         let parent = match wanted.device {
             DeviceAddress::Mdev(uuid) => host.mdev(uuid).map(|(parent, _)| parent.name.clone()),
             DeviceAddress::Pci(address) => {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::json::Parts;
-use crate::device::{DeviceAddress, Part};
+use crate::device::Part;
 use crate::domain::{Document, RecordKind};
 use crate::plan::{Decision, Place, Plan, Step};
 use crate::report::Origin;
@@ -67,15 +67,14 @@ impl StepObject {
             ..Self::new(action, place)
         };
         let in_metadata = |action| Self::new(action, Place::Metadata);
-        let set = |name, value| Self { part: Some(name), to: Some(value), ..in_metadata("set") };
         match step {
             Step::Add(place, part, value) => of_part("add", *place, *part, None, Some(value)),
             Step::Replace(place, part, old, new) => of_part("replace", *place, *part, Some(old), Some(new)),
             Step::Remove(place, part, value) => of_part("remove", *place, *part, Some(value), None),
             Step::Record(device) => Self { identity: Some(Parts::from(device)), ..in_metadata("record") },
-            Step::Rename(DeviceAddress::Mdev(uuid)) => set("uuid", uuid.to_string()),
-            Step::Rename(DeviceAddress::Pci(address)) => set("source", address.to_string()),
-            Step::Attribute(name, Some(value)) => set(name, value.clone()),
+            Step::Attribute(name, Some(value)) => {
+                Self { part: Some(name), to: Some(value.clone()), ..in_metadata("set") }
+            }
             Step::Attribute(name, None) => Self { part: Some(name), ..in_metadata("remove") },
             Step::RemoveStale => in_metadata("remove-record"),
             Step::RemoveIdentities => in_metadata("remove-all-records"),

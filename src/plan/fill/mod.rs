@@ -5,7 +5,7 @@ mod judge;
 
 use std::collections::HashSet;
 
-use super::error::{PciAdvice, PlanError, PlanErrorKind, Remark, RemarkKind, error_of_metadata};
+use super::error::{PlanError, PlanErrorKind, Remark, RemarkKind, error_of_metadata};
 use super::write::identities_element;
 use super::{Decision, Place, Places, Plan};
 use crate::device::DeviceAddress;
@@ -109,8 +109,7 @@ pub fn identities(
     policy: &Policy,
 ) -> Result<(Option<NewElement>, Vec<Remark>), Vec<PlanError>> {
     let Filling { plan, mut records, .. } = run(document, host, policy)?;
-    let is_main = |domain: &&Domain| !domain.is_inactive;
-    let number = document.domains.iter().position(|domain| is_main(&domain));
+    let number = document.domains.iter().position(|domain| !domain.is_inactive);
     let number = number.ok_or_else(|| vec![PlanError { span: Span::at(0), kind: PlanErrorKind::NoDomain }])?;
     let records = std::mem::take(&mut records[number]);
     let element = (!records.is_empty()).then(|| identities_element("", records));
@@ -159,57 +158,58 @@ impl<'a> Filling<'a> {
             }
         }
         let mut fillable = Vec::new();
+        let mut kept = Vec::new();
         let mut left = Vec::new();
-        let mut kept = HashSet::new();
         let mut unrecorded = Vec::new();
-        let mdevs = domain
-            .hostdevs
-            .iter()
-            .map(|hostdev| (self.judge(hostdev, &mut records), &hostdev.guest, hostdev.start_tag));
-        let mut judged: Vec<_> = mdevs.collect();
-        let mut seen = HashSet::new();
+        let mdevs = domain.hostdevs.iter();
+        let mut judged: Vec<_> =
+            mdevs.map(|hostdev| (self.judge(hostdev, &mut records), &hostdev.guest, hostdev.start_tag)).collect();
         for hostdev in &domain.pci_hostdevs {
-            judged.push((self.judge_pci(hostdev, &mut records, &mut seen), &hostdev.guest, hostdev.start_tag));
+            judged.push((self.judge_pci(hostdev, &mut records), &hostdev.guest, hostdev.start_tag));
         }
         for (judged, guest, start_tag) in judged {
             match judged {
                 Ok(Judged::Fill(found)) => fillable.push(found),
-                Ok(Judged::Leave { record, kept: device }) => {
-                    kept.extend(device);
+                Ok(Judged::Keep(found)) => kept.push(found),
+                Ok(Judged::Leave(record)) => {
                     left.extend(record.map(|record| Left { guest, start: start_tag.start, record }));
                 }
                 Ok(Judged::Unrecorded) => unrecorded.push(start_tag),
-                Err(errors) => self.errors.extend(errors),
+                Err(error) => self.errors.push(error),
             }
         }
         self.warn_of_unrecorded(domain, &unrecorded);
         // If a device appears twice, neither is filled: the record of one would be taken for the other's.
+        let devices: HashSet<_> = kept.iter().map(|found| found.address).collect();
         let (twins, mut fillable): (Vec<_>, Vec<_>) =
-            fillable.into_iter().partition(|found| kept.contains(&found.address));
-        for Fillable { target, record, address, device, .. } in twins {
-            self.remark(
-                target.span(),
-                RemarkKind::Kept { device: address, identity: device.identity, host: self.host.name().clone() },
-            );
-            left.extend(record.map(|record| Left { guest: target.guest(), start: target.start(), record }));
+            fillable.into_iter().partition(|found: &Fillable<'_>| devices.contains(&found.address));
+        for Fillable { hostdev, record, address, device, .. } in kept.into_iter().chain(twins) {
+            let host = self.host.name().clone();
+            self.remark(hostdev.span(), RemarkKind::Kept { device: address, identity: device.identity, host });
+            left.extend(record.map(|record| Left { guest: hostdev.guest(), start: hostdev.start(), record }));
         }
         // A device that appears twice has one record, which belongs to the first: where it was made, if it names a guest address.
         fillable.sort_by_key(Fillable::distance_to_record);
+        let mut seen = HashSet::new();
+        for found in &mut fillable {
+            found.is_twin = !seen.insert(found.address);
+        }
         let stale = records.stale();
         let fate = if self.removes_stale() { RemarkKind::StaleRemoved } else { RemarkKind::Stale };
         stale.iter().for_each(|record| self.remark(record.element.start_tag, fate.clone()));
         if self.policy.into.include(Place::Source) {
             fillable.iter_mut().for_each(|found| self.fill_source(found));
         }
-        if self.policy.into.include(Place::Metadata) {
-            self.fill_metadata(domain, &mut fillable, &left, &stale);
-            self.keep_records(domain, &fillable, &left, &stale);
+        if let Some(metadata) = domain.metadata.as_ref().filter(|_| self.policy.into.include(Place::Metadata)) {
+            let places = &records.claims.hostdevs;
+            self.fill_metadata(metadata, &mut fillable, &left, &stale, places);
+            self.records[self.domain] = self.kept_records(&fillable, &left, &stale, places);
         }
-        for Fillable { target, address, steps, .. } in fillable {
+        for Fillable { hostdev, address, steps, .. } in fillable {
             if steps.is_empty() {
-                self.remark(target.span(), RemarkKind::Complete(address));
+                self.remark(hostdev.span(), RemarkKind::Complete(address));
             } else {
-                let (device, span) = (Some(target.name()), target.span());
+                let (device, span) = (Some(hostdev.name()), hostdev.span());
                 self.plan.decisions.push(Decision { domain: self.domain, device, span, steps });
             }
         }
@@ -234,9 +234,9 @@ impl<'a> Filling<'a> {
     fn warn_of_unrecorded(&mut self, domain: &Domain, unrecorded: &[Span]) {
         let [first, ..] = unrecorded else { return };
         let advice = match self.policy.devices {
-            _ if !self.policy.into.include(Place::Metadata) => PciAdvice::Metadata,
-            Devices { vgpu: false, pci: false, .. } => PciAdvice::NotSelected,
-            _ => PciAdvice::Devices,
+            _ if !self.policy.into.include(Place::Metadata) => "--into metadata records vGPUs",
+            Devices { vgpu: false, pci: false, .. } => "--devices excludes them",
+            _ => "not vGPUs, or not on the host; --devices pci records them",
         };
         let beside_others = !domain.hostdevs.is_empty() || domain.pci_hostdevs.len() > unrecorded.len();
         self.remark(*first, RemarkKind::PciHostdevs { count: unrecorded.len(), beside_others, advice });
