@@ -305,6 +305,13 @@ fn a_card_that_can_make_few_types_is_given_to_them_first() {
 }
 
 #[test]
+fn the_reason_names_the_recorded_vgpu_type_and_the_one_there() {
+    let host = host(&[], &[], &[(4, Some(2))]);
+    let guest = guest("win10", &[Function(4, 1)]);
+    assert_eq!(verdicts(&host, &guest, &[]), ["different: recorded: Type 1, there: Type 2"]);
+}
+
+#[test]
 fn a_device_of_another_guest_is_not_free() {
     let wanting = guest("vm", &[Mdev(0x10, "a")]);
     let one = host(&[], &[(1, "a")], &[]);

@@ -1,6 +1,6 @@
 //! A guest on a host: the verdict, and the reasons for it.
 
-use super::reason::{explained, identity_and_reason};
+use super::reason::{explained, identity_and_reason, vgpu_names};
 use crate::host::Lookup;
 use crate::plan::check::Verdict;
 use crate::plan::demand::Orphan;
@@ -82,7 +82,10 @@ impl Pair<'_> {
         let answer = self.answer(placed);
         let said = answer.and_then(|answer| identity_and_reason(answer).1);
         let explained = match answer {
-            Some(Lookup::Found(device)) => explained(wanted, device),
+            Some(Lookup::Found(device)) => explained(wanted, device).or_else(|| match placed.verdict {
+                Verdict::Different => vgpu_names(wanted, device, "there", |of| self.facts.vgpu_name(of)),
+                _ => None,
+            }),
             _ => None,
         };
         let reasons: Vec<_> = [taken, refusal, said, explained].into_iter().flatten().collect();

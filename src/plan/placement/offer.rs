@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::device::{DeviceAddress, DeviceKind, Identity, PciAddress};
+use crate::device::{DeviceAddress, DeviceKind, Identity, PciAddress, VgpuType};
 use crate::host::record::{PciDevice, VgpuState};
 use crate::host::{Lookup, RecordedHost};
 
@@ -36,6 +36,7 @@ pub struct Facts {
     identities: HashMap<Identity, IdentityId>,
     answers: Vec<(Lookup, Option<IdentityId>)>,
     by_answer: HashMap<Lookup, FactId>,
+    vgpu_names: BTreeMap<VgpuType, String>,
 }
 
 impl Facts {
@@ -87,6 +88,11 @@ impl Facts {
         &self.answers[fact.index()]
     }
 
+    /// Returns the name of a vGPU type, if a host offers it.
+    pub fn vgpu_name(&self, vgpu_type: VgpuType) -> Option<&str> {
+        self.vgpu_names.get(&vgpu_type).map(String::as_str)
+    }
+
     /// Returns all answers, by number.
     pub fn answers(&self) -> impl Iterator<Item = &Lookup> {
         self.answers.iter().map(|(answer, _)| answer)
@@ -136,6 +142,9 @@ impl Offer {
             creatable: BTreeSet::new(),
         };
         let record = host.record();
+        for offered in record.pci_devices.iter().flat_map(|device| &device.creatable_vgpu_types) {
+            facts.vgpu_names.entry(offered.vgpu_type).or_insert_with(|| offered.name.clone());
+        }
         // Those that run are given first.
         let mdevs = |is_defined_only| {
             let mdevs = record.mdev_parents.iter().flat_map(|parent| &parent.mdevs);
