@@ -9,7 +9,7 @@ use super::record::HostRecord;
 use super::recorded::{Duplicate, RecordedHost};
 use crate::text::{BOM, Span, abridged, floor_char_boundary, offset_of};
 
-/// The largest file that is read, in bytes.
+/// The largest file that a command reads, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
 
 /// Why a file does not describe a host, and where.
@@ -29,9 +29,6 @@ pub enum HostFileErrorKind {
     /// Nothing but whitespace.
     #[error("the file is empty")]
     Empty,
-    /// Larger than [`MAX_BYTES`].
-    #[error("the file has more than {} MiB", MAX_BYTES >> 20)]
-    TooLarge,
     /// Not UTF-8.
     #[error("the file is not UTF-8")]
     NotUtf8,
@@ -68,9 +65,6 @@ impl HostFileErrorKind {
 /// # Errors
 /// If it is something else, or a device appears twice.
 pub fn read(name: &str, content: &[u8]) -> Result<RecordedHost, HostFileError> {
-    if content.len() > MAX_BYTES {
-        return Err(HostFileErrorKind::TooLarge.into());
-    }
     let text =
         std::str::from_utf8(content).map_err(|error| HostFileErrorKind::NotUtf8.at(Span::at(error.valid_up_to())))?;
     let without_mark = text.strip_prefix(BOM).unwrap_or(text);

@@ -82,7 +82,7 @@ pub enum MdevctlError {
     },
     /// The parent of a defined device cannot be read.
     #[error(transparent)]
-    Sysfs(#[from] SysfsError),
+    Sysfs(#[from] Arc<SysfsError>),
 }
 
 impl Mdevctl {
@@ -119,7 +119,7 @@ impl Mdevctl {
             (_, Some(Lookup::Found(device))) => Lookup::Found(Device { is_defined_only: true, ..device }),
             (_, Some(other)) => other,
             (_, None) => {
-                let looked_for = format!("{looked_for}; {}", NoParent(definition));
+                let looked_for = format!("{looked_for}; {}", definition.no_parent());
                 Lookup::Absent(Absence::NotFound { looked_for })
             }
         };
@@ -145,7 +145,7 @@ impl Mdevctl {
                     parent.mdevs.push(Mdev { uuid, mdev_type, is_defined_only: true });
                     parent.mdevs.sort_by_key(|mdev| mdev.uuid);
                 }
-                (Ok(_), _) => record.unreadable.push(Unreadable::new(None, NoParent(definition).to_string())),
+                (Ok(_), _) => record.unreadable.push(Unreadable::new(None, definition.no_parent())),
                 (Err(error), _) => {
                     record.unreadable.push(Unreadable::new(DeviceAddress::Mdev(uuid), with_causes(&error)));
                 }
@@ -204,12 +204,12 @@ fn names(dir: &Path) -> Result<BTreeSet<String>, MdevctlError> {
     Ok(names)
 }
 
-/// A definition that cannot be started on this host.
-#[derive(Debug, Error)]
-#[error("{} defines mdev {}, and this host has no parent {}", .0.path.display(), .0.uuid, .0.parent)]
-struct NoParent<'a>(&'a Definition);
-
 impl Definition {
+    /// Returns why it cannot be started on this host.
+    fn no_parent(&self) -> String {
+        format!("{} defines mdev {}, and this host has no parent {}", self.path.display(), self.uuid, self.parent)
+    }
+
     /// Returns the type, and what the device will be once it is started: nothing if the host does not have its parent.
     fn started(&self, sysfs: &Sysfs) -> Result<(MdevType, Option<Lookup>), MdevctlError> {
         let mdev_type = self.read()?;

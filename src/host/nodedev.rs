@@ -149,14 +149,13 @@ impl NodeDevices {
             device.value::<PciId>(what, element.and_then(|element| attribute(element, "id")).map(str::to_owned))
         };
         let (vendor, product) = (id("vendor")?, id("product")?);
-        let nested = |of| children(capability, "capability").find(move |nested| attribute(nested, "type") == Some(of));
-        let physfn = match nested("phys_function").and_then(|function| children(function, "address").next()) {
-            Some(element) => Some(
-                PciAddress::from_attributes(|name| attribute(element, name))
-                    .ok_or_else(|| device.invalid("phys_function", "", "it is not a PCI address"))?,
-            ),
-            None => None,
-        };
+        let physfn =
+            capability_of(capability, "phys_function").and_then(|function| children(function, "address").next());
+        let physfn = physfn.map(|element| {
+            PciAddress::from_attributes(|name| attribute(element, name))
+                .ok_or_else(|| device.invalid("phys_function", "", "it is not a PCI address"))
+        });
+        let physfn = physfn.transpose()?;
         let is_nvidia_vf = physfn.is_some() && vendor == PciId::from(NVIDIA_ID);
         let class = text_of(capability, "class").map(|class| device.value("class", Some(class))).transpose()?;
         let found = PciDevice {
@@ -210,8 +209,7 @@ impl NodeDevices {
         name: Option<String>,
         bus: Option<&str>,
     ) -> Result<(), NodeDeviceError> {
-        let is_types = |nested: &&Element| attribute(nested, "type") == Some("mdev_types");
-        let Some(listed) = children(capability, "capability").find(is_types) else { return Ok(()) };
+        let Some(listed) = capability_of(capability, "mdev_types") else { return Ok(()) };
         let mut types = Vec::new();
         for listed in children(listed, "type") {
             let available = text_of(listed, "availableInstances");
@@ -267,6 +265,11 @@ impl NodeDevice<'_> {
 fn children<'a>(element: &'a Element, name: &str) -> impl Iterator<Item = &'a Element> {
     let elements = element.children.iter().filter_map(XMLNode::as_element);
     elements.filter(move |child| child.name == name && child.prefix.is_none())
+}
+
+/// Returns the capability of this type in another one.
+fn capability_of<'a>(capability: &'a Element, of_type: &str) -> Option<&'a Element> {
+    children(capability, "capability").find(|nested| attribute(nested, "type") == Some(of_type))
 }
 
 /// Returns the text of the first child element of this name, without surrounding whitespace, unless it is empty.

@@ -42,23 +42,18 @@ impl PciNames {
         };
         let mut names = HashMap::new();
         let mut vendor = None;
-        for line in text.lines() {
-            match line.strip_prefix('\t') {
-                None if line.starts_with(['#', ' ']) || line.is_empty() => {}
-                None => {
-                    vendor = id_and_name(line);
-                    let of_vendor =
-                        wanted.iter().filter(|(id, _)| vendor.as_ref().is_some_and(|(vendor, _)| vendor == id));
-                    let name = vendor.as_ref().map(|(_, name)| name.clone()).unwrap_or_default();
-                    names.extend(of_vendor.map(|ids| (*ids, name.clone())));
+        for line in text.lines().filter(|line| !line.starts_with(['#', ' ']) && !line.is_empty()) {
+            if let Some(line) = line.strip_prefix('\t') {
+                let Some(((vendor, of_vendor), (product, name))) = vendor.as_ref().zip(id_and_name(line)) else {
+                    continue;
+                };
+                if let Some(of_device) = names.get_mut(&(*vendor, product)) {
+                    *of_device = format!("{of_vendor} {name}");
                 }
-                Some(line) => {
-                    if let (Some((vendor, vendor_name)), Some((product, name))) = (&vendor, id_and_name(line)) {
-                        if let Some(of_device) = names.get_mut(&(*vendor, product)) {
-                            *of_device = format!("{vendor_name} {name}");
-                        }
-                    }
-                }
+            } else {
+                vendor = id_and_name(line);
+                let Some((vendor, name)) = &vendor else { continue };
+                names.extend(wanted.iter().filter(|(id, _)| id == vendor).map(|ids| (*ids, name.clone())));
             }
         }
         Self(names)

@@ -187,21 +187,18 @@ impl RecordedHost {
 
     fn lookup_pci(&self, found: &PciDevice) -> Lookup {
         let &PciDevice { address, vendor, product, class, subsystem, physfn, vgpu_type, .. } = found;
-        let kind = match vgpu_type {
-            Some(VgpuState::Type(vgpu_type)) => DeviceKind::Vgpu(vgpu_type),
-            Some(VgpuState::Untyped) => return Lookup::Untyped,
-            Some(VgpuState::Unknown) => {
-                return Lookup::Unknown { reason: format!("{} cannot tell the vGPU type of {address}", self.name) };
+        let unknown = |reason| Lookup::Unknown { reason };
+        let kind = match (vgpu_type, class) {
+            (Some(VgpuState::Type(vgpu_type)), _) => DeviceKind::Vgpu(vgpu_type),
+            (Some(VgpuState::Untyped), _) => return Lookup::Untyped,
+            (Some(VgpuState::Unknown), _) => {
+                return unknown(format!("{} cannot tell the vGPU type of {address}", self.name));
             }
-            None if physfn.is_some() && vendor == PciId::from(NVIDIA_ID) => {
+            (None, _) if physfn.is_some() && vendor == PciId::from(NVIDIA_ID) => {
                 return Lookup::NoVgpuType { looked_for: format!("no vGPU type of {address} in {}", self.name) };
             }
-            None => match class {
-                Some(class) => DeviceKind::Pci(class),
-                None => {
-                    return Lookup::Unknown { reason: format!("{} does not say the class of {address}", self.name) };
-                }
-            },
+            (None, Some(class)) => DeviceKind::Pci(class),
+            (None, None) => return unknown(format!("{} does not say the class of {address}", self.name)),
         };
         let identity = Identity { vendor, product, kind };
         Lookup::Found(Device { subsystem, is_virtual_function: physfn.is_some(), ..identity.into() })

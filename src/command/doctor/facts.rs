@@ -1,9 +1,10 @@
 //! Reads what doctor needs to know of a host into values, and does not judge it.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -111,7 +112,8 @@ pub(super) struct Hooks {
     /// `hooks/qemu`, if it is there.
     pub(super) first: Option<FileFacts>,
     pub(super) script: Result<Script, Lacking>,
-    pub(super) conf: Result<Conf, Lacking>,
+    /// The settings, if the script reads them.
+    pub(super) conf: Option<Result<Conf, Lacking>>,
 }
 
 /// Our script, under its name or its old name.
@@ -185,14 +187,13 @@ struct Root<'a> {
 impl Hooks {
     /// Returns the settings, if the script reads them and can.
     pub(super) fn settings(&self) -> Option<&HookConf> {
-        let reads_conf = matches!(&self.script, Ok(Script { reads_conf: Ok(true), .. }));
-        self.conf.as_ref().ok().filter(|_| reads_conf)?.settings.as_ref().ok()
+        self.conf.as_ref()?.as_ref().ok()?.settings.as_ref().ok()
     }
 }
 
 impl FileFacts {
-    pub(super) fn name(&self) -> &OsStr {
-        self.path.file_name().unwrap_or_default()
+    pub(super) fn name(&self) -> Cow<'_, str> {
+        self.path.file_name().unwrap_or_default().to_string_lossy()
     }
 }
 
@@ -301,7 +302,9 @@ impl Root<'_> {
             Err(Lacking::Absent) => self.script(OLD_SCRIPT),
             script => script,
         };
-        Hooks { directory: listed, files, first: self.file(FIRST_HOOK).ok(), script, conf: self.conf() }
+        let reads_conf = matches!(script, Ok(Script { reads_conf: Ok(true), .. }));
+        let conf = reads_conf.then(|| self.conf());
+        Hooks { directory: listed, files, first: self.file(FIRST_HOOK).ok(), script, conf }
     }
 
     fn script(&self, name: &str) -> Result<Script, Lacking> {
@@ -398,7 +401,7 @@ impl Root<'_> {
 
     fn guests(&self, host: &HostSource, pairing: Pairing) -> Result<Vec<Guest>, String> {
         let names = match names(&self.real(GUESTS)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
             names => names.map_err(|error| error.to_string())?,
         };
         let files = names.iter().map(Path::new).filter(|name| name.extension() == Some(OsStr::new("xml")));
@@ -445,10 +448,8 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Returns the names in a directory, in byte order.
-fn names(directory: &Path) -> io::Result<Vec<OsString>> {
-    let mut names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
-    names.sort_unstable_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
-    Ok(names)
+fn names(directory: &Path) -> io::Result<BTreeSet<OsString>> {
+    fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 fn ctime(file: &Metadata) -> Duration {

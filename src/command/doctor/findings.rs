@@ -101,7 +101,7 @@ fn script(hooks: &Hooks) -> Vec<Finding> {
         Ok(script) => script,
         Err(lacking) => return vec![not_installed(check, &format!("{QEMU_D}/{SCRIPT}"), lacking)],
     };
-    let path = shown(&file.path);
+    let path = file.path.display();
     let mut findings: Vec<_> = unsafe_file(check, directory).or_else(|| unsafe_file(check, file)).into_iter().collect();
     if !file.is_regular {
         findings.push(check.error(format!("{path} is not a regular file: libvirt does not run it"), INSTALL));
@@ -124,7 +124,7 @@ fn script(hooks: &Hooks) -> Vec<Finding> {
         _ => {}
     }
     if findings.is_empty() {
-        let link = (file.target != file.path).then(|| format!(", a link to {}", shown(&file.target)));
+        let link = (file.target != file.path).then(|| format!(", a link to {}", file.target.display()));
         findings.push(check.ok(format!("{path} is there and executable{}", link.unwrap_or_default())));
     }
     findings
@@ -134,7 +134,8 @@ fn not_installed(check: Check, path: &str, lacking: &Lacking) -> Finding {
     match lacking {
         Lacking::Absent => check.error(format!("{path} does not exist: the hook is not installed"), INSTALL),
         Lacking::Dangling(link) => {
-            let found = format!("{path} is a link to {}, which does not exist: the hook is not installed", shown(link));
+            let found =
+                format!("{path} is a link to {}, which does not exist: the hook is not installed", link.display());
             check.error(found, INSTALL)
         }
         Lacking::Unreadable(reason) => check.error(format!("cannot read {path}: {reason}"), AS_ROOT),
@@ -144,11 +145,8 @@ fn not_installed(check: Check, path: &str, lacking: &Lacking) -> Finding {
 /// Checks the file that the settings are read from.
 fn settings(hooks: &Hooks) -> Option<Finding> {
     let check = Check("settings");
-    if !matches!(&hooks.script, Ok(Script { reads_conf: Ok(true), .. })) {
-        return None;
-    }
     let refused = "the hook refuses guests with mediated devices";
-    let Conf { file, settings } = match &hooks.conf {
+    let Conf { file, settings } = match hooks.conf.as_ref()? {
         Ok(conf) => conf,
         Err(Lacking::Unreadable(reason)) => return Some(check.error(format!("cannot read {CONF}: {reason}"), AS_ROOT)),
         Err(_) => {
@@ -165,7 +163,7 @@ fn settings(hooks: &Hooks) -> Option<Finding> {
 
 /// Returns an error if somebody other than root can change what libvirt runs as root.
 fn unsafe_file(check: Check, file: &FileFacts) -> Option<Finding> {
-    let (path, target) = (shown(&file.path), quoted(&file.target));
+    let (path, target) = (file.path.display(), quoted(&file.target));
     let (found, remedy) = match file.weakness.as_ref()? {
         Weakness::Owner(uid) => (
             format!("{path} belongs to user {uid}, who can change what libvirt runs as root"),
@@ -180,7 +178,7 @@ fn unsafe_file(check: Check, file: &FileFacts) -> Option<Finding> {
             },
         ),
         Weakness::Directory(directory) => (
-            format!("{path} can be replaced by users other than root, who can change {}", shown(directory)),
+            format!("{path} can be replaced by users other than root, who can change {}", directory.display()),
             format!(
                 "put it where only root can change the directories, or: chown root: {0} && chmod go-w {0}",
                 quoted(directory)
@@ -194,22 +192,22 @@ fn order(hooks: &Hooks) -> Vec<Finding> {
     let check = Check("order");
     let Ok(script) = &hooks.script else { return Vec::new() };
     let others = || hooks.files.iter().filter(|file| file.is_executable && file.name() != script.file.name());
-    let (copies, rest): (Vec<_>, Vec<_>) = others().partition(|file| name(file).contains("virt-mdev"));
+    let (copies, rest): (Vec<_>, Vec<_>) = others().partition(|file| file.name().contains("virt-mdev"));
     let after: Vec<_> = rest.into_iter().filter(|file| file.path > script.file.path).collect();
     let mut findings = Vec::new();
     if !copies.is_empty() {
         let paths: Vec<_> = copies.iter().map(|file| quoted(&file.path)).collect();
         let found = format!(
             "libvirt runs every executable file of {QEMU_D}, also {}",
-            names(copies.iter().map(|file| name(file)))
+            names(copies.iter().map(|file| file.name()))
         );
         findings.push(check.error(found, format!("rm {}", paths.join(" "))));
     }
     if !after.is_empty() {
         let found = format!(
             "libvirt runs {} after {}, and what runs last can still change the devices of the guest",
-            names(after.iter().map(|file| name(file))),
-            name(&script.file)
+            names(after.iter().map(|file| file.name())),
+            script.file.name()
         );
         findings.push(check.warning(found, "give them names that sort before it in byte order"));
     }
@@ -229,7 +227,7 @@ fn program(program: &Result<Program, String>) -> Finding {
         Ok(program) => program,
         Err(reason) => return check.error(reason, set_binary),
     };
-    let path = shown(&file.path);
+    let path = file.path.display();
     if let Some(finding) = unsafe_file(check, file) {
         return finding;
     }
@@ -300,7 +298,7 @@ fn start(daemon: &Daemon, hooks: &Hooks) -> Option<Finding> {
     // It only remembers whether there is any hook, and searches the directory again for each call.
     let mut known = hooks.files.iter().chain(&hooks.first).filter(|file| file.is_executable && file.changed < started);
     if let Some(other) = known.next() {
-        let found = format!("{who} runs hooks: it started after {} was installed", shown(&other.path));
+        let found = format!("{who} runs hooks: it started after {} was installed", other.path.display());
         return Some(check.ok(found));
     }
     let age = duration(script.changed - started);
@@ -332,12 +330,12 @@ fn app_armor(daemon: &Daemon, facts: &Facts) -> Option<Finding> {
     };
     let found = format!(
         "profile {profile} ({mode}) has no rule that lets {name} run {}",
-        names(denied.iter().map(|path| shown(path)))
+        names(denied.iter().map(|path| path.display()))
     );
     let remedy = format!(
         "add the line '{} PUx,' to /etc/apparmor.d/local/usr.sbin.{name}, then: apparmor_parser -r \
          /etc/apparmor.d/usr.sbin.{name}",
-        shown(first)
+        first.display()
     );
     Some(check.error(found, remedy))
 }
@@ -493,7 +491,7 @@ fn guests(guests: &Result<Vec<Guest>, String>) -> Vec<Finding> {
 fn listed<'a, T>(guests: impl Iterator<Item = (&'a Guest, T)>) -> Option<(String, T)> {
     let (guests, said): (Vec<_>, Vec<_>) = guests.unzip();
     let number = count(guests.len(), "guest");
-    let names = names(guests.into_iter().map(|guest| guest.name.clone()));
+    let names = names(guests.into_iter().map(|guest| &guest.name));
     Some((format!("{number} ({names})"), said.into_iter().next()?))
 }
 
@@ -503,23 +501,15 @@ fn count(number: usize, what: &str) -> String {
 }
 
 /// Returns the first names of a list, and how many more there are.
-fn names(all: impl ExactSizeIterator<Item = String>) -> String {
+fn names(all: impl ExactSizeIterator<Item: ToString>) -> String {
     let more = all.len().saturating_sub(MAX_NAMES);
-    let listed = all.take(MAX_NAMES).collect::<Vec<_>>().join(", ");
+    let listed = all.take(MAX_NAMES).map(|name| name.to_string()).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{listed} and {more} more") } else { listed }
-}
-
-fn name(file: &FileFacts) -> String {
-    file.name().to_string_lossy().into_owned()
-}
-
-fn shown(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 /// Returns a path as a word for a shell.
 fn quoted(path: &Path) -> String {
-    escape::shell_word(&shown(path))
+    escape::shell_word(&path.to_string_lossy())
 }
 
 /// Returns a duration in the largest unit that fits, such as `3 days`.
@@ -558,7 +548,7 @@ mod tests {
                 files: vec![script.clone()],
                 first: None,
                 script: Ok(Script { file: script, reads_conf: Ok(true) }),
-                conf: Ok(Conf { file: file(CONF, 1000), settings: Ok(settings) }),
+                conf: Some(Ok(Conf { file: file(CONF, 1000), settings: Ok(settings) })),
             },
             program: None,
             daemons: Vec::new(),

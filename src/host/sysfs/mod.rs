@@ -159,14 +159,10 @@ impl Sysfs {
     ///
     /// # Errors
     /// If something about the parent or the type cannot be read, or is not as the kernel writes it.
-    pub(super) fn would_be(&self, parent: &str, mdev_type: &MdevType) -> Result<Option<Lookup>, SysfsError> {
+    pub(super) fn would_be(&self, parent: &str, mdev_type: &MdevType) -> Answer<Option<Lookup>> {
         let Some(path) = self.path_of_parent(parent)? else { return Ok(None) };
         let parent = self.tree.directory(&path, "the parent")?;
-        let device_api = self.device_api(&parent, mdev_type.as_str())?;
-        if !device_api.is_vfio_pci() {
-            return Ok(Some(Lookup::OtherDeviceApi(device_api)));
-        }
-        Ok(Some(lookup_of(self.parent(&parent)?, mdev_type.clone())))
+        self.read_made_from(&parent, mdev_type.clone(), &mut SeenParent::default()).map(Some)
     }
 
     /// Returns the path of a parent of mediated devices relative to the root, or `None` if the host has none of this name.
@@ -320,15 +316,24 @@ impl Sysfs {
         };
 
         let mdev_type = self.mdev_type(&parent, uuid)?;
+        self.read_made_from(&parent, mdev_type, seen)
+    }
+
+    /// Returns what a device of this type is, made from this parent.
+    fn read_made_from(&self, parent: &Directory, mdev_type: MdevType, seen: &mut SeenParent) -> Answer<Lookup> {
         let device_api = seen.types.entry(mdev_type.clone());
         let device_api =
-            device_api.or_insert_with(|| self.device_api(&parent, mdev_type.as_str()).map_err(Arc::new)).clone()?;
+            device_api.or_insert_with(|| self.device_api(parent, mdev_type.as_str()).map_err(Arc::new)).clone()?;
         // Checked before the parent: another device API is the answer even if the parent's files cannot be read.
         if !device_api.is_vfio_pci() {
             return Ok(Lookup::OtherDeviceApi(device_api));
         }
-        let facts = seen.facts.get_or_insert_with(|| self.parent(&parent).map_err(Arc::new)).clone()?;
-        Ok(lookup_of(facts, mdev_type))
+        Ok(match seen.facts.get_or_insert_with(|| self.parent(parent).map_err(Arc::new)).clone()? {
+            Parent::Pci { vendor, product } => {
+                Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
+            }
+            Parent::Other { name, subsystem } => Lookup::ParentNotPci { parent: name, subsystem },
+        })
     }
 
     /// Returns the path of the device's parent relative to the root, or `None` if the device does not exist.
@@ -407,16 +412,6 @@ fn if_there<T>(read: Result<T, SysfsError>) -> Result<Option<T>, SysfsError> {
 fn number(text: &str) -> Option<u32> {
     let digits = text.strip_suffix('\n').unwrap_or(text);
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-}
-
-/// Returns the answer about a mediated device of device API `vfio-pci`.
-fn lookup_of(parent: Parent, mdev_type: MdevType) -> Lookup {
-    match parent {
-        Parent::Pci { vendor, product } => {
-            Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
-        }
-        Parent::Other { name, subsystem } => Lookup::ParentNotPci { parent: name, subsystem },
-    }
 }
 
 /// Returns the last name of a path, or `None` if it ends in `..` or is empty.
