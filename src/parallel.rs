@@ -1,8 +1,7 @@
 //! An ordered parallel map.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// How many threads to use.
@@ -36,8 +35,8 @@ impl Threads {
 /// Applies `work` to each of `items` and returns the results in the same order.
 ///
 /// Starts no thread if the items are not worth two.
-pub(crate) fn map<I: Send, R: Send + Sync>(
-    items: impl IntoIterator<Item = I, IntoIter: ExactSizeIterator>,
+pub(crate) fn map<I: Send, R: Send>(
+    items: impl IntoIterator<Item = I, IntoIter: ExactSizeIterator + Send>,
     threads: Threads,
     work: impl Fn(I) -> R + Sync,
 ) -> Vec<R> {
@@ -46,31 +45,29 @@ pub(crate) fn map<I: Send, R: Send + Sync>(
     if threads < 2 {
         return items.map(work).collect();
     }
-    let next = AtomicUsize::new(0);
-    let places: Vec<_> = items.map(|item| (Mutex::new(Some(item)), OnceLock::new())).collect();
+    let items = Mutex::new(items.enumerate());
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
     let take = || {
-        while let Some((item, result)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // Each index is taken once, so the item is there and has no result yet.
-            let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(item) = item {
-                let _ = result.set(work(item));
-            }
+        let mut results = Vec::new();
+        while let Some((index, item)) = next() {
+            results.push((index, work(item)));
         }
+        results
     };
-    thread::scope(|scope| {
+    let mut results = thread::scope(|scope| {
         // The caller only waits. If it worked too, Linux would let it share a processor with a worker for some milliseconds
         // before moving one to an idle processor.
         let workers: Vec<_> =
             (0..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, take).ok()).collect();
         // If no thread can be started, the caller does the work.
         if workers.is_empty() {
-            take();
+            return take();
         }
-        for worker in workers {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined.flat_map(|results| results.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    places.into_iter().filter_map(|(_, result)| result.into_inner()).collect()
+    results.sort_unstable_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Separates results into successes and failures, each in the same order.

@@ -34,6 +34,17 @@ pub enum Outcome {
     Differs,
 }
 
+impl Outcome {
+    /// Returns how a command ended that goes on after errors; `is_same` is whether it found no difference.
+    fn of(errors: Vec<Diagnostic>, is_same: bool) -> Result<Self, Failure> {
+        match is_same {
+            _ if !errors.is_empty() => Err(errors.into()),
+            true => Ok(Self::Done),
+            false => Ok(Self::Differs),
+        }
+    }
+}
+
 /// How a command failed.
 #[derive(Debug)]
 pub struct Failure {

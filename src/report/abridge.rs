@@ -1,5 +1,6 @@
 //! Leaves out diagnostics that repeat earlier ones.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::mem::{Discriminant, discriminant};
 
@@ -74,16 +75,14 @@ pub fn abridge(diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Diagnos
         }
         kept.push(diagnostic);
     }
-    let counts: HashMap<usize, usize> =
-        shown.into_values().filter(|shown| shown.left_out > 0).map(|shown| (shown.last, shown.left_out)).collect();
-    let with_count = |(at, diagnostic): (usize, Diagnostic)| {
-        let severity = diagnostic.severity;
-        let count = counts
-            .get(&at)
-            .map(|count| Diagnostic { severity, ..Diagnostic::note(format!("and {count} more like this")) });
-        std::iter::once(diagnostic).chain(count)
-    };
-    kept.into_iter().enumerate().flat_map(with_count).collect()
+    let mut shown: Vec<_> = shown.into_values().filter(|shown| shown.left_out > 0).collect();
+    // From the last to the first, so that the places of the others stay right.
+    shown.sort_unstable_by_key(|shown| Reverse(shown.last));
+    for Shown { left_out, last, .. } in shown {
+        let severity = kept[last].severity;
+        kept.insert(last + 1, Diagnostic { severity, ..Diagnostic::note(format!("and {left_out} more like this")) });
+    }
+    kept
 }
 
 #[cfg(test)]

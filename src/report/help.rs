@@ -118,46 +118,38 @@ pub fn start(missing: &Missing) -> String {
         }
         _ => "",
     };
-    let (uuid, recorded, parent) = match missing {
+    match missing {
         Missing::NotOnHost { absence: Absence::NoDriver { .. }, device: DeviceAddress::Mdev(_), .. } => {
-            return format!("load the driver of the card that has mediated devices{there}");
+            format!("load the driver of the card that has mediated devices{there}")
         }
         Missing::NotOnHost { absence: Absence::NotStarted { .. }, device: DeviceAddress::Mdev(uuid), .. } => {
-            return format!("start it{there}: mdevctl start -u {uuid}");
+            format!("start it{there}: mdevctl start -u {uuid}")
         }
-        Missing::NotOnHost { device: DeviceAddress::Mdev(uuid), recorded, parent, .. } => (uuid, recorded, parent),
-        Missing::NotOnHost { device: DeviceAddress::Pci(_), .. } => {
-            return format!(
-                "assign the guest another PCI device{there} (lspci -D lists them); the virtual functions of a card exist once its \
-                 sriov_numvfs is set"
-            );
+        Missing::NotOnHost { device: DeviceAddress::Mdev(uuid), recorded, parent, .. } => {
+            let start = format!("start it{there}: mdevctl start -u {uuid} -p");
+            match (recorded, parent) {
+                (Some(DeviceKind::Mdev(mdev_type)), Some(parent)) => {
+                    format!("{start} {} -t {}", shell_word(parent), shell_word(mdev_type.as_str()))
+                }
+                (Some(DeviceKind::Mdev(mdev_type)), None) => format!(
+                    "{start} PARENT -t {}; PARENT needs the recorded ids and a free instance: mdevctl types",
+                    shell_word(mdev_type.as_str())
+                ),
+                _ => format!("{start} PARENT -t TYPE (mdevctl types lists both)"),
+            }
         }
-        Missing::Untyped { device, recorded, example, .. } => {
-            return set_type(*device, *recorded, example.as_ref(), there);
-        }
-        Missing::NoVgpuType { .. } => {
-            return "load NVIDIA's vGPU driver and bind the virtual function to it; if it is bound, its interface is not known \
-                    to this version"
-                .to_owned();
-        }
-        Missing::Unknown { .. } => {
-            return FROM_THE_HOST.to_owned();
-        }
-        Missing::ParentNotPci { .. } => return "assign the guest a slice of a PCI device".to_owned(),
-    };
-    let mdev_type = match recorded {
-        Some(DeviceKind::Mdev(mdev_type)) => Some(shell_word(mdev_type.as_str())),
-        _ => None,
-    };
-    match (mdev_type, parent) {
-        (Some(mdev_type), Some(parent)) => {
-            format!("start it{there}: mdevctl start -u {uuid} -p {} -t {mdev_type}", shell_word(parent))
-        }
-        (Some(mdev_type), None) => format!(
-            "start it{there}: mdevctl start -u {uuid} -p PARENT -t {mdev_type}; PARENT needs the recorded ids and a free instance: mdevctl \
-             types"
+        Missing::NotOnHost { device: DeviceAddress::Pci(_), .. } => format!(
+            "assign the guest another PCI device{there} (lspci -D lists them); the virtual functions of a card exist once its \
+             sriov_numvfs is set"
         ),
-        (None, _) => format!("start it{there}: mdevctl start -u {uuid} -p PARENT -t TYPE (mdevctl types lists both)"),
+        Missing::Untyped { device, recorded, example, .. } => set_type(*device, *recorded, example.as_ref(), there),
+        Missing::NoVgpuType { .. } => {
+            "load NVIDIA's vGPU driver and bind the virtual function to it; if it is bound, its interface is not known to this \
+             version"
+                .to_owned()
+        }
+        Missing::Unknown { .. } => FROM_THE_HOST.to_owned(),
+        Missing::ParentNotPci { .. } => "assign the guest a slice of a PCI device".to_owned(),
     }
 }
 

@@ -23,19 +23,14 @@ fn styled(text: &str, style: &str, color: bool) -> String {
 pub struct Table<const N: usize> {
     headings: [&'static str; N],
     rows: Vec<[String; N]>,
-    ends_with_remarks: bool,
+    /// Whether an empty cell of the last column stays empty.
+    pub ends_with_remarks: bool,
 }
 
 impl<const N: usize> Table<N> {
     /// Returns a table without rows.
     pub fn new(headings: [&'static str; N]) -> Self {
         Self { headings, rows: Vec::new(), ends_with_remarks: false }
-    }
-
-    /// Makes the last column one of remarks: an empty cell of it stays empty.
-    #[must_use]
-    pub fn with_remarks(self) -> Self {
-        Self { ends_with_remarks: true, ..self }
     }
 
     /// Adds a row.

@@ -41,11 +41,7 @@ fn compare_with_one(settings: &CheckSettings, streams: &mut Streams<'_>) -> Resu
         None => {}
     }
     let is_same = results.found().all(|row| row.verdict == Verdict::Same.name());
-    match results.errors {
-        errors if !errors.is_empty() => Err(errors.into()),
-        _ if is_same => Ok(Outcome::Done),
-        _ => Ok(Outcome::Differs),
-    }
+    Outcome::of(results.errors, is_same)
 }
 
 fn judge(

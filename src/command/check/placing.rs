@@ -89,10 +89,7 @@ pub(super) fn run(
         }
     }
     report.print(inputs.len() > 1, streams)?;
-    if !errors.is_empty() {
-        return Err(errors.into());
-    }
-    Ok(if worst <= placing.accept { Outcome::Done } else { Outcome::Differs })
+    Outcome::of(errors, worst <= placing.accept)
 }
 
 /// Reads the guests whose devices are not free. All must be readable: a device that is overlooked would be given twice.

@@ -108,7 +108,8 @@ pub(super) fn shortened(reason: &str) -> String {
 /// Returns a table for people, or an empty string without devices. The columns FILE and REASON appear only if they are
 /// needed.
 pub(super) fn table<'r>(rows: impl IntoIterator<Item = &'r Row>, has_files: bool, on_host: &'static str) -> String {
-    let mut table = Table::new(["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", on_host, "REASON"]).with_remarks();
+    let mut table = Table::new(["FILE", "DOMAIN", "DEVICE", "VERDICT", "RECORDED", on_host, "REASON"]);
+    table.ends_with_remarks = true;
     for row in rows {
         let device = row.names.device();
         table.row([

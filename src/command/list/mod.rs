@@ -30,8 +30,7 @@ pub(super) fn run(settings: &ListSettings, streams: &mut Streams<'_>) -> Result<
                 domain::table(results.found(), on_host, inputs.len() > 1, streams.stdout_color)
             }
         })?;
-        let errors = results.errors;
-        return if errors.is_empty() { Ok(Outcome::Done) } else { Err(errors.into()) };
+        return Outcome::of(results.errors, true);
     }
 
     if settings.format == Format::Json {

@@ -19,8 +19,8 @@ use crate::parallel::{self, Threads};
 use crate::plan::{Plan, PlanError, Remark};
 use crate::report::{Diagnostic, Origin, escape};
 use prepare::prepare;
-use summary::Summary;
-use write::write;
+use summary::Category;
+use write::{WriteResult, write};
 
 /// What differs between the commands that rewrite documents.
 pub(super) struct Rewrite<'a> {
@@ -51,7 +51,8 @@ pub(super) fn rewrite(
     streams: &mut Streams<'_>,
 ) -> Result<Outcome, Failure> {
     let (inputs, not_found) = inputs(settings)?;
-    let is_one = inputs.len() + not_found.len() == 1;
+    let count = inputs.len() + not_found.len();
+    let is_one = count == 1;
     let progress = Progress::new(streams.has_bar && !is_one && settings.verbosity != Verbosity::Quiet);
 
     progress.begin("reading", inputs.len());
@@ -61,15 +62,9 @@ pub(super) fn rewrite(
         progress.step();
         result
     });
-    let mut summary = Summary::default();
-    summary.fail(not_found.len());
     let mut prepared = Vec::with_capacity(inputs.len());
     let mut results = Results::new(not_found);
     for (input, result) in inputs.iter().zip(read) {
-        match &result {
-            Ok(document) => summary.count(document.category),
-            Err(_) => summary.fail(1),
-        }
         let changes = result.map(|mut document| {
             let changes = std::mem::take(&mut document.changes);
             prepared.push(document);
@@ -81,16 +76,14 @@ pub(super) fn rewrite(
     let remarks = prepared.iter_mut().flat_map(|document| std::mem::take(&mut document.remarks));
     progress.pause(|| streams.report_all(remarks));
 
-    let mut signal = None;
+    let mut written = WriteResult::default();
     if settings.dry_run == Some(Format::Json) {
         progress.pause(|| streams.print(&json::text(&entries)?))?;
     } else if errors.is_empty() || settings.keep_going {
         match &settings.output {
             Output::File(target) if settings.dry_run.is_none() => {
-                let written = write(target, settings, rewrite, &prepared, &progress, streams)?;
-                summary.write(written.replaced, written.failed);
-                errors.extend(written.errors);
-                signal = written.signal;
+                written = write(target, settings, rewrite, &prepared, &progress, streams)?;
+                errors.append(&mut written.errors);
             }
             _ => progress.pause(|| {
                 let mut products = prepared.iter().filter_map(|document| document.product.as_ref());
@@ -104,12 +97,13 @@ pub(super) fn rewrite(
     if has_summary {
         // After all errors, so that it is the last line on the screen.
         streams.report_all(errors.drain(..));
-        streams.note(settings.verbosity, &summary.line(rewrite));
+        streams.note(settings.verbosity, &summary::line(rewrite, &prepared, count - prepared.len(), &written));
     }
-    match signal {
+    let changes = prepared.iter().any(|document| document.category == Category::Changes);
+    match written.signal {
         Some(signal) => Err(Failure { errors, exit_status: signal.exit_status() }),
         None if has_errors => Err(errors.into()),
-        None if settings.dry_run.is_some() && summary.changes() => Ok(Outcome::Differs),
+        None if settings.dry_run.is_some() && changes => Ok(Outcome::Differs),
         None => Ok(Outcome::Done),
     }
 }

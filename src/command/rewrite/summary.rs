@@ -1,6 +1,8 @@
 //! Counts what was done to many documents, and summarizes it in one line.
 
 use super::Rewrite;
+use super::prepare::Prepared;
+use super::write::WriteResult;
 use crate::domain::Document;
 use crate::plan::{Plan, RemarkKind};
 
@@ -35,61 +37,23 @@ impl Category {
     }
 }
 
-/// The number of documents with each result.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Summary {
-    /// Those that are to be changed but have not been written.
-    pending: usize,
-    changed: usize,
-    complete: usize,
-    skipped: usize,
-    without_devices: usize,
-    /// Those with errors.
-    failed: usize,
-}
-
-impl Summary {
-    /// Counts a document without errors.
-    pub fn count(&mut self, category: Category) {
-        let count = match category {
-            Category::Changes => &mut self.pending,
-            Category::Complete => &mut self.complete,
-            Category::Skipped => &mut self.skipped,
-            Category::WithoutDevices => &mut self.without_devices,
-        };
-        *count += 1;
+/// Returns a line such as `9 files: 4 filled, 2 already complete, 1 without devices to record, 2 failed`.
+///
+/// `unread` is the number of files that could not be prepared.
+pub(super) fn line(rewrite: &Rewrite<'_>, prepared: &[Prepared], unread: usize, written: &WriteResult) -> String {
+    let Rewrite { done, nothing_to_do, no_devices, .. } = rewrite;
+    let count = |category| prepared.iter().filter(|document| document.category == category).count();
+    let (complete, without_devices) = (count(Category::Complete), count(Category::WithoutDevices));
+    let mut line =
+        format!("{} files: {} {done}, {complete} {nothing_to_do}, ", prepared.len() + unread, written.replaced);
+    match count(Category::Skipped) {
+        0 => {}
+        skipped => line += &format!("{skipped} skipped, "),
     }
-
-    /// Counts documents with errors.
-    pub fn fail(&mut self, count: usize) {
-        self.failed += count;
+    line += &format!("{without_devices} {no_devices}, {} failed", unread + written.failed);
+    match count(Category::Changes).saturating_sub(written.replaced + written.failed) {
+        0 => {}
+        pending => line += &format!(", {pending} not written"),
     }
-
-    /// Counts the documents that were written and those that could not be.
-    pub fn write(&mut self, changed: usize, failed: usize) {
-        self.changed += changed;
-        self.failed += failed;
-        self.pending = self.pending.saturating_sub(changed + failed);
-    }
-
-    /// Whether any document is to be changed or was changed.
-    pub fn changes(&self) -> bool {
-        self.pending + self.changed > 0
-    }
-
-    /// Returns a line such as `9 files: 4 filled, 2 already complete, 1 without devices to record, 2 failed`.
-    pub fn line(&self, rewrite: &Rewrite<'_>) -> String {
-        let Self { pending, changed, complete, skipped, without_devices, failed } = self;
-        let count = pending + changed + complete + skipped + without_devices + failed;
-        let Rewrite { done, nothing_to_do, no_devices, .. } = rewrite;
-        let mut line = format!("{count} files: {changed} {done}, {complete} {nothing_to_do}, ");
-        if *skipped > 0 {
-            line += &format!("{skipped} skipped, ");
-        }
-        line += &format!("{without_devices} {no_devices}, {failed} failed");
-        if *pending > 0 {
-            line += &format!(", {pending} not written");
-        }
-        line
-    }
+    line
 }

@@ -10,6 +10,7 @@ use crate::parallel::{self, Threads};
 use crate::report::{Diagnostic, escape};
 
 /// The result of writing.
+#[derive(Default)]
 pub(super) struct WriteResult {
     /// How many files were replaced.
     pub replaced: usize,
@@ -45,12 +46,9 @@ pub(super) fn write(
 
     let mut replaced = Vec::new();
     if errors.is_empty() || settings.keep_going {
-        progress.pause(|| {
-            let warnings = staged.iter().filter_map(|staged| staged.warning.as_ref());
-            warnings.map(Diagnostic::of_file_warning).for_each(|warning| streams.warn(settings.verbosity, &warning));
-            let warnings = products.iter().filter_map(|product| product.warning.as_ref());
-            warnings.for_each(|warning| streams.warn(settings.verbosity, warning));
-        });
+        let of_files = staged.iter().filter_map(|staged| staged.warning.as_ref()).map(Diagnostic::of_file_warning);
+        let warnings = of_files.chain(products.iter().filter_map(|product| product.warning.clone()));
+        progress.pause(|| warnings.for_each(|warning| streams.warn(settings.verbosity, &warning)));
         progress.set_label("replacing");
         let (done, more) = commit(&batch, staged, settings.keep_going);
         replaced = done;
@@ -58,16 +56,14 @@ pub(super) fn write(
     } else {
         drop(staged);
     }
-    let leftovers = batch.take_leftovers();
     progress.pause(|| {
-        leftovers
-            .iter()
-            .map(Diagnostic::of_file_warning)
-            .for_each(|warning| streams.warn(settings.verbosity, &warning));
+        for warning in &batch.take_leftovers() {
+            streams.warn(settings.verbosity, &Diagnostic::of_file_warning(warning));
+        }
+        if matches!(target, Target::InPlace(_)) {
+            replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite)));
+        }
     });
-    if matches!(target, Target::InPlace(_)) {
-        progress.pause(|| replaced.iter().for_each(|file| streams.note(settings.verbosity, &line(file, rewrite))));
-    }
     // The exit status reports the signal; other errors are still printed.
     errors.retain(|error| !matches!(error, FileError::Interrupted));
     let failed = errors.iter().filter(|error| !matches!(error, FileError::NotDurable { .. })).count();
