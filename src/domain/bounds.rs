@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 256;
 const MAX_ATTRIBUTES: usize = 256;
 
 /// The most namespace declarations in scope at one place: a parser searches them one by one for each prefix.
-const MAX_NAMESPACES_IN_SCOPE: usize = 64;
+pub(super) const MAX_NAMESPACES_IN_SCOPE: usize = 64;
 
 /// The most namespace declarations of a document: a parser copies those in scope for each element that adds one.
 const MAX_NAMESPACES: usize = 4096;
@@ -136,7 +136,7 @@ pub(super) fn is_modest(text: &str, prescan: &Prescan) -> bool {
     text.len() <= MODEST_BYTES
         && prescan.less_than <= MAX_DEPTH.min(MAX_CDATA)
         && prescan.equals <= MAX_ATTRIBUTES
-        && prescan.xmlns <= MAX_NAMESPACES_IN_SCOPE.min(MAX_NAMESPACES)
+        && !prescan.has_odd_names
         && !prescan.has_doctype
 }
 

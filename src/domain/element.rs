@@ -42,32 +42,21 @@ pub struct EditScope {
 /// Edit scopes with the same namespaces share one list.
 pub type Namespaces = Arc<[(Option<String>, String)]>;
 
-/// Creates the lists of namespaces, so that neighboring elements with the same namespaces share one.
+/// Creates the lists of namespaces, so that neighboring elements with the same namespaces share one: a URI may have a megabyte.
 #[derive(Default)]
 pub(super) struct Scopes {
-    /// The last list, and where the parser keeps its URIs.
-    last: RefCell<Option<(Vec<*const u8>, Namespaces)>>,
+    last: RefCell<Namespaces>,
 }
 
 impl Scopes {
     /// Returns the list of these declarations, given as prefixes and URIs.
-    ///
-    /// URIs are compared by address, since one may have a megabyte, so the parser's document must outlive this. The parser
-    /// stores a declaration once, however many elements are in its scope.
     pub fn list<'t>(&self, declared: impl Iterator<Item = (Option<&'t str>, &'t str)>) -> Namespaces {
-        let declared: Vec<_> = declared.collect();
-        let addresses: Vec<_> = declared.iter().map(|(_, uri)| uri.as_ptr()).collect();
+        let declared = declared.map(|(prefix, uri)| (prefix.map(str::to_owned), uri.to_owned())).collect();
         let mut last = self.last.borrow_mut();
-        if let Some((known, list)) = &*last {
-            let prefixes = list.iter().map(|(prefix, _)| prefix.as_deref());
-            if *known == addresses && prefixes.eq(declared.iter().map(|(prefix, _)| *prefix)) {
-                return Arc::clone(list);
-            }
+        if *last != declared {
+            *last = declared;
         }
-        let list: Namespaces =
-            declared.iter().map(|(prefix, uri)| (prefix.map(str::to_owned), (*uri).to_owned())).collect();
-        *last = Some((addresses, Arc::clone(&list)));
-        list
+        Arc::clone(&last)
     }
 }
 
@@ -77,13 +66,13 @@ mod tests {
 
     #[test]
     fn elements_share_a_list_only_if_they_have_the_same_namespaces() {
-        let (uri, other) = ("urn:a".to_owned(), "urn:a".to_owned());
         let scopes = Scopes::default();
-        let first = scopes.list([(Some("a"), &*uri)].into_iter());
-        assert_eq!(*first, [(Some("a".to_owned()), uri.clone())]);
-        assert!(Arc::ptr_eq(&first, &scopes.list([(Some("a"), &*uri)].into_iter())));
-        for declared in [vec![], vec![(None, &*uri)], vec![(Some("a"), &*other)], vec![(Some("a"), &*uri); 2]] {
-            assert!(!Arc::ptr_eq(&first, &scopes.list(declared.iter().copied())), "{declared:?}");
+        let list = |declared: &[(Option<&'static str>, &'static str)]| scopes.list(declared.iter().copied());
+        let first = list(&[(Some("a"), "urn:a")]);
+        assert_eq!(*first, [(Some("a".to_owned()), "urn:a".to_owned())]);
+        assert!(Arc::ptr_eq(&first, &list(&[(Some("a"), "urn:a")])));
+        for declared in [&[][..], &[(None, "urn:a")], &[(Some("a"), "urn:b")], &[(Some("a"), "urn:a"); 2]] {
+            assert_ne!(first, list(declared), "{declared:?}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
+use super::bounds::MAX_NAMESPACES_IN_SCOPE;
 use crate::text::is_xml_space;
 
 /// What occurs in a text, whether or not it is markup.
@@ -14,17 +15,12 @@ pub(super) struct Prescan {
     pub less_than: usize,
     /// How many `=` there are: each attribute has one.
     pub equals: usize,
-    /// How many `xmlns` there are where a name may begin: each namespace declaration has one.
-    pub xmlns: usize,
     /// Whether `<!DOCTYPE` occurs.
     pub has_doctype: bool,
     /// Whether there may be names or namespace declarations that the parser accepts and libxml2 does not, or reads
-    /// differently.
+    /// differently, or more than [`MAX_NAMESPACES_IN_SCOPE`] declarations.
     pub has_odd_names: bool,
 }
-
-/// How many `xmlns` are checked: in a text with more, odd ones are assumed.
-const MAX_CHECKED: usize = 64;
 
 impl Prescan {
     /// Searches a text.
@@ -34,18 +30,15 @@ impl Prescan {
         let mut prescan = Self {
             less_than: memchr_iter(b'<', bytes).count(),
             equals: memchr_iter(b'=', bytes).count(),
-            // libvirt rarely writes a `!`, and one byte is found faster than nine.
-            has_doctype: memchr(b'!', bytes).is_some() && memmem::find(bytes, b"<!DOCTYPE").is_some(),
+            has_doctype: memmem::find(bytes, b"<!DOCTYPE").is_some(),
             has_odd_names: memchr_iter(b':', bytes).any(is_leading_colon),
-            ..Self::default()
         };
         let mut last = None;
         // A declaration begins after whitespace, and `c:xmlns` is odd. Others are in values: many namespace URIs contain one.
         let is_in_name = |at: &usize| *at > 0 && (bytes[at - 1] == b':' || is_xml_space(bytes[at - 1].into()));
-        for at in memmem::find_iter(bytes, "xmlns").filter(is_in_name) {
-            prescan.xmlns += 1;
+        for (before, at) in memmem::find_iter(bytes, "xmlns").filter(is_in_name).enumerate() {
             prescan.has_odd_names = prescan.has_odd_names
-                || prescan.xmlns > MAX_CHECKED
+                || before == MAX_NAMESPACES_IN_SCOPE
                 || is_empty_value(&bytes[at..])
                 || bytes[at - 1] == b':'
                 || last.is_some_and(|last| is_in_one_tag(&bytes[last..at]));
@@ -115,7 +108,7 @@ mod tests {
         ] {
             assert!(!is_odd(text), "{text:?}");
         }
-        assert!(!is_odd(&"<a xmlns:b='u'/>".repeat(MAX_CHECKED)));
-        assert!(is_odd(&"<a xmlns:b='u'/>".repeat(MAX_CHECKED + 1)));
+        assert!(!is_odd(&"<a xmlns:b='u'/>".repeat(MAX_NAMESPACES_IN_SCOPE)));
+        assert!(is_odd(&"<a xmlns:b='u'/>".repeat(MAX_NAMESPACES_IN_SCOPE + 1)));
     }
 }

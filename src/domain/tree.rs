@@ -33,7 +33,8 @@ impl<'a> Tree<'a> {
             let place = error.pos();
             let offset = offset_of(text, place.row as usize, place.col as usize);
             let reason = error.to_string().replacen(&format!(" at {place}"), "", 1);
-            Malformed { span: mark_at(text, offset), reason }
+            let character = text[offset..].chars().next();
+            Malformed { span: Span::new(offset, offset + character.map_or(0, char::len_utf8)), reason }
         })?;
         Ok(Self { document, scopes: Scopes::default() })
     }
@@ -48,12 +49,6 @@ impl<'a> Tree<'a> {
         let before_root = self.document.root().children().take_while(|node| !node.is_element());
         before_root.filter(|node| node.is_comment()).find_map(|node| node.text())
     }
-}
-
-/// Returns the span of the character at `offset`, or the end of the text.
-fn mark_at(text: &str, offset: usize) -> Span {
-    let character = text[offset..].chars().next();
-    Span::new(offset, offset + character.map_or(0, char::len_utf8))
 }
 
 /// An element of the tree.

@@ -145,9 +145,7 @@ impl Edits {
 
     /// Returns the length of the text with all edits applied.
     pub fn edited_len(&self, original: &str) -> usize {
-        let [new, old] = [|placed: &PlacedEdit| placed.edit.text.len(), |placed: &PlacedEdit| placed.old.len()]
-            .map(|length| self.placed.values().map(length).sum::<usize>());
-        (original.len() + new).saturating_sub(old)
+        self.placed.values().fold(original.len(), |length, placed| length + placed.edit.text.len() - placed.old.len())
     }
 
     /// Returns the text with all edits applied, after verifying that undoing the edits gives `original`, and that an
