@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let has_bar = io::stderr().is_terminal() && !is_dumb;
     let color = has_bar && !is_plain;
     let stdout_color = io::stdout().is_terminal() && !is_dumb && !is_plain;
-    let mut streams = Streams { stdout: &mut Stdout::new(), stderr: &mut io::stderr(), color, stdout_color, has_bar };
+    let mut streams = Streams { stdout: &mut Stdout::default(), stderr: &mut io::stderr(), color, stdout_color, has_bar };
     match command::run(&settings, &mut streams) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 /// Prints help, the version, or what is wrong with the command line.
 fn print_usage(usage: &clap::Error) -> ExitCode {
     if !usage.use_stderr() && !io::stdout().is_terminal() {
-        match Stdout::new().write_all(usage.render().to_string().as_bytes()) {
+        match Stdout::default().write_all(usage.render().to_string().as_bytes()) {
             // A reader that closes the pipe early, such as head, is not an error.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return fail(&Failure::of_stdout(&error), false),
             _ => {}

@@ -59,13 +59,6 @@ struct Before {
     written: u64,
 }
 
-impl Stdout {
-    /// Returns standard output, to which nothing has been written.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
-
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {

@@ -5,15 +5,13 @@ mod one;
 mod reading;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::skipped::skipped;
 
 const OLD: &[u8] = b"<domain>old</domain>\n";
 const NEW: &[u8] = b"<domain>new, and longer</domain>\n";
@@ -73,31 +71,4 @@ fn only_error(result: Result<Vec<Replaced>, CommitError>) -> FileError {
     assert_eq!(error.replaced, [], "{error}");
     assert_eq!(error.errors.len(), 1, "{error}");
     error.errors.remove(0)
-}
-
-fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
-const NOBODY: u32 = 65534;
-
-/// Whether the test should continue in this process. If it runs as root, runs the test again as nobody and returns false.
-fn as_nobody(test: &str) -> bool {
-    if !is_root() {
-        return true;
-    }
-    let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(["--exact", &format!("file::tests::{test}")]).uid(NOBODY).gid(NOBODY);
-    match again.env("TMPDIR", "/tmp").output() {
-        Ok(output) => {
-            let stdout = String::from_utf8_lossy(&output.stdout);
-            assert!(stdout.contains("1 passed"), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
-        }
-        Err(error) => skipped(&format!("nobody cannot run this test: {error}")),
-    }
-    false
 }

@@ -95,23 +95,6 @@ fn each_argument_without_a_file_is_an_error() {
 }
 
 #[test]
-fn an_unreadable_directory_is_an_error() {
-    if !as_nobody("reading::an_unreadable_directory_is_an_error") {
-        return;
-    }
-    let scratch = Scratch::new();
-    scratch.file("open/vm.xml");
-    scratch.file("closed/vm.xml");
-    set_mode(&scratch.path("closed"), 0o000);
-    let errors = errors(&scratch, &["*/*.xml"]);
-    set_mode(&scratch.path("closed"), 0o700);
-    assert!(
-        matches!(&errors[..], [FileError::Io { action: Action::ReadDirectory, path, .. }] if *path == scratch.path("closed")),
-        "{errors:?}"
-    );
-}
-
-#[test]
 fn names_that_are_not_utf_8_are_matched() {
     let scratch = Scratch::new();
     scratch.file("b.xml");

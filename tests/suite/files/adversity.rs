@@ -80,6 +80,18 @@ fn an_unreadable_file_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_listed_is_an_error_that_names_it() {
+    if !root_can("be nobody") {
+        return;
+    }
+    let scratch = Scratch::with("open/vm.xml", bare(1));
+    scratch.file("closed/vm.xml", bare(1));
+    fs::set_permissions(scratch.path("closed"), fs::Permissions::from_mode(0o711)).unwrap();
+    let run = scratch.fill_on(&host_of_one(), ["*/*.xml"]).by_nobody();
+    run.status(2).stderr_has("cannot read the directory closed: Permission denied").check();
+}
+
+#[test]
 fn nothing_changes_on_a_read_only_file_system() {
     if !root_can("mount") || !have("unshare") {
         return;
