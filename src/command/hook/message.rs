@@ -11,6 +11,9 @@ use crate::report::escape::{short, virsh_domain};
 use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, help};
 
+/// What to do if the device on this host cannot be changed.
+const ASSIGN_ANOTHER: &str = "assign the guest a matching device: virt-mdev-retarget(1)";
+
 /// Returns why a device keeps the guest from coming, or `None` if it does not.
 pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &Host) -> Option<String> {
     let host = compared_host(answers);
@@ -48,7 +51,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
                 _ => "",
             };
             return Some(format!(
-                "{device} {was_recorded} and is not on {host}{why}; on {host}, {}",
+                "{device} {was_recorded} and is not on {host}{why}; on {host}, {}; or {ASSIGN_ANOTHER}",
                 help::start(missing)
             ));
         }
@@ -67,7 +70,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
     match checked.verdict() {
         Verdict::Same => None,
         Verdict::Different if checked.wanted.differs_from(identity) => Some(format!(
-            "{device} is {found} on {host}, but {was_recorded}; {} assign the guest a matching device",
+            "{device} is {found} on {host}, but {was_recorded}; {} {ASSIGN_ANOTHER}",
             match identity.kind_part() {
                 Part::MdevType => format!("recreate it on {host} with the recorded type, or"),
                 Part::VgpuType => format!("set the recorded type on it on {host}, or"),
