@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use super::check::{Pair, not_checked, read_in_use};
 use super::settings::{Format, RetargetSettings};
 use super::{Failure, Outcome, Streams, expand, json, name_of, open_host, read_document};
-use crate::device::{DeviceAddress, DeviceKind, Identity, Uuid};
+use crate::device::{DeviceAddress, DeviceKind, Uuid};
 use crate::domain::{Document, Kind};
 use crate::file::Purpose;
 use crate::host::RecordedHost;
@@ -172,27 +172,20 @@ fn change(guest: &Guest<'_>, placed: &Placed, host: &RecordedHost, in_use: &InUs
             let is_taken = |device| host.has(device) || in_use.by_another(device, guest.name).is_some();
             let uuid = match wanted.device {
                 DeviceAddress::Mdev(uuid) if !is_taken(wanted.device) => uuid,
-                old => new_uuid(
-                    |attempt| Uuid::derived(&(&host.record().host, guest.name, old, attempt)),
-                    |uuid| is_taken(uuid) || guest.names(uuid),
-                ),
-            };
-            let command = match identity {
-                Some(Identity { kind: DeviceKind::Mdev(mdev_type), .. }) => {
-                    format!("mdevctl start -u {uuid} -p {parent} -t {}", escape::shell_word(mdev_type.as_str()))
+                old => {
+                    let derive = |attempt: u32| Uuid::derived(&(&host.record().host, guest.name, old, attempt));
+                    let is_new = |device| !is_taken(device) && !guest.names(device);
+                    (0..).map(derive).find(|uuid| is_new(DeviceAddress::Mdev(*uuid)))?
                 }
-                _ => return None,
             };
-            (DeviceAddress::Mdev(uuid), Some(command))
+            let DeviceKind::Mdev(mdev_type) = identity?.kind else { return None };
+            let mdev_type = escape::shell_word(mdev_type.as_str());
+            (DeviceAddress::Mdev(uuid), Some(format!("mdevctl start -u {uuid} -p {parent} -t {mdev_type}")))
         }
         Some(Target::Type(address)) => {
-            let command = match identity {
-                Some(Identity { kind: DeviceKind::Vgpu(vgpu_type), .. }) => {
-                    format!("echo {} > /sys/bus/pci/devices/{address}/nvidia/current_vgpu_type", vgpu_type.number())
-                }
-                _ => return None,
-            };
-            (DeviceAddress::Pci(address), Some(command))
+            let number = identity?.vgpu_type()?.number();
+            let file = format!("/sys/bus/pci/devices/{address}/nvidia/current_vgpu_type");
+            (DeviceAddress::Pci(address), Some(format!("echo {number} > {file}")))
         }
     };
     Some(Change {
@@ -202,16 +195,4 @@ fn change(guest: &Guest<'_>, placed: &Placed, host: &RecordedHost, in_use: &InUs
         create,
         number: placed.number,
     })
-}
-
-/// Returns the first UUID that no device has.
-fn new_uuid(derive: impl Fn(u32) -> Uuid, is_taken: impl Fn(DeviceAddress) -> bool) -> Uuid {
-    let mut attempt = 0;
-    loop {
-        let uuid = derive(attempt);
-        if !is_taken(DeviceAddress::Mdev(uuid)) {
-            return uuid;
-        }
-        attempt += 1;
-    }
 }

@@ -5,8 +5,6 @@
 
 use std::mem;
 
-use serde::Serialize;
-
 use super::super::json::{Asked, FailedFile, in_one_line};
 use super::super::{Failure, Streams};
 use super::pair::{Destination, Pair};
@@ -24,7 +22,7 @@ const CHUNK: usize = 1 << 17;
 pub(super) struct JsonPairs {
     /// Whether there are several hosts: an object on each line. Otherwise an array.
     are_lines: bool,
-    text: Vec<u8>,
+    text: String,
     is_first: bool,
     /// What follows the guest, up to the verdict.
     hosts: Vec<String>,
@@ -38,33 +36,31 @@ pub(super) struct JsonPairs {
 
 /// A device of the current guest.
 struct Device {
-    /// All that comes before its verdict.
+    /// The beginning of its object, up to its verdict.
     head: String,
     /// How it was placed last, and what is written of that.
-    last: Option<(Placed, Vec<u8>)>,
+    last: Option<(Placed, String)>,
 }
 
-#[derive(Serialize)]
-struct Host<'a> {
-    host: &'a str,
-    source: &'a str,
-}
-
-#[derive(Serialize)]
-struct Name<'a> {
-    file: &'a str,
-    domain: Option<&'a str>,
+impl Device {
+    fn new(asked: &Asked) -> Result<Self, Failure> {
+        let mut head = in_one_line(asked)?;
+        // The brace at the end.
+        head.pop();
+        Ok(Self { head: head + ",\"verdict\":\"", last: None })
+    }
 }
 
 impl JsonPairs {
     /// `are_lines`: whether several hosts were asked for.
     pub fn new(destinations: &[Destination], are_lines: bool) -> Result<Self, Failure> {
         let host = |Destination { name, source, .. }: &Destination| {
-            Ok(format!(",{},\"verdict\":\"", members(&Host { host: name, source })?))
+            let (name, source) = (in_one_line(name)?, in_one_line(source)?);
+            Ok(format!(",\"host\":{name},\"source\":{source},\"verdict\":\""))
         };
         Ok(Self {
             are_lines,
-            text: Vec::new(),
+            text: String::new(),
             is_first: true,
             hosts: destinations.iter().map(host).collect::<Result<_, Failure>>()?,
             facts: Vec::new(),
@@ -79,9 +75,9 @@ impl JsonPairs {
         for answer in facts.answers().skip(self.facts.len()) {
             self.facts.push(in_one_line(&identity_and_reason(answer).0)?);
         }
-        self.guest = format!("{{{}", members(&Name { file, domain: guest.name })?);
-        let device = |wanted| Ok(Device { head: members(&Asked::from(wanted))?, last: None });
-        self.devices = guest.demand.devices.iter().map(device).collect::<Result<_, Failure>>()?;
+        self.guest = format!("{{\"file\":{},\"domain\":{}", in_one_line(&file)?, in_one_line(&guest.name)?);
+        let devices = guest.demand.devices.iter().map(|wanted| Device::new(&Asked::from(wanted)));
+        self.devices = devices.collect::<Result<_, _>>()?;
         let orphans = guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference());
         self.replaced = orphans.map(|orphan| in_one_line(&Row::of_replaced(file, orphan))).collect::<Result<_, _>>()?;
         Ok(())
@@ -90,13 +86,10 @@ impl JsonPairs {
     /// Adds the guest on a host.
     pub fn add(&mut self, pair: &Pair<'_>, streams: &mut Streams<'_>) -> Result<(), Failure> {
         self.separate();
-        for piece in [&self.guest, &self.hosts[pair.host], pair.verdict().name()] {
-            self.text.extend_from_slice(piece.as_bytes());
-        }
-        let mut before = "\",\"devices\":[";
+        push(&mut self.text, &[&self.guest, &self.hosts[pair.host], pair.verdict().name(), "\",\"devices\":["]);
+        let mut separator = "";
         for placed in pair.placed {
-            self.text.extend_from_slice(before.as_bytes());
-            before = ",";
+            self.text += mem::replace(&mut separator, ",");
             let Device { head, last } = &mut self.devices[placed.number];
             if placed.target.is_some() {
                 // On each host it is another one.
@@ -105,85 +98,66 @@ impl JsonPairs {
             }
             // What is written of a device follows from how it is placed, and on most hosts it is placed alike.
             if last.as_ref().is_none_or(|(of, _)| of != placed) {
-                let mut text = Vec::new();
+                let mut text = String::new();
                 push_placed(&mut text, head, placed, pair, &self.facts)?;
                 *last = Some((*placed, text));
             }
-            self.text.extend_from_slice(last.as_ref().map_or(&[], |(_, text)| text));
+            self.text += last.as_ref().map_or("", |(_, text)| text);
         }
         for replaced in &self.replaced {
-            self.text.extend_from_slice(before.as_bytes());
-            self.text.extend_from_slice(replaced.as_bytes());
-            before = ",";
+            push(&mut self.text, &[mem::replace(&mut separator, ","), replaced]);
         }
-        if before != "," {
-            self.text.extend_from_slice(before.as_bytes());
-        }
-        self.text.push(b']');
+        self.text += "]";
         match pair.not_compared() {
             0 => {}
             count => push(&mut self.text, &[",\"not_compared\":", &count.to_string()]),
         }
-        self.text.extend_from_slice(if self.are_lines { b"}\n" } else { b"}" });
-        if self.text.len() >= CHUNK { self.write(streams) } else { Ok(()) }
+        self.text += if self.are_lines { "}\n" } else { "}" };
+        if self.text.len() >= CHUNK {
+            streams.stdout.write_all(self.text.as_bytes()).map_err(|error| Failure::of_stdout(&error))?;
+            self.text.clear();
+        }
+        Ok(())
     }
 
     /// Adds a file that is not found, or a document that cannot be read or judged.
     pub fn add_failed(&mut self, input: &Input, errors: &[Diagnostic]) -> Result<(), Failure> {
         self.separate();
-        let text = in_one_line(&FailedFile::new(input, errors))?;
-        self.text.extend_from_slice(text.as_bytes());
-        if self.are_lines {
-            self.text.push(b'\n');
-        }
+        self.text += &in_one_line(&FailedFile::new(input, errors))?;
+        self.text += if self.are_lines { "\n" } else { "" };
         Ok(())
     }
 
     /// Writes the rest.
     pub fn end(mut self, streams: &mut Streams<'_>) -> Result<(), Failure> {
         if !self.are_lines {
-            self.text.extend_from_slice(if self.is_first { b"[]\n" } else { b"\n]\n" });
+            self.text += if self.is_first { "[]\n" } else { "\n]\n" };
         }
-        self.write(streams)?;
-        streams.print("")
+        streams.print(&self.text)
     }
 
     fn separate(&mut self) {
         let is_first = mem::replace(&mut self.is_first, false);
         if !self.are_lines {
-            self.text.extend_from_slice(if is_first { b"[\n  " } else { b",\n  " });
+            self.text += if is_first { "[\n  " } else { ",\n  " };
         }
     }
-
-    fn write(&mut self, streams: &mut Streams<'_>) -> Result<(), Failure> {
-        streams.stdout.write_all(&self.text).map_err(|error| Failure::of_stdout(&error))?;
-        self.text.clear();
-        Ok(())
-    }
 }
 
-/// Returns the members of an object, without its braces.
-fn members(value: &impl Serialize) -> Result<String, Failure> {
-    let mut text = in_one_line(value)?;
-    text.pop();
-    text.remove(0);
-    Ok(text)
-}
-
-fn push(text: &mut Vec<u8>, pieces: &[&str]) {
-    pieces.iter().for_each(|piece| text.extend_from_slice(piece.as_bytes()));
+fn push(text: &mut String, pieces: &[&str]) {
+    pieces.iter().for_each(|piece| text.push_str(piece));
 }
 
 /// Adds the object of a device on a host.
 fn push_placed(
-    text: &mut Vec<u8>,
+    text: &mut String,
     head: &str,
     placed: &Placed,
     pair: &Pair<'_>,
     facts: &[String],
 ) -> Result<(), Failure> {
     let found = placed.found.map_or("{}", |fact| &facts[fact.index()]);
-    push(text, &["{", head, ",\"verdict\":\"", placed.verdict.name(), "\",\"found\":", found]);
+    push(text, &[head, placed.verdict.name(), "\",\"found\":", found]);
     let instead = placed.target.map(|target| match target {
         Target::Free(DeviceAddress::Mdev(uuid)) => ("uuid", uuid.to_string()),
         Target::Free(DeviceAddress::Pci(address)) => ("source", address.to_string()),
@@ -196,6 +170,6 @@ fn push_placed(
     if let Some(reason) = pair.why(placed) {
         push(text, &[",\"reason\":", &in_one_line(&reason)?]);
     }
-    text.push(b'}');
+    text.push('}');
     Ok(())
 }

@@ -21,27 +21,24 @@ enum Cell {
 }
 
 impl Cell {
-    fn symbol(self) -> char {
-        match self {
-            Self::Verdict(Verdict::Same) => '=',
-            Self::Verdict(Verdict::Free) => 'f',
-            Self::Verdict(Verdict::Creatable) => 'c',
-            Self::Verdict(Verdict::Different) => 'D',
-            Self::Verdict(Verdict::Missing) => 'M',
-            Self::Verdict(Verdict::Untyped) => 'U',
-            Self::Verdict(Verdict::Unrecorded) => 'R',
-            Self::Verdict(Verdict::Unknown) => '?',
-            Self::NotCompared => '-',
-            Self::Failed => '!',
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Verdict(verdict) => verdict.name(),
-            Self::NotCompared => "not compared",
-            Self::Failed => "not readable",
-        }
+    /// Returns its character, and what the legend says of it.
+    fn symbol_and_name(self) -> (char, &'static str) {
+        let verdict = match self {
+            Self::Verdict(verdict) => verdict,
+            Self::NotCompared => return ('-', "not compared"),
+            Self::Failed => return ('!', "not readable"),
+        };
+        let symbol = match verdict {
+            Verdict::Same => '=',
+            Verdict::Free => 'f',
+            Verdict::Creatable => 'c',
+            Verdict::Different => 'D',
+            Verdict::Missing => 'M',
+            Verdict::Untyped => 'U',
+            Verdict::Unrecorded => 'R',
+            Verdict::Unknown => '?',
+        };
+        (symbol, verdict.name())
     }
 }
 
@@ -110,12 +107,13 @@ impl Matrix {
         for (name, cells) in &self.rows {
             let mut line = pad(name, width);
             for (host, cell) in self.hosts.iter().zip(cells) {
-                line.extend(["  ", &pad(&cell.symbol().to_string(), host.chars().count().max(1))]);
+                line.extend(["  ", &pad(&cell.symbol_and_name().0.to_string(), host.chars().count().max(1))]);
             }
             text.extend([line.trim_end(), "\n"]);
         }
         let used: BTreeSet<_> = self.rows.iter().flat_map(|(_, cells)| cells).copied().collect();
-        let legend: Vec<_> = used.iter().map(|cell| format!("{} {}", cell.symbol(), cell.name())).collect();
+        let described = used.iter().map(|cell| cell.symbol_and_name());
+        let legend: Vec<_> = described.map(|(symbol, name)| format!("{symbol} {name}")).collect();
         text.extend(["\n", &legend.join("   "), "\n"]);
         if let Some(reasons) = self.reasons.as_deref().filter(|reasons| !reasons.is_empty()) {
             text.extend(["\n", reasons]);

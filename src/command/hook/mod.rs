@@ -50,8 +50,8 @@ impl Judgement {
         Self { refusals: vec![reason.into()], compared: Some("not compared".to_owned()), ..Self::default() }
     }
 
-    fn cannot_judge(error: &Diagnostic) -> Self {
-        Self::refused(in_one_line(error))
+    fn cannot_judge(errors: &[Diagnostic]) -> Self {
+        Self { refusals: errors.iter().map(in_one_line).collect(), ..Self::refused("") }
     }
 }
 
@@ -114,15 +114,15 @@ fn judge_in_time(settings: &HookSettings) -> Judgement {
 fn judge(settings: &HookSettings) -> Judgement {
     let domain = match read_domain() {
         Ok(domain) => domain,
-        Err(error) => return Judgement::cannot_judge(&Diagnostic::error(format!("cannot read the domain: {error}"))),
+        Err(error) => return Judgement::cannot_judge(&[Diagnostic::error(format!("cannot read the domain: {error}"))]),
     };
     if domain.total == 0 && file::stdin_was_closed() {
-        let told =
-            format!("cannot judge it on {}: standard input is closed, and the domain is expected there", host_name());
+        let closed = Diagnostic::error("standard input is closed, and the domain is expected there");
+        let refused = Judgement::cannot_judge(&[closed]);
         return if settings.require {
-            Judgement::refused(told)
+            refused
         } else {
-            Judgement { warnings: vec![told], compared: Some("not compared".to_owned()), ..Judgement::default() }
+            Judgement { warnings: refused.refusals, refusals: Vec::new(), ..refused }
         };
     }
     // Without the letters there is neither a mediated device nor a record; with --require, a PCI device may be a vGPU.
@@ -131,7 +131,9 @@ fn judge(settings: &HookSettings) -> Judgement {
         return Judgement::default();
     }
     let error = match domain.bytes.map(Document::read_leniently) {
-        Some(Ok(document)) => return judge_document(settings, &document),
+        Some(Ok(document)) => {
+            return judge_document(settings, &document).unwrap_or_else(|errors| Judgement::cannot_judge(&errors));
+        }
         Some(Err(error)) => Diagnostic::of_document("domain", &error),
         None => {
             Diagnostic::error(format!("the domain has {} bytes, and at most {MAX_BYTES} can be read", domain.total))
@@ -140,44 +142,34 @@ fn judge(settings: &HookSettings) -> Judgement {
     // What cannot be read is refused only if it may hold something that has to be judged.
     let Suspicion { mdev, record_and_pci, pci } = domain.suspicion;
     if mdev || record_and_pci || settings.require && pci {
-        Judgement::cannot_judge(&error)
+        Judgement::cannot_judge(&[error])
     } else {
         Judgement::default()
     }
 }
 
-fn judge_document(settings: &HookSettings, document: &Document) -> Judgement {
+fn judge_document(settings: &HookSettings, document: &Document) -> Result<Judgement, Vec<Diagnostic>> {
     let devices = vfio_pci_devices(document);
     let has_pci = document.domains.iter().any(|domain| !domain.pci_hostdevs.is_empty());
     let is_recorded = carries_record(document);
     if devices == 0 && !(has_pci && (settings.require || has_metadata_record(document))) {
-        return Judgement::default();
+        return Ok(Judgement::default());
     }
     if let Some(misuse) = &settings.misuse {
-        return Judgement::refused(format!("cannot judge it on {}: options of the hook: {misuse}", host_name()));
+        return Err(vec![Diagnostic::error(format!("options of the hook: {misuse}"))]);
     }
     if !is_recorded && devices > 0 {
-        return judge_unrecorded(settings, devices);
+        return Ok(judge_unrecorded(settings, devices));
     }
-    let host = match open_host(&settings.host) {
-        Ok(host) => host,
-        Err(error) => return Judgement::cannot_judge(&error),
-    };
+    let host = open_host(&settings.host).map_err(|error| vec![error])?;
     let scope = if settings.require { PciScope::Vgpus } else { PciScope::Recorded };
     let mut answers = host.ask(document.devices());
-    match check(document, &answers, settings.pairing, scope) {
-        Ok(comparison) => {
-            if !comparison.is_same() {
-                host.name_vgpus(&mut answers);
-            }
-            judge_comparison(settings, &comparison, &answers)
-        }
-        Err(errors) => {
-            let origin = Origin::new("domain", document.text());
-            let refusals = origin.errors(errors).iter().map(in_one_line).collect();
-            Judgement { refusals, ..Judgement::refused("") }
-        }
+    let comparison = check(document, &answers, settings.pairing, scope)
+        .map_err(|errors| Origin::new("domain", document.text()).errors(errors))?;
+    if !comparison.is_same() {
+        host.name_vgpus(&mut answers);
     }
+    Ok(judge_comparison(settings, &comparison, &answers))
 }
 
 fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>, host: &Host) -> Judgement {
@@ -200,10 +192,9 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>, host: 
         }
     }
     for orphan in &comparison.orphans {
-        let told = about_orphan(settings, orphan);
         let is_refused = orphan.place.is_difference() || orphan.place == OrphanPlace::Unknown && settings.require;
         let lines = if is_refused { &mut judgement.refusals } else { &mut judgement.warnings };
-        lines.push(told);
+        lines.push(about_orphan(settings, orphan));
     }
     if comparison.devices.is_empty() && comparison.orphans.is_empty() {
         return judgement;

@@ -36,18 +36,21 @@ pub(super) fn text(host: &RecordedHost, names: &Names, color: bool) -> Option<St
         let mut paragraph = heading(&address.to_string(), host.pci_device(address), &names.pci, color);
         let of_parent = parents.get(&address).map(|parent| parent_tables(parent, color));
         let of_card = cards.get(&address).map(|functions| card_tables(host, functions, &names.vgpu_types, color));
-        let tables = of_parent.into_iter().chain(of_card).flatten().filter(|table| !table.is_empty());
-        paragraph += &tables.collect::<Vec<_>>().join("\n");
+        paragraph += &joined(of_parent.into_iter().chain(of_card).flatten());
         paragraphs.push(paragraph);
     }
     for parent in record.mdev_parents.iter().filter(|parent| parent.address().is_none()) {
         let bus =
             parent.bus.as_deref().map_or_else(|| "on no bus".to_owned(), |bus| format!("on {}", escape::short(bus)));
-        let tables = parent_tables(parent, color);
-        let tables = tables.into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n");
+        let tables = joined(parent_tables(parent, color));
         paragraphs.push(format!("{}  {bus}\n{tables}", bold(&escape::short(&parent.name), color)));
     }
     (!paragraphs.is_empty()).then(|| paragraphs.join("\n"))
+}
+
+/// Returns the tables that are not empty, with an empty line between them.
+fn joined(tables: impl IntoIterator<Item = String>) -> String {
+    tables.into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the lines about a PCI device.
