@@ -80,8 +80,9 @@ pub fn read(name: &str, content: &[u8]) -> Result<RecordedHost, HostFileError> {
         }
         Some((at, other)) => return Err(HostFileErrorKind::OtherFormat(other).at(Span::at(start + at))),
     };
-    let host = RecordedHost::new(name, record).map_err(HostFileErrorKind::from)?;
-    Ok(host.with_not_started(not_started))
+    let mut host = RecordedHost::new(name, record).map_err(HostFileErrorKind::from)?;
+    host.not_started = not_started;
+    Ok(host)
 }
 
 /// Reads a record that begins at `start` of the file.

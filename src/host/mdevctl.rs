@@ -86,8 +86,8 @@ pub enum MdevctlError {
 }
 
 impl Mdevctl {
-    /// Uses the definitions in a directory, usually `/etc/mdevctl.d`. `counts` says whether a device that is only defined counts as
-    /// a device of the host; otherwise its definition is only mentioned.
+    /// Uses the definitions in a directory, usually `/etc/mdevctl.d`. `counts` says whether a device that is only defined counts
+    /// as a device of the host; otherwise its definition is only mentioned.
     pub fn new(dir: PathBuf, counts: bool) -> Self {
         Self { dir, counts, definitions: OnceLock::new() }
     }

@@ -284,8 +284,8 @@ impl HostSource {
         }
     }
 
-    /// Asks for these devices; if a mediated device is absent, also for those that can be created, and if a virtual function has no
-    /// vGPU type, for the names of types.
+    /// Asks for these devices; if a mediated device is absent, also for those that can be created, and if a virtual function has
+    /// no vGPU type, for the names of types.
     pub fn ask(&self, devices: impl IntoIterator<Item = DeviceAddress>) -> Host {
         let mut host = Host::default();
         if let Self::Recorded(recorded) = self {

@@ -19,7 +19,7 @@ pub struct RecordedHost {
     pci_devices: HashMap<PciAddress, usize>,
     unreadable: HashMap<DeviceAddress, usize>,
     /// Mediated devices that are defined and not started. They are not in the record.
-    not_started: HashSet<Uuid>,
+    pub(super) not_started: HashSet<Uuid>,
 }
 
 /// What a record has twice.
@@ -90,12 +90,6 @@ impl RecordedHost {
         host.unreadable = unreadable.filter_map(|(index, entry)| Some((entry.device()?, index))).collect();
         host.record = record;
         Ok(host)
-    }
-
-    /// Adds mediated devices that are defined and not started, so that an answer can say so.
-    #[must_use]
-    pub(super) fn with_not_started(self, not_started: HashSet<Uuid>) -> Self {
-        Self { not_started, ..self }
     }
 
     /// Returns the mediated devices that are defined and not started, and so not in the record.

@@ -137,8 +137,8 @@ pub(super) struct Program {
     pub(super) file: FileFacts,
     pub(super) is_elf: bool,
     pub(super) is_noexec: bool,
-    /// What it prints for `--version`, or why it prints nothing. `None` if it was not run: it is not an executable that only root can
-    /// change, or not of the root directory of this process.
+    /// What it prints for `--version`, or why it prints nothing. `None` if it was not run: it is not an executable that only
+    /// root can change, or not of the root directory of this process.
     pub(super) version: Option<Result<String, String>>,
 }
 

@@ -27,15 +27,6 @@ pub enum SysfsError {
         source: io::Error,
     },
 
-    /// It is there, but this process may not read it.
-    #[error("not permitted to read {}", path.display())]
-    NotPermitted {
-        /// What was to be read.
-        path: PathBuf,
-        /// The kernel's error.
-        source: io::Error,
-    },
-
     /// Something that the kernel always has is missing, or was removed in the meantime.
     #[error("{} is missing, {wanted}", path.display())]
     Missing {
@@ -45,8 +36,11 @@ pub enum SysfsError {
         wanted: &'static str,
     },
 
-    /// Reading failed for another reason.
-    #[error("cannot read {}", path.display())]
+    /// It is there, but this process may not read it, or reading failed for another reason.
+    #[error("{} {}", match source.kind() {
+        io::ErrorKind::PermissionDenied => "not permitted to read",
+        _ => "cannot read",
+    }, path.display())]
     Unreadable {
         /// What was to be read.
         path: PathBuf,
@@ -116,7 +110,6 @@ impl SysfsError {
         let path = path.to_owned();
         match errno {
             Errno::NOENT => Self::Missing { path, wanted: missing },
-            Errno::ACCESS | Errno::PERM => Self::NotPermitted { path, source: errno.into() },
             // A link is ELOOP with O_NOFOLLOW, a file or link ENOTDIR with O_DIRECTORY, a directory EISDIR for read, and anything
             // else EINVAL for readlink.
             Errno::LOOP | Errno::NOTDIR | Errno::ISDIR => Self::WrongKind { path, wanted },

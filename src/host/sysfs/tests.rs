@@ -587,7 +587,6 @@ fn what_may_not_be_read_is_an_error_and_never_an_absent_device() {
             return skipped("this user may read everything");
         }
         let error = answer.unwrap_err();
-        assert!(matches!(&*error, SysfsError::NotPermitted { .. }), "{closed}: {error:?}");
         assert!(error.to_string().starts_with(&format!("not permitted to read {}", path.display())), "{error}");
     }
 }
@@ -596,13 +595,13 @@ fn what_may_not_be_read_is_an_error_and_never_an_absent_device() {
 fn the_kernels_refusals_are_told_apart() {
     let told = |errno| SysfsError::reading(Path::new("/sys/x"), errno, "a file", "the x");
     for errno in [Errno::ACCESS, Errno::PERM] {
-        assert!(matches!(told(errno), SysfsError::NotPermitted { .. }), "{errno}");
+        assert_eq!(told(errno).to_string(), "not permitted to read /sys/x");
     }
     for errno in [Errno::LOOP, Errno::NOTDIR, Errno::ISDIR] {
         assert!(matches!(told(errno), SysfsError::WrongKind { .. }), "{errno}");
     }
     for errno in [Errno::IO, Errno::MFILE, Errno::NODEV, Errno::INVAL, Errno::NAMETOOLONG] {
-        assert!(matches!(told(errno), SysfsError::Unreadable { .. }), "{errno}");
+        assert_eq!(told(errno).to_string(), "cannot read /sys/x");
     }
     assert!(matches!(told(Errno::NOENT), SysfsError::Missing { .. }));
 }
