@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::{PlanError, PlanErrorKind};
 use super::key::Key;
-use crate::device::{GuestAddress, PciAddress, UserAlias, Uuid};
+use crate::device::{DeviceAddress, GuestAddress, PciAddress, UserAlias, Uuid};
 use crate::domain::{
     Domain, GuestSide, Hostdev, Metadata, PciHostdev, PciSource, Record, RecordKind, RecordedIdentity, RecordedPart,
     Source,
@@ -32,7 +32,7 @@ pub enum Pairing {
 /// The records of a domain by what they claim hostdevs by.
 pub(super) struct Claims<'a> {
     pub records: &'a [Record],
-    pub hostdevs: GuestKeys<'a>,
+    pub hostdevs: HostdevKeys<'a>,
     by_uuid: HashMap<Uuid, usize>,
     mdev: ByPlace<'a>,
     pci: ByPlace<'a>,
@@ -84,7 +84,7 @@ impl<'a> Claims<'a> {
         let records = domain.metadata.as_ref().map_or(&[][..], Metadata::records);
         let mut claims = Self {
             records,
-            hostdevs: GuestKeys::of(domain),
+            hostdevs: HostdevKeys::of(domain),
             by_uuid: HashMap::new(),
             mdev: ByPlace::default(),
             pci: ByPlace::default(),
@@ -182,15 +182,15 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// The guest addresses and user aliases of a domain's hostdevs, mediated devices and PCI devices.
-pub(super) struct GuestKeys<'a> {
+/// What the hostdevs of a domain can be claimed by, mediated devices and PCI devices.
+pub(super) struct HostdevKeys<'a> {
     pub addresses: HashSet<&'a GuestAddress>,
     pub aliases: HashSet<&'a UserAlias>,
-    /// The source addresses of the hostdevs of type pci.
-    pub sources: HashSet<PciAddress>,
+    /// The devices that the hostdevs name.
+    pub devices: HashSet<DeviceAddress>,
 }
 
-impl<'a> GuestKeys<'a> {
+impl<'a> HostdevKeys<'a> {
     pub fn of(domain: &'a Domain) -> Self {
         let guests = || {
             let mdevs = domain.hostdevs.iter().map(|hostdev| &hostdev.guest);
@@ -199,7 +199,7 @@ impl<'a> GuestKeys<'a> {
         Self {
             addresses: guests().filter_map(|guest| guest.address.as_ref()).collect(),
             aliases: guests().filter_map(|guest| guest.alias.as_ref()).collect(),
-            sources: domain.pci_hostdevs.iter().filter_map(|pci| Some(pci.source.as_ref().ok()?.address)).collect(),
+            devices: domain.devices().collect(),
         }
     }
 

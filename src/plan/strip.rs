@@ -2,9 +2,7 @@
 
 use super::error::{PlanError, Remark, RemarkKind};
 use super::{Decision, DeviceName, Place, Places, Plan, Step, span_of};
-use crate::domain::{
-    Document, EditScope, Hostdev, HostdevError, Identities, Metadata, Model, RecordKind, Source, with_lead,
-};
+use crate::domain::{Document, EditScope, Hostdev, HostdevError, Metadata, Model, RecordKind, Source, with_lead};
 use crate::edit::{Change, Edit};
 use crate::text::Span;
 
@@ -70,14 +68,11 @@ impl Stripping<'_> {
     }
 
     fn strip_metadata(&mut self, metadata: &Metadata) {
-        match metadata {
-            Metadata::Missing { .. } | Metadata::WithoutOurs { .. } => {}
-            Metadata::Unreadable(error) => self.errors.push(error.into()),
-            Metadata::Ours(identities) => self.strip_identities(identities),
-        }
-    }
-
-    fn strip_identities(&mut self, identities: &Identities) {
+        let identities = match metadata {
+            Metadata::Missing { .. } | Metadata::WithoutOurs { .. } => return,
+            Metadata::Unreadable(error) => return self.errors.push(error.into()),
+            Metadata::Ours(identities) => identities,
+        };
         match &identities.alone {
             Some((domain, metadata)) => self.remove(domain, metadata.span, metadata.index),
             // Further elements would count if they were left.

@@ -1,6 +1,6 @@
 //! The edits that write an identity into a source or a record.
 
-use super::claims::GuestKeys;
+use super::claims::HostdevKeys;
 use super::{Place, Step};
 use crate::device::{Device, DeviceAddress, Part};
 use crate::domain::{
@@ -51,7 +51,6 @@ fn replace_content(content: &Content, element: Vec<usize>, value: String) -> Edi
 }
 
 /// The attributes of a record that change, with their new values; `None` removes one.
-#[derive(Default)]
 pub(super) struct Attributes(Vec<(&'static str, Option<String>)>);
 
 impl Attributes {
@@ -63,7 +62,7 @@ impl Attributes {
 
     /// Makes a record name its hostdev. An attribute that the hostdev has no value for is removed only if another hostdev of the
     /// domain has the value now.
-    pub fn for_hostdev(record: &Record, device: DeviceAddress, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
+    pub fn for_hostdev(record: &Record, device: DeviceAddress, guest: &GuestSide, places: &HostdevKeys<'_>) -> Self {
         let Self(mut changes) = Self::rename(record, device);
         match &guest.address {
             Some(address) if record.guest_address() == Some(address) => {}
@@ -81,7 +80,7 @@ impl Attributes {
     }
 
     /// Removes the guest address and the alias from a record whose hostdev is unchanged, if another hostdev has them.
-    pub fn of_another(record: &Record, guest: &GuestSide, places: &GuestKeys<'_>) -> Self {
+    pub fn of_another(record: &Record, guest: &GuestSide, places: &HostdevKeys<'_>) -> Self {
         let mut changes = Vec::new();
         if record.guest_address() != guest.address.as_ref() && places.has_address_of(record) {
             changes.push(("guest", None));
@@ -94,9 +93,9 @@ impl Attributes {
 
     /// Removes the guest address and the alias from a record if a hostdev of the domain has them, and the source address of a PCI
     /// device if a hostdev has it: the record must not claim that hostdev once it has no other key.
-    pub fn for_none(record: &Record, places: &GuestKeys<'_>) -> Self {
+    pub fn for_none(record: &Record, places: &HostdevKeys<'_>) -> Self {
         let Self(mut changes) = Self::of_another(record, &GuestSide::default(), places);
-        if record.source_address().is_some_and(|source| places.sources.contains(&source)) {
+        if record.source_address().is_some_and(|source| places.devices.contains(&DeviceAddress::Pci(source))) {
             changes.insert(0, ("source", None));
         }
         Self(changes)
@@ -231,7 +230,7 @@ pub(super) fn record_element(prefix: &str, address: DeviceAddress, guest: &Guest
 
 /// Returns a record as it is, without some attributes and without what this version does not know of it.
 pub(super) fn kept_record(prefix: &str, record: &Record, Attributes(removed): &Attributes) -> NewElement {
-    let text = |part: &RecordedPart| in_our_namespace(prefix, part.part.element(), NewContent::Text(part.text.clone()));
+    let text = |part: &RecordedPart| part_element(prefix, Place::Metadata, part.part, part.text.clone());
     let parts = record.written.parts().map(text).collect();
     let attributes = Attribute::all_of(record).into_iter().filter_map(|Attribute { name, value, .. }| {
         let is_removed = removed.iter().any(|(removed, _)| *removed == name);

@@ -1,6 +1,6 @@
 //! The edits that carry out what was decided.
 
-use super::super::claims::GuestKeys;
+use super::super::claims::HostdevKeys;
 use super::super::error::{PlanError, Remark, RemarkKind};
 use super::super::write::{Attributes, complete, identities_element, kept_record};
 use super::super::{Decision, DeviceName, Place, Step};
@@ -24,7 +24,7 @@ impl<'a> Filling<'a> {
         fillable: &mut [Fillable<'_>],
         left: &[Left<'_>],
         stale: &[&Record],
-        places: &GuestKeys<'_>,
+        places: &HostdevKeys<'_>,
     ) {
         let first = fillable.iter_mut().filter(|found| !found.is_twin);
         let (recorded, unrecorded): (Vec<_>, Vec<_>) = first.partition(|found| found.record.is_some());
@@ -48,7 +48,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    fn fill_record(&mut self, identities: &Identities, found: &mut Fillable<'_>, places: &GuestKeys<'_>) {
+    fn fill_record(&mut self, identities: &Identities, found: &mut Fillable<'_>, places: &HostdevKeys<'_>) {
         let Some(record) = found.record else { return };
         let path = [record.element.index];
         let (mut edits, steps) = complete(&record.written, &found.device, Place::Metadata, &path);
@@ -103,7 +103,7 @@ impl<'a> Filling<'a> {
         fillable: &[Fillable<'_>],
         left: &[Left<'_>],
         stale: &[&Record],
-        places: &GuestKeys<'_>,
+        places: &HostdevKeys<'_>,
     ) -> Vec<NewElement> {
         let filled = fillable.iter().filter(|found| !found.is_twin);
         let filled = filled.map(|found| (found.hostdev.start(), found.record_element("")));

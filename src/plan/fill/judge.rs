@@ -6,10 +6,10 @@ use super::super::claims::{Claim, Claims, recorded};
 use super::super::demand::{named_mdev, named_pci};
 use super::super::error::{Conflict, PlanError, PlanErrorKind, RemarkKind};
 use super::super::lookup::{Missing, find_device};
-use super::super::write::record_element;
+use super::super::write::{device_of, record_element};
 use super::super::{AnyHostdev, Place, Step, span_of};
 use super::{Filling, OnConflict, OnMissing};
-use crate::device::{Device, DeviceAddress, PciAddress, Uuid};
+use crate::device::{Device, DeviceAddress, PciAddress};
 use crate::domain::{Domain, GuestSide, Hostdev, Model, PciHostdev, PciSource, Record};
 use crate::edit::NewElement;
 use crate::host::HostName;
@@ -48,8 +48,6 @@ pub(super) struct Left<'a> {
 /// The records of a domain while it is filled.
 pub(super) struct Records<'a> {
     pub(super) claims: Claims<'a>,
-    /// The UUIDs of the domain's hostdevs.
-    pub(super) uuids: HashSet<Uuid>,
     /// The source addresses of the hostdevs of type pci that were judged.
     pub(super) seen: HashSet<PciAddress>,
     /// Whether each record belongs to a hostdev.
@@ -60,8 +58,7 @@ impl<'a> Records<'a> {
     pub(super) fn of(domain: &'a Domain) -> Self {
         let claims = Claims::of(domain);
         let is_taken = vec![false; claims.records.len()];
-        let uuids = domain.hostdevs.iter().filter_map(Hostdev::uuid).collect();
-        Self { claims, uuids, seen: HashSet::new(), is_taken }
+        Self { claims, seen: HashSet::new(), is_taken }
     }
 
     /// Returns the record that was made for a hostdev's UUID.
@@ -89,7 +86,7 @@ impl<'a> Records<'a> {
     pub(super) fn take_by_place(&mut self, claim: &Claim, fits: impl Fn(&Record) -> bool) -> Option<&'a Record> {
         let is_free = |number: &usize| {
             let record = &self.claims.records[*number];
-            let is_gone = record.recorded_uuid().is_none_or(|uuid| !self.uuids.contains(&uuid));
+            let is_gone = device_of(record).is_none_or(|device| !self.claims.hostdevs.devices.contains(&device));
             !self.is_taken[*number] && is_gone && fits(record)
         };
         let number = claim.by_place.iter().map(|(number, _)| *number).find(is_free)?;

@@ -161,9 +161,10 @@ impl<'a> Filling<'a> {
         let mut kept = Vec::new();
         let mut left = Vec::new();
         let mut unrecorded = Vec::new();
-        let mdevs = domain.hostdevs.iter();
-        let mut judged: Vec<_> =
-            mdevs.map(|hostdev| (self.judge(hostdev, &mut records), &hostdev.guest, hostdev.start_tag)).collect();
+        let mut judged = Vec::new();
+        for hostdev in &domain.hostdevs {
+            judged.push((self.judge(hostdev, &mut records), &hostdev.guest, hostdev.start_tag));
+        }
         for hostdev in &domain.pci_hostdevs {
             judged.push((self.judge_pci(hostdev, &mut records), &hostdev.guest, hostdev.start_tag));
         }
