@@ -22,7 +22,8 @@ fn main() -> ExitCode {
     let has_bar = io::stderr().is_terminal() && !is_dumb;
     let color = has_bar && !is_plain;
     let stdout_color = io::stdout().is_terminal() && !is_dumb && !is_plain;
-    let mut streams = Streams { stdout: &mut Stdout::default(), stderr: &mut io::stderr(), color, stdout_color, has_bar };
+    let mut streams =
+        Streams { stdout: &mut Stdout::default(), stderr: &mut io::stderr(), color, stdout_color, has_bar };
     match command::run(&settings, &mut streams) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),

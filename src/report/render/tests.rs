@@ -95,52 +95,22 @@ fn a_long_mark_ends_at_the_cut() {
 }
 
 #[test]
-fn a_tab_is_one_column_and_the_mark_is_below_the_marked_text() {
-    let expected = "\
-error: wrong
- --> vm.xml:1:10
-  |
-1 |         <a>    <b uuid='1'/>
-  |                   ^^^^ here
-";
-    assert_eq!(error_at("\t\t<a>\t<b uuid='1'/>", "uuid").render(false), expected);
-}
-
-#[test]
-fn the_mark_is_below_the_marked_text_after_wide_and_combining_characters() {
-    // On a terminal each of 日本 takes two cells and the accent none.
-    let expected = "\
-error: wrong
- --> vm.xml:1:12
-  |
-1 | <b x='日本\u{301}' uuid='1'/>
-  |             ^^^^ here
-";
-    assert_eq!(error_at("<b x='日本\u{301}' uuid='1'/>", "uuid").render(false), expected);
-}
-
-#[test]
-fn the_mark_is_below_the_marked_text_after_a_deep_indentation() {
-    let expected = "\
-error: wrong
- --> vm.xml:1:54
-  |
-1 | ...                   <a uuid='1'/>
-  |                          ^^^^ here
-";
-    assert_eq!(error_at(&(" ".repeat(50) + "<a uuid='1'/>"), "uuid").render(false), expected);
-}
-
-#[test]
-fn byte_order_mark_and_carriage_return_are_not_shown() {
-    let expected = "\
-error: wrong
- --> vm.xml:1:2
-  |
-1 | <a/>
-  |  ^ here
-";
-    assert_eq!(error_at("\u{feff}<a/>\r\n<b/>\r\n", "a").render(false), expected);
+fn the_mark_is_below_the_marked_text() {
+    let indented = " ".repeat(50) + "<a uuid='1'/>";
+    for (text, marked, place, line, mark) in [
+        // A tab is one column.
+        ("\t\t<a>\t<b uuid='1'/>", "uuid", "1:10", "        <a>    <b uuid='1'/>", "                  ^^^^ here"),
+        // On a terminal each of 日本 takes two cells and the accent none.
+        ("<b x='日本\u{301}' uuid='1'/>", "uuid", "1:12", "<b x='日本\u{301}' uuid='1'/>", "            ^^^^ here"),
+        (&indented, "uuid", "1:54", "...                   <a uuid='1'/>", "                         ^^^^ here"),
+        // Neither the byte order mark nor the carriage return is shown.
+        ("\u{feff}<a/>\r\n<b/>\r\n", "a", "1:2", "<a/>", " ^ here"),
+        // Of a mark over several lines, the first is shown.
+        ("<a\r\n b='1'/>", "<a\r\n b='1'/>", "1:1", "<a", "^^ here"),
+    ] {
+        let expected = format!("error: wrong\n --> vm.xml:{place}\n  |\n1 | {line}\n  | {mark}\n");
+        assert_eq!(error_at(text, marked).render(false), expected);
+    }
 }
 
 #[test]
@@ -175,12 +145,6 @@ fn an_empty_mark_is_one_caret() {
     assert_eq!(at_end.render(false), "error: wrong\n --> vm.xml:1:3\n  |\n1 | <a\n  |   ^ unfinished\n");
     let empty = Diagnostic::error("wrong").at(excerpt("", Span::at(0), "nothing"));
     assert_eq!(empty.render(false), "error: wrong\n --> vm.xml:1:1\n  |\n1 |\n  | ^ nothing\n");
-}
-
-#[test]
-fn a_mark_over_several_lines_shows_the_first() {
-    let expected = "error: wrong\n --> vm.xml:1:1\n  |\n1 | <a\n  | ^^ here\n";
-    assert_eq!(error_at("<a\r\n b='1'/>", "<a\r\n b='1'/>").render(false), expected);
 }
 
 #[test]
