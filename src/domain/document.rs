@@ -87,11 +87,9 @@ impl Domain {
     fn drop_shared_places(&mut self) {
         let mut counts: HashMap<String, usize> = HashMap::new();
         for guest in self.guests() {
-            let keys = [guest.address.as_ref().map(ToString::to_string), guest.alias.as_ref().map(ToString::to_string)];
-            keys.into_iter().flatten().for_each(|key| *counts.entry(key).or_default() += 1);
-        }
-        if counts.values().all(|count| *count == 1) {
-            return;
+            let address = guest.address.iter().map(ToString::to_string);
+            let alias = guest.alias.iter().map(ToString::to_string);
+            address.chain(alias).for_each(|key| *counts.entry(key).or_default() += 1);
         }
         let is_shared = |key: String| counts.get(&key).is_some_and(|count| *count > 1);
         for guest in self.guests() {
