@@ -13,7 +13,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::record::{HostRecord, Mdev, Unreadable};
-use super::{Absence, HostError, Lookup, Sysfs, SysfsError, with_causes};
+use super::{Absence, HostError, Lookup, NoIdentity, Sysfs, SysfsError, with_causes};
 use crate::device::{Device, DeviceAddress, MdevType, Uuid};
 use crate::file::{self, FileError, Input, Original, Purpose};
 
@@ -106,21 +106,20 @@ impl Mdevctl {
             Err(error) if self.counts => return Err(error.into()),
             Ok(None) if self.counts => {
                 let looked_for = format!("{looked_for}, nor a definition in {}", self.dir.display());
-                return Ok((Lookup::Absent(Absence::NotFound { looked_for }), None));
+                return Ok((Err(NoIdentity::Absent(Absence::NotFound { looked_for })), None));
             }
-            Ok(None) | Err(_) => return Ok((Lookup::Absent(absence), None)),
+            Ok(None) | Err(_) => return Ok((Err(NoIdentity::Absent(absence)), None)),
         };
         let path = definition.path.clone();
         if !self.counts {
             let absence = Absence::NotStarted { looked_for: looked_for.to_owned(), definition: Some(path) };
-            return Ok((Lookup::Absent(absence), None));
+            return Ok((Err(NoIdentity::Absent(absence)), None));
         }
         let found = match definition.started(sysfs).map_err(HostError::new)? {
-            (_, Some(Lookup::Found(device))) => Lookup::Found(Device { is_defined_only: true, ..device }),
-            (_, Some(other)) => other,
+            (_, Some(found)) => found.map(|device| Device { is_defined_only: true, ..device }),
             (_, None) => {
                 let looked_for = format!("{looked_for}; {}", definition.no_parent());
-                Lookup::Absent(Absence::NotFound { looked_for })
+                Err(NoIdentity::Absent(Absence::NotFound { looked_for }))
             }
         };
         Ok((found, Some(path)))

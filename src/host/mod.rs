@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{Device, DeviceAddress, DeviceKind, Identity, VgpuType};
+use crate::device::{Device, DeviceAddress, Identity, VgpuType};
 pub use file::{HostFileError, HostFileErrorKind, MAX_BYTES, read};
 pub use mdevctl::{Mdevctl, MdevctlError};
 pub use nodedev::NodeDeviceError;
@@ -53,12 +53,24 @@ impl fmt::Display for DeviceApi {
     }
 }
 
-/// A host's answer about one device. Failing to read is not an answer but a [`HostError`].
+/// A host's answer about one device: what it is, or why the host has no identity for it. Failing to read is not an answer but a
+/// [`HostError`].
+pub type Lookup = Result<Device, NoIdentity>;
+
+/// Whether it is a virtual function of which NVIDIA's driver shows the vGPU type, set or not.
+pub fn is_vgpu(found: &Lookup) -> bool {
+    match found {
+        Ok(device) => device.identity.vgpu_type().is_some(),
+        Err(why) => *why == NoIdentity::Untyped,
+    }
+}
+
+/// Why a host has no identity for a device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Lookup {
-    /// The device is there.
-    Found(Device),
+pub enum NoIdentity {
+    /// The host has no such device.
+    Absent(Absence),
     /// The mediated device is there and has another device API than `vfio-pci`.
     OtherDeviceApi(DeviceApi),
     /// The virtual function is there, and no vGPU type is set on it.
@@ -80,19 +92,6 @@ pub enum Lookup {
         /// Why, in the words of the source.
         reason: String,
     },
-    /// The host has no such device.
-    Absent(Absence),
-}
-
-impl Lookup {
-    /// Whether it is a virtual function of which NVIDIA's driver shows the vGPU type, set or not.
-    pub fn is_vgpu(&self) -> bool {
-        match self {
-            Self::Untyped => true,
-            Self::Found(device) => matches!(device.identity.kind, DeviceKind::Vgpu(_)),
-            _ => false,
-        }
-    }
 }
 
 /// Why a host does not have a device.
@@ -298,8 +297,8 @@ impl HostSource {
                 host.definitions.extend(definition.map(|path| (device, path)));
                 found
             });
-            is_absent |= matches!((device, &answer), (DeviceAddress::Mdev(_), Ok(Lookup::Absent(_))));
-            is_untyped |= matches!(answer, Ok(Lookup::Untyped));
+            is_absent |= matches!((device, &answer), (DeviceAddress::Mdev(_), Ok(Err(NoIdentity::Absent(_)))));
+            is_untyped |= matches!(answer, Ok(Err(NoIdentity::Untyped)));
             host.insert(device, answer);
         }
         if is_absent {
@@ -319,7 +318,7 @@ impl HostSource {
     /// Only messages need them: the driver is slow to list them, and the file of all types is large.
     pub fn name_vgpus(&self, host: &mut Host) {
         let vgpus = host.answers.iter().filter_map(|(device, answer)| match (device, answer) {
-            (DeviceAddress::Pci(address), Ok(found)) if found.is_vgpu() => Some(*address),
+            (DeviceAddress::Pci(address), Ok(found)) if is_vgpu(found) => Some(*address),
             _ => None,
         });
         let vgpus: Vec<_> = vgpus.collect();
@@ -372,7 +371,9 @@ impl HostSource {
             Self::Recorded(host) => return Ok((host.lookup(device)?, None)),
         };
         match (device, sysfs.lookup(device)?, mdevctl) {
-            (DeviceAddress::Mdev(uuid), Lookup::Absent(absence), Some(mdevctl)) => mdevctl.lookup(uuid, absence, sysfs),
+            (DeviceAddress::Mdev(uuid), Err(NoIdentity::Absent(absence)), Some(mdevctl)) => {
+                mdevctl.lookup(uuid, absence, sysfs)
+            }
             (_, found, _) => Ok((found, None)),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
 
 use super::record::{HostRecord, Mdev, MdevParent, PciDevice, VgpuState};
-use super::{Absence, HostError, Lookup, NVIDIA_ID};
+use super::{Absence, HostError, Lookup, NVIDIA_ID, NoIdentity};
 use crate::device::{Device, DeviceAddress, DeviceKind, Identity, PciAddress, PciId, Uuid, VgpuType};
 use crate::text::abridged;
 
@@ -121,12 +121,12 @@ impl RecordedHost {
         };
         Ok(found.unwrap_or_else(|| {
             let looked_for = format!("no {device} in {}", self.name);
-            Lookup::Absent(match device {
+            Err(NoIdentity::Absent(match device {
                 DeviceAddress::Mdev(uuid) if self.not_started.contains(&uuid) => {
                     Absence::NotStarted { looked_for, definition: None }
                 }
                 _ => Absence::NotFound { looked_for },
-            })
+            }))
         }))
     }
 
@@ -161,41 +161,43 @@ impl RecordedHost {
         let of_type = types.binary_search_by(|supported| supported.mdev_type.cmp(&mdev.mdev_type)).ok();
         let device_api = of_type.and_then(|index| types[index].device_api.as_ref());
         if let Some(other) = device_api.filter(|device_api| !device_api.is_vfio_pci()) {
-            return Ok(Lookup::OtherDeviceApi(other.clone()));
+            return Ok(Err(NoIdentity::OtherDeviceApi(other.clone())));
         }
         let Some(address) = parent.address() else {
-            return Ok(Lookup::ParentNotPci { parent: name.clone(), subsystem: bus.clone() });
+            return Ok(Err(NoIdentity::ParentNotPci { parent: name.clone(), subsystem: bus.clone() }));
         };
         let Some(&PciDevice { vendor, product, .. }) = self.pci_device(address) else {
             self.must_be_readable(DeviceAddress::Pci(address))?;
             let reason = format!("{name}, the parent of mdev {}, is not in {}", mdev.uuid, self.name);
-            return Ok(Lookup::Unknown { reason });
+            return Ok(Err(NoIdentity::Unknown { reason }));
         };
         if device_api.is_none() {
             let reason = format!("{} does not say the device API of {}, a type of {name}", self.name, mdev.mdev_type);
-            return Ok(Lookup::Unknown { reason });
+            return Ok(Err(NoIdentity::Unknown { reason }));
         }
         let identity = Identity { vendor, product, kind: DeviceKind::Mdev(mdev.mdev_type.clone()) };
-        Ok(Lookup::Found(Device { is_defined_only: mdev.is_defined_only, ..identity.into() }))
+        Ok(Ok(Device { is_defined_only: mdev.is_defined_only, ..identity.into() }))
     }
 
     fn lookup_pci(&self, found: &PciDevice) -> Lookup {
         let &PciDevice { address, vendor, product, class, subsystem, physfn, vgpu_type, .. } = found;
-        let unknown = |reason| Lookup::Unknown { reason };
+        let unknown = |reason| Err(NoIdentity::Unknown { reason });
         let kind = match (vgpu_type, class) {
             (Some(VgpuState::Type(vgpu_type)), _) => DeviceKind::Vgpu(vgpu_type),
-            (Some(VgpuState::Untyped), _) => return Lookup::Untyped,
+            (Some(VgpuState::Untyped), _) => return Err(NoIdentity::Untyped),
             (Some(VgpuState::Unknown), _) => {
                 return unknown(format!("{} cannot tell the vGPU type of {address}", self.name));
             }
             (None, _) if physfn.is_some() && vendor == PciId::from(NVIDIA_ID) => {
-                return Lookup::NoVgpuType { looked_for: format!("no vGPU type of {address} in {}", self.name) };
+                return Err(NoIdentity::NoVgpuType {
+                    looked_for: format!("no vGPU type of {address} in {}", self.name),
+                });
             }
             (None, Some(class)) => DeviceKind::Pci(class),
             (None, None) => return unknown(format!("{} does not say the class of {address}", self.name)),
         };
         let identity = Identity { vendor, product, kind };
-        Lookup::Found(Device { subsystem, is_virtual_function: physfn.is_some(), ..identity.into() })
+        Ok(Device { subsystem, is_virtual_function: physfn.is_some(), ..identity.into() })
     }
 
     /// Returns the devices that the host could create: for each identity that has instances left, the name of a parent.

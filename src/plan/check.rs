@@ -6,7 +6,7 @@ use super::error::{PlanError, PlanErrorKind};
 use super::lookup::{Missing, find_device};
 use crate::device::Device;
 use crate::domain::{Document, RecordedIdentity};
-use crate::host::Host;
+use crate::host::{Host, NoIdentity, is_vgpu};
 
 /// The result of a comparison.
 #[derive(Clone, Debug, Default)]
@@ -61,9 +61,17 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Compares what was recorded of a device with the device that a host has.
-    pub fn of(wanted: &Wanted<'_>, found: &Device) -> Self {
-        let Device { identity, .. } = found;
+    /// Compares what was recorded of a device with what a host has.
+    pub fn of(wanted: &Wanted<'_>, found: Result<&Device, &NoIdentity>) -> Self {
+        let identity = match found {
+            Ok(device) => &device.identity,
+            Err(NoIdentity::OtherDeviceApi(_)) => return Self::Different,
+            Err(NoIdentity::Untyped) => return Self::Untyped,
+            Err(NoIdentity::Unknown { .. }) => return Self::Unknown,
+            Err(NoIdentity::Absent(_) | NoIdentity::NoVgpuType { .. } | NoIdentity::ParentNotPci { .. }) => {
+                return Self::Missing;
+            }
+        };
         match wanted.recorded {
             Some(_) if wanted.differs_from(identity) || wanted.contradiction(identity).is_some() => Self::Different,
             Some(recorded) if recorded.identity().is_some() => Self::Same,
@@ -89,12 +97,7 @@ impl Verdict {
 impl Checked<'_> {
     /// Returns the verdict.
     pub fn verdict(&self) -> Verdict {
-        match &self.found {
-            Err(Missing::Untyped { .. }) => Verdict::Untyped,
-            Err(Missing::Unknown { .. }) => Verdict::Unknown,
-            Err(_) => Verdict::Missing,
-            Ok(found) => Verdict::of(&self.wanted, found),
-        }
+        Verdict::of(&self.wanted, self.found.as_ref().map_err(|missing| &missing.why))
     }
 }
 
@@ -131,10 +134,10 @@ pub fn check<'a>(
 /// Compares a device with a host. Returns `None` for a PCI device without a record that is not in the scope there.
 fn compare<'a>(wanted: Wanted<'a>, host: &Host, scope: PciScope) -> Result<Option<Checked<'a>>, PlanErrorKind> {
     let is_only_vgpu = wanted.is_judged_only_as_vgpu() && scope != PciScope::All;
-    if is_only_vgpu && host.lookup(wanted.device).is_ok_and(|found| !found.is_vgpu()) {
+    if is_only_vgpu && host.lookup(wanted.device).is_ok_and(|found| !is_vgpu(found)) {
         return Ok(None);
     }
     let identity = wanted.recorded.and_then(RecordedIdentity::identity);
-    let found = find_device(wanted.device, identity.as_ref(), host)?;
+    let found = find_device(wanted.device, identity, host)?;
     Ok(Some(Checked { wanted, found }))
 }

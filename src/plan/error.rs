@@ -7,7 +7,7 @@ use super::{Missing, Place};
 use crate::device::{DeviceAddress, Identity, Part, UuidError};
 use crate::domain::{Domain, HostdevError, Metadata, MetadataError};
 use crate::edit::Overlap;
-use crate::host::{DeviceApi, HostError, HostName};
+use crate::host::{HostError, HostName};
 use crate::text::Span;
 
 /// Why a plan cannot be made, and where in the document.
@@ -68,7 +68,7 @@ pub enum PlanErrorKind {
         error: UuidError,
     },
     /// The device has no identity on this host.
-    #[error(transparent)]
+    #[error("{0}")]
     Missing(Box<Missing>),
     /// The host could not be read.
     #[error("{device} cannot be looked up")]
@@ -78,14 +78,6 @@ pub enum PlanErrorKind {
         /// Why not.
         #[source]
         error: HostError,
-    },
-    /// The device has another device API than the hostdev's model: libvirt would start QEMU, which would fail.
-    #[error("the model is vfio-pci, and {device} is a {device_api} device")]
-    DeviceApi {
-        /// The device.
-        device: DeviceAddress,
-        /// What it is.
-        device_api: DeviceApi,
     },
     /// A part is already there and differs from this host.
     #[error("{} of {} is '{}' {}, and {} it is {}", .0.part, .0.device, .0.written, .0.place.in_document(), .0.host.place(), .0.found)]
@@ -148,7 +140,6 @@ impl PlanErrorKind {
     pub fn label(&self) -> String {
         let label = match self {
             Self::Missing(missing) => return missing.label(),
-            Self::DeviceApi { device_api, .. } => return format!("device_api is {device_api}"),
             Self::Conflict(conflict) | Self::Elsewhere(conflict) => {
                 return format!("{} has {}", conflict.host, conflict.found);
             }

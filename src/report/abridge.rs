@@ -6,7 +6,8 @@ use std::mem::{Discriminant, discriminant};
 
 use super::Diagnostic;
 use crate::domain::{HostdevError, MetadataError};
-use crate::plan::{Missing, PlanErrorKind, RemarkKind};
+use crate::host::NoIdentity;
+use crate::plan::{PlanErrorKind, RemarkKind};
 
 /// How many diagnostics of a kind are shown: an eleventh adds nothing new.
 const SHOWN: usize = 10;
@@ -19,7 +20,7 @@ pub enum Kind {
     /// An error of the metadata.
     Metadata(Discriminant<MetadataError>),
     /// A device that has no identity on this host.
-    Missing(Discriminant<Missing>),
+    Missing(Discriminant<NoIdentity>),
     /// Any other error of a plan.
     Plan(Discriminant<PlanErrorKind>),
     /// A remark on a plan.
@@ -31,7 +32,7 @@ impl From<&PlanErrorKind> for Kind {
         match error {
             PlanErrorKind::Hostdev(error) => Self::Hostdev(discriminant(error)),
             PlanErrorKind::Metadata(error) => Self::Metadata(discriminant(error)),
-            PlanErrorKind::Missing(missing) => Self::Missing(discriminant(missing)),
+            PlanErrorKind::Missing(missing) => Self::Missing(discriminant(&missing.why)),
             other => Self::Plan(discriminant(other)),
         }
     }

@@ -1,9 +1,9 @@
 //! What to do about an error: the advice that names commands and options.
 
 use super::escape::shell_word;
-use crate::device::{DeviceAddress, DeviceKind, VgpuType};
+use crate::device::{DeviceAddress, DeviceKind, Identity};
 use crate::domain::{HostdevError, Kind, MetadataError, NAMESPACE, ReadErrorKind};
-use crate::host::{Absence, HostName, MdevctlError, SysfsError};
+use crate::host::{Absence, HostName, MdevctlError, NoIdentity, SysfsError};
 use crate::plan::{Missing, PlanErrorKind, RemarkKind};
 
 /// Returns what to do about an error of a plan.
@@ -27,11 +27,12 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
         PlanErrorKind::NotAUuid { .. } => {
             "enter the UUID of a mediated device; mdevctl list shows those of this host".to_owned()
         }
-        PlanErrorKind::Missing(missing) => match &**missing {
-            Missing::NotOnHost { absence: Absence::NotStarted { definition: Some(_), .. }, .. } => {
+        PlanErrorKind::Missing(missing) => match &missing.why {
+            NoIdentity::Absent(Absence::NotStarted { definition: Some(_), .. }) => {
                 format!("{}, use its definition with --defined, or skip it with --on-missing skip", start(missing))
             }
-            Missing::ParentNotPci { .. } => {
+            NoIdentity::OtherDeviceApi(_) => start(missing),
+            NoIdentity::ParentNotPci { .. } => {
                 "it has no vendor and product id to record; skip it with --on-missing skip".to_owned()
             }
             _ => format!("{}, or skip it with --on-missing skip", start(missing)),
@@ -43,9 +44,6 @@ pub fn plan_error(error: &PlanErrorKind) -> Option<String> {
             "correct the definition, or use the running devices only, without --defined".to_owned()
         }
         PlanErrorKind::Host { .. } => FROM_THE_HOST.to_owned(),
-        PlanErrorKind::DeviceApi { device_api, .. } => {
-            format!("name a vfio-pci device, or set model='{device_api}'; QEMU would refuse this one at start")
-        }
         PlanErrorKind::Conflict(conflict) => format!(
             "--on-conflict replace writes what {} has, --on-conflict keep leaves the hostdev unchanged",
             conflict.host
@@ -112,22 +110,21 @@ pub const OTHER_KIND: &str =
 
 /// Returns how to make a device what a hostdev needs: the command, complete as far as the type and a parent are known.
 pub fn start(missing: &Missing) -> String {
-    let there = match missing {
-        Missing::NotOnHost { host: HostName::File(_), .. } | Missing::Untyped { host: HostName::File(_), .. } => {
-            " there"
-        }
-        _ => "",
+    let Missing { device, host, why, recorded, parent, .. } = missing;
+    let there = match host {
+        HostName::File(_) => " there",
+        HostName::This => "",
     };
-    match missing {
-        Missing::NotOnHost { absence: Absence::NoDriver { .. }, device: DeviceAddress::Mdev(_), .. } => {
+    match (why, device) {
+        (NoIdentity::Absent(Absence::NoDriver { .. }), DeviceAddress::Mdev(_)) => {
             format!("load the driver of the card that has mediated devices{there}")
         }
-        Missing::NotOnHost { absence: Absence::NotStarted { .. }, device: DeviceAddress::Mdev(uuid), .. } => {
+        (NoIdentity::Absent(Absence::NotStarted { .. }), DeviceAddress::Mdev(uuid)) => {
             format!("start it{there}: mdevctl start -u {uuid}")
         }
-        Missing::NotOnHost { device: DeviceAddress::Mdev(uuid), recorded, parent, .. } => {
+        (NoIdentity::Absent(Absence::NotFound { .. }), DeviceAddress::Mdev(uuid)) => {
             let start = format!("start it{there}: mdevctl start -u {uuid} -p");
-            match (recorded, parent) {
+            match (recorded.as_ref().map(|identity| &identity.kind), parent) {
                 (Some(DeviceKind::Mdev(mdev_type)), Some(parent)) => {
                     format!("{start} {} -t {}", shell_word(parent), shell_word(mdev_type.as_str()))
                 }
@@ -138,35 +135,33 @@ pub fn start(missing: &Missing) -> String {
                 _ => format!("{start} PARENT -t TYPE (mdevctl types lists both)"),
             }
         }
-        Missing::NotOnHost { device: DeviceAddress::Pci(_), .. } => format!(
+        (NoIdentity::Absent(_), DeviceAddress::Pci(_)) => format!(
             "assign the guest another PCI device{there} (lspci -D lists them); the virtual functions of a card exist once its \
              sriov_numvfs is set"
         ),
-        Missing::Untyped { device, recorded, example, .. } => set_type(*device, *recorded, example.as_ref(), there),
-        Missing::NoVgpuType { .. } => {
+        (NoIdentity::OtherDeviceApi(device_api), _) => {
+            format!("name a vfio-pci device, or set model='{device_api}'; QEMU would refuse this one at start")
+        }
+        (NoIdentity::Untyped, _) => set_type(missing, there),
+        (NoIdentity::NoVgpuType { .. }, _) => {
             "load NVIDIA's vGPU driver and bind the virtual function to it; if it is bound, its interface is not known to this \
              version"
                 .to_owned()
         }
-        Missing::Unknown { .. } => FROM_THE_HOST.to_owned(),
-        Missing::ParentNotPci { .. } => "assign the guest a slice of a PCI device".to_owned(),
+        (NoIdentity::ParentNotPci { .. }, _) => "assign the guest a slice of a PCI device".to_owned(),
+        (NoIdentity::Unknown { .. }, _) => FROM_THE_HOST.to_owned(),
     }
 }
 
 /// Returns how to set the type of a virtual function: the recorded one, or else one that its card has.
-fn set_type(
-    device: DeviceAddress,
-    recorded: Option<VgpuType>,
-    known: Option<&(VgpuType, String)>,
-    there: &str,
-) -> String {
-    let address = match device {
+fn set_type(missing: &Missing, there: &str) -> String {
+    let address = match missing.device {
         DeviceAddress::Pci(address) => address.to_string(),
         DeviceAddress::Mdev(uuid) => uuid.to_string(),
     };
     let file = format!("/sys/bus/pci/devices/{address}/nvidia/current_vgpu_type");
     let list = "creatable_vgpu_types beside it lists the numbers";
-    match (recorded, known) {
+    match (missing.recorded.as_ref().and_then(Identity::vgpu_type), &missing.vgpu_type) {
         (Some(recorded), Some((_, name))) => {
             format!("set its type{there}, {name}: echo {} > {file}", recorded.number())
         }

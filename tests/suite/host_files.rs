@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode};
 use virt_mdev::device::{DeviceAddress, Uuid};
-use virt_mdev::host::{self, Absence, HostSource, Lookup, RecordedHost, Sysfs};
+use virt_mdev::host::{self, Absence, HostSource, Lookup, NoIdentity, RecordedHost, Sysfs};
 
 use crate::support::guests::{ABSENT, NO_PCI, bare, domain, elements, filled, guest, host_a, hostdev, uuid};
 use crate::support::{Scratch, testdata, testdata_matching};
@@ -21,12 +21,14 @@ fn node_devices(name: &str) -> RecordedHost {
 /// Returns an answer in one line.
 fn line(answer: Result<Lookup, host::HostError>) -> String {
     match answer {
-        Ok(Lookup::Absent(Absence::NotStarted { .. })) => "not started".to_owned(),
-        Ok(Lookup::Absent(_)) => "absent".to_owned(),
-        Ok(Lookup::Found(device)) => device.identity.to_string(),
-        Ok(Lookup::OtherDeviceApi(device_api)) => device_api.to_string(),
-        Ok(Lookup::ParentNotPci { parent, subsystem }) => format!("{parent} on {}", subsystem.unwrap_or_default()),
-        Ok(Lookup::Unknown { reason }) => reason,
+        Ok(Err(NoIdentity::Absent(Absence::NotStarted { .. }))) => "not started".to_owned(),
+        Ok(Err(NoIdentity::Absent(_))) => "absent".to_owned(),
+        Ok(Ok(device)) => device.identity.to_string(),
+        Ok(Err(NoIdentity::OtherDeviceApi(device_api))) => device_api.to_string(),
+        Ok(Err(NoIdentity::ParentNotPci { parent, subsystem })) => {
+            format!("{parent} on {}", subsystem.unwrap_or_default())
+        }
+        Ok(Err(NoIdentity::Unknown { reason })) => reason,
         Ok(other) => panic!("{other:?}"),
         Err(error) => error.to_string(),
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use virt_mdev::device::{DeviceAddress, PciAddress, Uuid};
-use virt_mdev::host::{self, HostSource, Lookup, Mdevctl, Sysfs};
+use virt_mdev::host::{self, HostSource, Mdevctl, NoIdentity, Sysfs};
 
 use crate::support::{Scratch, sysfs_tree, testdata};
 
@@ -13,10 +13,10 @@ use crate::support::{Scratch, sysfs_tree, testdata};
 fn answer(host: &str, uuid: &str) -> String {
     let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
     match Sysfs::open(&sys).unwrap().lookup(DeviceAddress::Mdev(uuid.parse().unwrap())).unwrap() {
-        Lookup::Absent(_) => "absent".to_owned(),
-        Lookup::Found(device) => device.identity.to_string(),
-        Lookup::OtherDeviceApi(device_api) => device_api.to_string(),
-        Lookup::ParentNotPci { parent, subsystem } => format!("{parent} on {}", subsystem.unwrap_or_default()),
+        Err(NoIdentity::Absent(_)) => "absent".to_owned(),
+        Ok(device) => device.identity.to_string(),
+        Err(NoIdentity::OtherDeviceApi(device_api)) => device_api.to_string(),
+        Err(NoIdentity::ParentNotPci { parent, subsystem }) => format!("{parent} on {}", subsystem.unwrap_or_default()),
         other => panic!("{other:?}"),
     }
 }
@@ -63,9 +63,9 @@ fn described_trees_have_the_devices_of_their_descriptions() {
 fn pci_answer(host: &str, address: &str) -> String {
     let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
     match Sysfs::open(&sys).unwrap().lookup(DeviceAddress::Pci(address.parse().unwrap())).unwrap() {
-        Lookup::Absent(_) => "absent".to_owned(),
-        Lookup::Untyped => "untyped".to_owned(),
-        Lookup::Found(device) => {
+        Err(NoIdentity::Absent(_)) => "absent".to_owned(),
+        Err(NoIdentity::Untyped) => "untyped".to_owned(),
+        Ok(device) => {
             assert!(device.subsystem.is_some(), "{address}");
             let function = if device.is_virtual_function { "VF" } else { "PF" };
             format!("{} {function}", device.identity)
@@ -113,8 +113,8 @@ fn assert_recorded(source: &HostSource, sys: &Path) -> usize {
     let nowhere = ["ffffffff-0000-4000-8000-00000000000f"].map(|uuid| DeviceAddress::Mdev(uuid.parse().unwrap()));
     for device in devices.iter().copied().chain(nowhere) {
         match [source.lookup(device), reread.lookup(device)] {
-            [Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))] => {}
-            [Ok(Lookup::NoVgpuType { .. }), Ok(Lookup::NoVgpuType { .. })] => {}
+            [Ok(Err(NoIdentity::Absent(_))), Ok(Err(NoIdentity::Absent(_)))] => {}
+            [Ok(Err(NoIdentity::NoVgpuType { .. })), Ok(Err(NoIdentity::NoVgpuType { .. }))] => {}
             [Ok(here), Ok(recorded)] => assert_eq!(here, recorded, "{device}"),
             [Err(here), Err(recorded)] => assert!(recorded.to_string().contains(&here.to_string()), "{recorded}"),
             other => panic!("{device} in {}: {other:?}", sys.display()),
@@ -176,7 +176,7 @@ fn a_record_has_what_mdevctl_has_defined_and_not_started() {
     for uuid in [defined, started, orphaned, broken] {
         let device = DeviceAddress::Mdev(uuid.parse().unwrap());
         match [source(true).lookup(device), host.lookup(device)] {
-            [Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))] => assert_eq!(uuid, orphaned),
+            [Ok(Err(NoIdentity::Absent(_))), Ok(Err(NoIdentity::Absent(_)))] => assert_eq!(uuid, orphaned),
             [Ok(here), Ok(recorded)] => assert_eq!(here, recorded, "{uuid}"),
             [Err(_), Err(_)] => assert_eq!(uuid, broken),
             other => panic!("{uuid}: {other:?}"),
@@ -191,9 +191,9 @@ fn a_record_has_what_mdevctl_has_defined_and_not_started() {
     // All answers of a run are about the same definitions.
     let counting = source(true);
     let lookup = |uuid: &str| counting.lookup(DeviceAddress::Mdev(uuid.parse().unwrap()));
-    assert!(matches!(lookup("deadbeef-0000-4000-8000-000000000004"), Ok(Lookup::Absent(_))));
+    assert!(matches!(lookup("deadbeef-0000-4000-8000-000000000004"), Ok(Err(NoIdentity::Absent(_)))));
     definition("0000:00:02.0", "deadbeef-0000-4000-8000-000000000005", of_type);
-    assert!(matches!(lookup("deadbeef-0000-4000-8000-000000000005"), Ok(Lookup::Absent(_))));
+    assert!(matches!(lookup("deadbeef-0000-4000-8000-000000000005"), Ok(Err(NoIdentity::Absent(_)))));
     definition("0000:ff:02.0", defined, of_type);
     let error = source(true).record().unwrap_err().to_string();
     assert!(error.contains(&format!("{defined} is defined twice")), "{error}");

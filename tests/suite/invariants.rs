@@ -16,7 +16,7 @@ use virt_mdev::device::{
 };
 use virt_mdev::domain::{Document, Metadata, Model};
 use virt_mdev::edit::{Edits, ProofError};
-use virt_mdev::host::{self, Absence, DeviceApi, Host, HostSource, Lookup, Sysfs};
+use virt_mdev::host::{self, Absence, DeviceApi, Host, HostSource, Lookup, NoIdentity, Sysfs};
 use virt_mdev::plan::fill::{Devices, OnConflict, OnMissing, Policy};
 use virt_mdev::plan::{Pairing, Place, Places, Plan, check, compare, fill, strip};
 use virt_mdev::report::Diagnostic;
@@ -54,8 +54,11 @@ fn host() -> Host {
         (UUID, found("i915-GVTg_V5_4", 0x8086, 0x591d)),
         ("c0ffee01-0000-4000-8000-000000000001", found("a>b]]>&<c", 0x10de, 0)),
         ("c0ffee02-0000-4000-8000-000000000002", found("--> \r\n\té\u{85}'\"/", 0, 0xffff)),
-        ("c0ffee03-0000-4000-8000-000000000003", Lookup::ParentNotPci { parent: "mtty".to_owned(), subsystem: None }),
-        ("c0ffee04-0000-4000-8000-000000000004", Lookup::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned()))),
+        (
+            "c0ffee03-0000-4000-8000-000000000003",
+            Err(NoIdentity::ParentNotPci { parent: "mtty".to_owned(), subsystem: None }),
+        ),
+        ("c0ffee04-0000-4000-8000-000000000004", Err(NoIdentity::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned())))),
         ("c0ffee05-0000-4000-8000-000000000005", absent()),
     ] {
         host.insert(mdev(uuid), Ok(answer));
@@ -64,8 +67,8 @@ fn host() -> Host {
         (0, vgpu(1148)),
         (1, vgpu(1150)),
         (2, pci_device()),
-        (3, Lookup::Untyped),
-        (4, Lookup::NoVgpuType { looked_for: "no directory nvidia".to_owned() }),
+        (3, Err(NoIdentity::Untyped)),
+        (4, Err(NoIdentity::NoVgpuType { looked_for: "no directory nvidia".to_owned() })),
         (5, absent()),
     ] {
         let address = PciAddress { domain: 0, bus: 0x26, slot: 0, function };
@@ -79,14 +82,14 @@ pub fn vgpu(number: u32) -> Lookup {
     let kind = DeviceKind::Vgpu(VgpuType::new(number).unwrap_or_else(|| panic!("{number} is not a type")));
     let [vendor, product, board] = [0x10de, 0x26b9, 0x1851].map(PciId::from);
     let subsystem = Some(Subsystem { vendor, device: board });
-    Lookup::Found(Device { subsystem, is_virtual_function: true, ..Identity { vendor, product, kind }.into() })
+    Ok(Device { subsystem, is_virtual_function: true, ..Identity { vendor, product, kind }.into() })
 }
 
 /// A PCI device that is not a vGPU, of which the subsystem is not known.
 pub fn pci_device() -> Lookup {
     let class = "0x020000".parse().unwrap_or_else(|error| panic!("{error}"));
     let [vendor, product] = [0x8086, 0x10d3].map(PciId::from);
-    Lookup::Found(Identity { vendor, product, kind: DeviceKind::Pci(class) }.into())
+    Ok(Identity { vendor, product, kind: DeviceKind::Pci(class) }.into())
 }
 
 fn mdev(text: &str) -> DeviceAddress {
@@ -98,7 +101,7 @@ fn uuid_of(text: &str) -> Uuid {
 }
 
 fn absent() -> Lookup {
-    Lookup::Absent(Absence::NotFound { looked_for: "no bus/mdev/devices in /sys".to_owned() })
+    Err(NoIdentity::Absent(Absence::NotFound { looked_for: "no bus/mdev/devices in /sys".to_owned() }))
 }
 
 /// Returns the host of the fuzzed documents, with all other devices of this document added, so that most of it can be filled.
@@ -121,7 +124,7 @@ fn host_for(document: &Document) -> Host {
 fn found(name: &str, vendor: u16, product: u16) -> Lookup {
     let mdev_type = name.parse::<MdevType>().unwrap_or_else(|error| panic!("{name:?}: {error}"));
     let [vendor, product] = [vendor, product].map(PciId::from);
-    Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
+    Ok(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
 }
 
 /// Reads what this program wrote: it must be a document.
@@ -298,7 +301,7 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     let Ok(sysfs) = Sysfs::open(&top.path().join("sys")) else { return };
     let mdev = DeviceAddress::Mdev(uuid_of(UUID));
     let answer = sysfs.lookup(mdev);
-    if let Ok(Lookup::Found(device)) = &answer {
+    if let Ok(Ok(device)) = &answer {
         let Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) } = &device.identity else {
             panic!("not a mediated device: {device:?}");
         };
@@ -311,7 +314,7 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     let address = PciAddress { domain: 0, bus: 0x26, slot: 0, function: 4 };
     let function = DeviceAddress::Pci(address);
     let answer = sysfs.lookup(function);
-    if let Ok(Lookup::Found(device)) = &answer {
+    if let Ok(Ok(device)) = &answer {
         built.holds(device);
     }
     assert_eq!(format!("{answer:?}"), format!("{:?}", sysfs.lookup(function)), "a second lookup has another answer");
@@ -330,8 +333,8 @@ pub fn bytes_as_sysfs(bytes: &[u8], scratch: &Path) {
     if let Ok(recorded) = source.record() {
         for device in [mdev, function] {
             match (source.lookup(device), recorded.lookup(device)) {
-                (Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))) => {}
-                (Ok(Lookup::NoVgpuType { .. }), Ok(Lookup::NoVgpuType { .. })) => {}
+                (Ok(Err(NoIdentity::Absent(_))), Ok(Err(NoIdentity::Absent(_)))) => {}
+                (Ok(Err(NoIdentity::NoVgpuType { .. })), Ok(Err(NoIdentity::NoVgpuType { .. }))) => {}
                 (Ok(answer), Ok(recorded)) => assert_eq!(answer, recorded, "the record has another answer"),
                 (Err(_), Err(_)) => {}
                 (answer, recorded) => panic!("{answer:?}, and from the record {recorded:?}"),
@@ -429,7 +432,7 @@ pub fn bytes_as_host_file(bytes: &[u8]) {
         let (first, second) = (host.lookup(*device), again.lookup(*device));
         assert_eq!(first.is_ok(), second.is_ok(), "{device}");
         assert_eq!(first.ok(), second.ok(), "{device}");
-        assert!(!matches!(host.lookup(*device), Ok(Lookup::Absent(_))), "{device} is recorded and absent");
+        assert!(!matches!(host.lookup(*device), Ok(Err(NoIdentity::Absent(_)))), "{device} is recorded and absent");
     }
     let source = HostSource::Recorded(host);
     let mut answers = source.ask(devices.into_iter().chain([mdev(UUID)]));

@@ -5,10 +5,9 @@
 
 use std::mem;
 
-use super::super::json::{Asked, FailedFile, in_one_line};
+use super::super::json::{Asked, FailedFile, Parts, in_one_line};
 use super::super::{Failure, Streams};
 use super::pair::{Destination, Pair};
-use super::reason::identity_and_reason;
 use super::table::Row;
 use crate::device::DeviceAddress;
 use crate::file::Input;
@@ -73,7 +72,7 @@ impl JsonPairs {
     /// Takes the next guest.
     pub fn begin(&mut self, file: &str, guest: &Guest<'_>, facts: &Facts) -> Result<(), Failure> {
         for answer in facts.answers().skip(self.facts.len()) {
-            self.facts.push(in_one_line(&identity_and_reason(answer).0)?);
+            self.facts.push(in_one_line(&answer.as_ref().map(Parts::from).unwrap_or_default())?);
         }
         self.guest = format!("{{\"file\":{},\"domain\":{}", in_one_line(&file)?, in_one_line(&guest.name)?);
         let devices = guest.demand.devices.iter().map(|wanted| Device::new(&Asked::from(wanted)));

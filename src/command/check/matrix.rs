@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::super::json::Parts;
 use super::pair::{Destination, Pair};
-use super::reason::{identity_and_reason, replaced_by};
+use super::reason::replaced_by;
 use super::table::shortened;
 use crate::plan::check::Verdict;
 use crate::plan::placement::Guest;
@@ -77,8 +77,7 @@ impl Matrix {
             let wanted = &pair.guest.demand.devices[placed.number];
             let identity = |what, parts: Parts| parts.text().map(|text| format!("{what} {text}"));
             let recorded = identity("recorded", wanted.recorded.map(Parts::from).unwrap_or_default());
-            let found =
-                identity("there", pair.answer(placed).map(|answer| identity_and_reason(answer).0).unwrap_or_default());
+            let found = identity("there", pair.device(placed).map(Parts::from).unwrap_or_default());
             let all = [Some(placed.verdict.name().to_owned()), recorded, found, pair.reason(placed)];
             let all: Vec<_> = all.into_iter().flatten().map(|reason| shortened(&reason)).collect();
             // Writing into a String cannot fail.

@@ -1,6 +1,7 @@
 //! A guest on a host: the verdict, and the reasons for it.
 
-use super::reason::{explained, identity_and_reason, vgpu_names};
+use super::reason::{explained, reason_of, vgpu_names};
+use crate::device::Device;
 use crate::host::Lookup;
 use crate::plan::check::Verdict;
 use crate::plan::demand::Orphan;
@@ -49,9 +50,14 @@ impl Pair<'_> {
         self.guest.demand.orphans.iter().filter(|orphan| orphan.place.is_difference())
     }
 
-    /// Returns what the host says of the device that the hostdev names.
-    pub fn answer(&self, placed: &Placed) -> Option<&Lookup> {
+    /// Returns the host's answer about the device that the hostdev names.
+    fn answer(&self, placed: &Placed) -> Option<&Lookup> {
         placed.found.map(|fact| &self.facts.answer(fact).0)
+    }
+
+    /// Returns the host's device that the hostdev names.
+    pub fn device(&self, placed: &Placed) -> Option<&Device> {
+        self.answer(placed)?.as_ref().ok()
     }
 
     /// Returns what the hostdev would have instead of its device, and why, unless that is in the identities.
@@ -79,15 +85,13 @@ impl Pair<'_> {
             }
             _ => None,
         };
-        let answer = self.answer(placed);
-        let said = answer.and_then(|answer| identity_and_reason(answer).1);
-        let explained = match answer {
-            Some(Lookup::Found(device)) => explained(wanted, device).or_else(|| match placed.verdict {
+        let said = self.answer(placed).and_then(reason_of);
+        let explained = self.device(placed).and_then(|device| {
+            explained(wanted, device).or_else(|| match placed.verdict {
                 Verdict::Different => vgpu_names(wanted, device, "there", |of| self.facts.vgpu_name(of)),
                 _ => None,
-            }),
-            _ => None,
-        };
+            })
+        });
         let reasons: Vec<_> = [taken, refusal, said, explained].into_iter().flatten().collect();
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }

@@ -1,10 +1,8 @@
 //! The reasons for verdicts that do not follow from the identities.
 
-use super::super::json::Parts;
 use crate::device::{Device, VgpuType};
 use crate::domain::Record;
-use crate::host::{Absence, Host, Lookup};
-use crate::plan::Missing;
+use crate::host::{Absence, Host, Lookup, NoIdentity};
 use crate::plan::check::{Checked, Verdict};
 use crate::plan::demand::{Orphan, OrphanPlace, Wanted};
 use crate::report::help::OTHER_KIND;
@@ -22,28 +20,25 @@ pub(super) fn replaced_by(orphan: &Orphan<'_>) -> String {
     }
 }
 
-/// Returns the identity that an answer has, and why it has none.
-pub(super) fn identity_and_reason(answer: &Lookup) -> (Parts, Option<String>) {
-    let why = match answer {
-        Lookup::Found(device) => {
-            return (Parts::from(device), device.is_defined_only.then(|| "defined, and not started".to_owned()));
+/// Returns why a host has no identity for a device, or that the device is only defined.
+pub(super) fn reason_of(answer: &Lookup) -> Option<String> {
+    match answer {
+        Ok(Device { is_defined_only: true, .. }) | Err(NoIdentity::Absent(Absence::NotStarted { .. })) => {
+            Some("defined, and not started".to_owned())
         }
-        Lookup::Absent(Absence::NotStarted { .. }) => "defined, and not started".to_owned(),
-        Lookup::OtherDeviceApi(device_api) => format!("its device API is {device_api}"),
-        Lookup::NoVgpuType { looked_for } => looked_for.clone(),
-        Lookup::ParentNotPci { parent, .. } => format!("its parent {parent} is not a PCI device"),
-        Lookup::Unknown { reason } => reason.clone(),
-        Lookup::Untyped | Lookup::Absent(_) => return (Parts::default(), None),
-    };
-    (Parts::default(), Some(why))
+        Err(NoIdentity::OtherDeviceApi(device_api)) => Some(format!("its device API is {device_api}")),
+        Err(NoIdentity::NoVgpuType { looked_for }) => Some(looked_for.clone()),
+        Err(NoIdentity::ParentNotPci { parent, .. }) => Some(format!("its parent {parent} is not a PCI device")),
+        Err(NoIdentity::Unknown { reason }) => Some(reason.clone()),
+        Ok(_) | Err(NoIdentity::Absent(_) | NoIdentity::Untyped) => None,
+    }
 }
 
 /// Returns the reason for a verdict that does not follow from the recorded identity and the one on the host.
 pub(super) fn reason(checked: &Checked<'_>, host: &Host) -> Option<String> {
     let found = match &checked.found {
         Ok(found) => found,
-        Err(missing @ Missing::NotOnHost { .. }) => return Some(missing.to_string()),
-        Err(missing) => return Some(format!("{missing}: {}", missing.label())),
+        Err(missing) => return Some(missing.reason()),
     };
     explained(&checked.wanted, found).or_else(|| match checked.verdict() {
         Verdict::Different => vgpu_names(&checked.wanted, found, "here", |vgpu_type| host.vgpu_name(vgpu_type)),
@@ -77,6 +72,6 @@ pub(super) fn explained(wanted: &Wanted<'_>, found: &Device) -> Option<String> {
         return Some(format!("recorded for {}", made_for(record)));
     }
     let recorded = wanted.recorded?.other_subsystem(found)?;
-    let subsystem = found.subsystem.filter(|_| Verdict::of(wanted, found) != Verdict::Different)?;
+    let subsystem = found.subsystem.filter(|_| Verdict::of(wanted, Ok(found)) != Verdict::Different)?;
     Some(format!("a warning: another board, whose subsystem is {subsystem} instead of {}", recorded.text))
 }

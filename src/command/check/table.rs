@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::json::{Asked, Names, Parts};
 use super::pair::Pair;
-use super::reason::{identity_and_reason, reason, replaced_by};
+use super::reason::{reason, replaced_by};
 use crate::domain::RecordKind;
 use crate::host::Host;
 use crate::plan::check::{Checked, Verdict};
@@ -70,7 +70,7 @@ impl Row {
     pub fn of_pair(pair: &Pair<'_>) -> Vec<Self> {
         let of = |placed: &Placed| {
             let wanted = &pair.guest.demand.devices[placed.number];
-            let found = pair.answer(placed).map(|answer| identity_and_reason(answer).0).unwrap_or_default();
+            let found = pair.device(placed).map(Parts::from).unwrap_or_default();
             Self::of(pair.file, wanted, placed.verdict, found, pair.reason(placed))
         };
         let replaced = pair.replaced().map(|orphan| Self::of_replaced(pair.file, orphan));

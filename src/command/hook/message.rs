@@ -3,10 +3,10 @@
 use super::super::settings::HookSettings;
 use crate::device::{Identity, Part};
 use crate::domain::{Record, RecordKind, RecordedIdentity};
-use crate::host::{Absence, Host, HostName};
+use crate::host::{Absence, Host, HostName, NoIdentity};
+use crate::plan::DeviceName;
 use crate::plan::check::{Checked, Verdict};
 use crate::plan::demand::{Orphan, OrphanPlace};
-use crate::plan::{DeviceName, Missing};
 use crate::report::escape::{short, virsh_domain};
 use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, help};
@@ -40,31 +40,25 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
             (&found.identity, format!("{kind} ({vendor} {product}{function})"))
         }
         // The reader is on another host.
-        Err(missing @ Missing::NotOnHost { .. }) => {
-            let why = match missing {
-                Missing::NotOnHost { absence: Absence::NoDriver { .. }, .. } => {
-                    ", where no driver for mediated devices is loaded"
+        Err(missing) => {
+            let help = help::start(missing);
+            return Some(match &missing.why {
+                NoIdentity::Absent(absence) => {
+                    let why = match absence {
+                        Absence::NotFound { .. } => "",
+                        Absence::NotStarted { .. } => ", where it is defined and not started",
+                        Absence::NoDriver { .. } => ", where no driver for mediated devices is loaded",
+                    };
+                    format!("{device} {was_recorded} and is not on {host}{why}; on {host}, {help}; or {ASSIGN_ANOTHER}")
                 }
-                Missing::NotOnHost { absence: Absence::NotStarted { .. }, .. } => {
-                    ", where it is defined and not started"
+                NoIdentity::ParentNotPci { parent, .. } => {
+                    format!("{device} {was_recorded}, but on {host} its parent {parent} is not a PCI device; {help}")
                 }
-                _ => "",
-            };
-            return Some(format!(
-                "{device} {was_recorded} and is not on {host}{why}; on {host}, {}; or {ASSIGN_ANOTHER}",
-                help::start(missing)
-            ));
-        }
-        Err(missing @ (Missing::Untyped { .. } | Missing::NoVgpuType { .. } | Missing::Unknown { .. })) => {
-            let found = missing.label();
-            let is = missing.to_string().replacen(&checked.wanted.device.to_string(), "it", 1);
-            return Some(format!("{device} {was_recorded}, but on {host} {is}: {found}; {}", help::start(missing)));
-        }
-        Err(Missing::ParentNotPci { parent, .. }) => {
-            let remedy = "assign the guest a slice of a PCI device";
-            return Some(format!(
-                "{device} {was_recorded}, but on {host} its parent {parent} is not a PCI device; {remedy}"
-            ));
+                _ => {
+                    let is = missing.to_string().replacen(&checked.wanted.device.to_string(), "it", 1);
+                    format!("{device} {was_recorded}, but on {host} {is}: {}; {help}", missing.label())
+                }
+            });
         }
     };
     match checked.verdict() {

@@ -22,7 +22,7 @@ use super::{Failure, Outcome, Streams, open_host};
 use crate::device::DeviceAddress;
 use crate::domain::{Document, MAX_BYTES, Metadata, Model, Suspicion};
 use crate::file;
-use crate::host::Host;
+use crate::host::{Host, NoIdentity};
 use crate::plan::Missing;
 use crate::plan::check::{Comparison, check};
 use crate::plan::demand::{OrphanPlace, PciScope};
@@ -176,7 +176,7 @@ fn judge_comparison(settings: &HookSettings, comparison: &Comparison<'_>, host: 
     let mut judgement = Judgement::default();
     let mut absent = 0;
     for checked in &comparison.devices {
-        let is_absent = matches!(checked.found, Err(Missing::NotOnHost { .. } | Missing::Untyped { .. }));
+        let is_absent = matches!(checked.found, Err(Missing { why: NoIdentity::Absent(_) | NoIdentity::Untyped, .. }));
         if is_absent && checked.wanted.recorded.is_some() && settings.defers_absent() {
             absent += 1;
             continue;

@@ -6,10 +6,10 @@ use crate::command::json::{Asked, Parts};
 use crate::command::{name_of, read_document};
 use crate::device::DeviceAddress;
 use crate::file::{Input, Purpose};
-use crate::host::{HostSource, RecordedHost};
+use crate::host::{HostSource, NoIdentity, RecordedHost};
+use crate::plan::Pairing;
 use crate::plan::check::{Checked, check};
 use crate::plan::demand::PciScope;
-use crate::plan::{Missing, Pairing};
 use crate::report::table::Table;
 use crate::report::{Diagnostic, Origin, escape};
 
@@ -59,10 +59,9 @@ impl Row {
             found: found.as_ref().map(Parts::from).unwrap_or_default(),
             parent,
             is_defined_only: found.as_ref().is_ok_and(|found| found.is_defined_only),
-            reason: found.as_ref().err().map(|missing| match missing {
-                Missing::NotOnHost { parent: Some(parent), .. } => format!("{missing}; {parent} can create one"),
-                Missing::NotOnHost { .. } => missing.to_string(),
-                _ => format!("{missing}: {}", missing.label()),
+            reason: found.as_ref().err().map(|missing| match (&missing.why, &missing.parent) {
+                (NoIdentity::Absent(_), Some(parent)) => format!("{missing}; {parent} can create one"),
+                _ => missing.reason(),
             }),
         }
     }

@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::record::{CreatableVgpuType, VgpuState};
-use super::{Absence, DeviceApi, Lookup, NVIDIA_ID};
+use super::{Absence, DeviceApi, Lookup, NVIDIA_ID, NoIdentity};
 use crate::device::{
     Device, DeviceAddress, DeviceKind, Identity, MdevType, PciAddress, PciClass, PciClassError, PciId, PciIdError,
     Subsystem, Uuid, VgpuType,
@@ -214,26 +214,26 @@ impl Sysfs {
     fn read_pci(&self, address: PciAddress, cards: &mut HashMap<PciAddress, PathBuf>) -> Result<Lookup, SysfsError> {
         let Some(device) = self.pci_directory(address)? else {
             let looked_for = format!("no {PCI_DEVICES}/{address} in {}", self.tree.name().display());
-            return Ok(Lookup::Absent(Absence::NotFound { looked_for }));
+            return Ok(Err(NoIdentity::Absent(Absence::NotFound { looked_for })));
         };
         let (vendor, product) = self.pci_ids(&device)?;
         let physfn = self.physfn(&device)?;
         let found = |kind| {
             let identity = Identity { vendor, product, kind };
             let is_virtual_function = physfn.is_some();
-            Ok(Lookup::Found(Device { subsystem: self.subsystem(&device), is_virtual_function, ..identity.into() }))
+            Ok(Ok(Device { subsystem: self.subsystem(&device), is_virtual_function, ..identity.into() }))
         };
         if let Some((_, card)) = &physfn {
             if let Some(state) = self.vgpu_state(&device)? {
                 cards.insert(address, card.clone());
                 return match state {
                     VgpuState::Type(vgpu_type) => found(DeviceKind::Vgpu(vgpu_type)),
-                    VgpuState::Untyped | VgpuState::Unknown => Ok(Lookup::Untyped),
+                    VgpuState::Untyped | VgpuState::Unknown => Ok(Err(NoIdentity::Untyped)),
                 };
             }
             if vendor == PciId::from(NVIDIA_ID) {
                 let looked_for = format!("no directory {NVIDIA} in {}", self.tree.shown(device.path()).display());
-                return Ok(Lookup::NoVgpuType { looked_for });
+                return Ok(Err(NoIdentity::NoVgpuType { looked_for }));
             }
         }
         found(DeviceKind::Pci(self.pci_class(&device)?))
@@ -299,10 +299,12 @@ impl Sysfs {
     fn read_mdev(&self, uuid: Uuid, parents: &mut HashMap<PathBuf, SeenParent>) -> Answer<Lookup> {
         let root = self.tree.name().display();
         let Some(mdevs) = &self.mdevs else {
-            return Ok(Lookup::Absent(Absence::NoDriver { looked_for: format!("no {MDEVS} in {root}") }));
+            return Ok(Err(NoIdentity::Absent(Absence::NoDriver { looked_for: format!("no {MDEVS} in {root}") })));
         };
         let Some(parent_path) = self.parent_path(mdevs, uuid)? else {
-            return Ok(Lookup::Absent(Absence::NotFound { looked_for: format!("no {MDEVS}/{uuid} in {root}") }));
+            return Ok(Err(NoIdentity::Absent(Absence::NotFound {
+                looked_for: format!("no {MDEVS}/{uuid} in {root}"),
+            })));
         };
         let keep = parents.len() < KEPT_OPEN;
         let seen = parents.entry(parent_path.clone()).or_default();
@@ -326,13 +328,13 @@ impl Sysfs {
             device_api.or_insert_with(|| self.device_api(parent, mdev_type.as_str()).map_err(Arc::new)).clone()?;
         // Checked before the parent: another device API is the answer even if the parent's files cannot be read.
         if !device_api.is_vfio_pci() {
-            return Ok(Lookup::OtherDeviceApi(device_api));
+            return Ok(Err(NoIdentity::OtherDeviceApi(device_api)));
         }
         Ok(match seen.facts.get_or_insert_with(|| self.parent(parent).map_err(Arc::new)).clone()? {
             Parent::Pci { vendor, product } => {
-                Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
+                Ok(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into())
             }
-            Parent::Other { name, subsystem } => Lookup::ParentNotPci { parent: name, subsystem },
+            Parent::Other { name, subsystem } => Err(NoIdentity::ParentNotPci { parent: name, subsystem }),
         })
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::device::{DeviceAddress, Identity, MdevType, PciAddress, Uuid};
 use crate::host::record::{HostRecord, Mdev, MdevParent, PciDevice, SupportedType, Unreadable, Version};
-use crate::host::{Lookup, with_causes};
+use crate::host::{NoIdentity, with_causes};
 
 /// The type of file system of sysfs, as `statfs(2)` lists it.
 const SYSFS_MAGIC: u32 = 0x6265_6572;
@@ -228,7 +228,7 @@ impl Recorder<'_> {
     fn mdev(&self, uuid: Uuid) -> Answer<Option<(PathBuf, MdevType)>> {
         let sysfs = self.sysfs;
         let found = sysfs.lookup(DeviceAddress::Mdev(uuid))?;
-        let (Some(mdevs), false) = (&sysfs.mdevs, matches!(found, Lookup::Absent(_))) else { return Ok(None) };
+        let (Some(mdevs), false) = (&sysfs.mdevs, matches!(found, Err(NoIdentity::Absent(_)))) else { return Ok(None) };
         let Some(path) = sysfs.parent_path(mdevs, uuid)? else { return Ok(None) };
         let mdev_type = sysfs.mdev_type(&sysfs.tree.directory(&path, "the mdev's parent")?, uuid)?;
         Ok(Some((path, mdev_type)))

@@ -123,8 +123,8 @@ impl Scratch {
 /// Checks that the record of a host gives the same answer as its sysfs.
 fn assert_same(answer: &Answer<Lookup>, recorded: &Result<Lookup, HostError>) {
     match (answer, recorded) {
-        (Ok(Lookup::Absent(_)), Ok(Lookup::Absent(_))) => {}
-        (Ok(Lookup::NoVgpuType { .. }), Ok(Lookup::NoVgpuType { .. })) => {}
+        (Ok(Err(NoIdentity::Absent(_))), Ok(Err(NoIdentity::Absent(_)))) => {}
+        (Ok(Err(NoIdentity::NoVgpuType { .. })), Ok(Err(NoIdentity::NoVgpuType { .. }))) => {}
         (Err(error), Err(recorded)) => {
             let (error, recorded) = (with_causes(error), with_causes(recorded));
             assert!(recorded.ends_with(&error), "{recorded}, not {error}");
@@ -143,15 +143,15 @@ fn mdev(uuid: &str) -> DeviceAddress {
 
 fn found(vendor: u16, product: u16, mdev_type: &str) -> Lookup {
     let kind = DeviceKind::Mdev(mdev_type.parse().unwrap());
-    Lookup::Found(Identity { vendor: vendor.into(), product: product.into(), kind }.into())
+    Ok(Identity { vendor: vendor.into(), product: product.into(), kind }.into())
 }
 
 fn parent_not_pci(parent: &str, subsystem: Option<&str>) -> Lookup {
-    Lookup::ParentNotPci { parent: parent.to_owned(), subsystem: subsystem.map(str::to_owned) }
+    Err(NoIdentity::ParentNotPci { parent: parent.to_owned(), subsystem: subsystem.map(str::to_owned) })
 }
 
 fn is_absent(lookup: &Answer<Lookup>) -> bool {
-    matches!(lookup, Ok(Lookup::Absent(Absence::NotFound { .. })))
+    matches!(lookup, Ok(Err(NoIdentity::Absent(Absence::NotFound { .. }))))
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_source_answers_about_each_device_it_is_asked_for() {
     let host = HostSource::Sysfs(scratch.open(), None).ask([UUID, OTHER_UUID, UUID].map(mdev));
     assert_eq!(host.lookup(mdev(UUID)).unwrap(), &found(0x8086, 0x591d, TYPE));
     let looked_for = format!("no bus/mdev/devices/{OTHER_UUID} in {}", scratch.sys().display());
-    assert_eq!(host.lookup(mdev(OTHER_UUID)).unwrap(), &Lookup::Absent(Absence::NotFound { looked_for }));
+    assert_eq!(host.lookup(mdev(OTHER_UUID)).unwrap(), &Err(NoIdentity::Absent(Absence::NotFound { looked_for })));
     assert!(HostSource::Sysfs(scratch.open(), None).ask([]).lookup(mdev(UUID)).is_err());
 }
 
@@ -272,7 +272,7 @@ fn a_host_without_the_mdev_module_says_so() {
         let scratch = Scratch::empty();
         fs::create_dir_all(scratch.at(there)).unwrap();
         let looked_for = format!("no {MDEVS} in {}", scratch.sys().display());
-        assert_eq!(scratch.lookup().unwrap(), Lookup::Absent(Absence::NoDriver { looked_for }));
+        assert_eq!(scratch.lookup().unwrap(), Err(NoIdentity::Absent(Absence::NoDriver { looked_for })));
     }
     let scratch = Scratch::empty();
     fs::create_dir_all(scratch.at(MDEVS)).unwrap();
@@ -484,7 +484,7 @@ fn another_device_api_is_told_whatever_is_wrong_with_the_parent() {
     scratch.file(format!("{GPU}/{TYPES}/{TYPE}/device_api"), "vfio-ccw\n");
     scratch.file(format!("{GPU}/vendor"), "none");
     scratch.file(format!("{GPU}/subsystem"), "");
-    assert_eq!(scratch.lookup().unwrap(), Lookup::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned())));
+    assert_eq!(scratch.lookup().unwrap(), Err(NoIdentity::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned()))));
 }
 
 #[test]
@@ -638,12 +638,12 @@ fn function() -> PciAddress {
 /// The host's answer about the function, in one line.
 fn answer(scratch: &Scratch) -> String {
     match scratch.open().lookup(DeviceAddress::Pci(function())) {
-        Ok(Lookup::Found(device)) => {
+        Ok(Ok(device)) => {
             let subsystem = device.subsystem.map_or_else(|| "none".to_owned(), |subsystem| subsystem.to_string());
             format!("{}, subsystem {subsystem}, virtual: {}", device.identity, device.is_virtual_function)
         }
-        Ok(Lookup::NoVgpuType { looked_for }) => without(&looked_for, &scratch.sys()),
-        Ok(other) => format!("{other:?}"),
+        Ok(Err(NoIdentity::NoVgpuType { looked_for })) => without(&looked_for, &scratch.sys()),
+        Ok(Err(other)) => format!("{other:?}"),
         Err(error) => without(&error.to_string(), &scratch.sys()),
     }
 }
@@ -718,7 +718,7 @@ fn the_names_of_types_come_from_any_function_of_the_card_with_number_or_name_fir
     let scratch = vgpu();
     let names = |scratch: &Scratch| {
         let sysfs = scratch.open();
-        sysfs.lookup(DeviceAddress::Pci(function())).unwrap();
+        assert!(sysfs.lookup(DeviceAddress::Pci(function())).is_ok());
         let names = sysfs.vgpu_names(&[function()]).into_iter();
         names.map(|(vgpu_type, name)| format!("{vgpu_type} {name}")).collect::<Vec<_>>().join(", ")
     };

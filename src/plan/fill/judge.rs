@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use super::super::claims::{Claim, Claims, recorded};
 use super::super::demand::{named_mdev, named_pci};
 use super::super::error::{Conflict, PlanError, PlanErrorKind, RemarkKind};
-use super::super::lookup::{Missing, find_device};
+use super::super::lookup::find_device;
 use super::super::write::{device_of, record_element};
 use super::super::{AnyHostdev, Place, Step, span_of};
 use super::{Filling, OnConflict, OnMissing};
 use crate::device::{Device, DeviceAddress, PciAddress};
 use crate::domain::{Domain, GuestSide, Hostdev, Model, PciHostdev, PciSource, Record};
 use crate::edit::NewElement;
-use crate::host::HostName;
+use crate::host::{HostName, NoIdentity};
 use crate::text::Span;
 
 /// What is done with one hostdev.
@@ -122,7 +122,7 @@ impl<'a> Filling<'a> {
         let record = records.take_by_uuid(&claim);
         let written = record.map_or(&source.written, |record| &record.written);
         let error_at = |kind| PlanError { span, kind };
-        let found = find_device(address, written.identity().as_ref(), self.host).map_err(error_at)?;
+        let found = find_device(address, written.identity(), self.host).map_err(error_at)?;
         match (found, self.policy.on_missing) {
             (Ok(device), _) => {
                 let is_equal = |record: &Record| record.written.identity().as_ref() == Some(&device.identity);
@@ -155,7 +155,7 @@ impl<'a> Filling<'a> {
         let address = DeviceAddress::Pci(source.address);
         let claiming = records.claims.of_pci(hostdev).map(|number| &records.claims.records[number]);
         let identity = claiming.and_then(|record| record.written.identity());
-        let found = find_device(address, identity.as_ref(), self.host).map_err(error_at)?;
+        let found = find_device(address, identity, self.host).map_err(error_at)?;
         let record = match (&found, claiming) {
             // A record of another kind of device has no part to correct: it is removed, and another one is added.
             (Ok(device), Some(record))
@@ -173,9 +173,7 @@ impl<'a> Filling<'a> {
         let is_selected = self.policy.devices.pci
             || match &found {
                 Ok(device) => device.identity.vgpu_type().is_some(),
-                Err(missing) => {
-                    matches!(missing, Missing::Untyped { .. } | Missing::NoVgpuType { .. } | Missing::Unknown { .. })
-                }
+                Err(missing) => !matches!(missing.why, NoIdentity::Absent(_)),
             };
         if claiming.is_none() && record.is_none() && !is_selected {
             return Ok(Judged::Unrecorded);

@@ -17,7 +17,7 @@ use super::error::PlanError;
 use super::write::device_of;
 use crate::device::{DeviceAddress, PciAddress};
 use crate::domain::Domain;
-use crate::host::Lookup;
+use crate::host::is_vgpu;
 use create::{Created, Missing, create};
 pub use offer::{AddressId, FactId, Facts, IdentityId, Offer};
 
@@ -165,18 +165,13 @@ impl<'f> Placer<'f> {
 /// Returns the verdict on the device that a hostdev names, or `None` if it needs none.
 fn verdict(wanted: &Wanted<'_>, identity: Option<IdentityId>, found: Option<FactId>, facts: &Facts) -> Option<Verdict> {
     let answer = found.map(|fact| facts.answer(fact));
-    if wanted.is_judged_only_as_vgpu() && !answer.is_some_and(|(answer, _)| answer.is_vgpu()) {
+    if wanted.is_judged_only_as_vgpu() && !answer.is_some_and(|(answer, _)| is_vgpu(answer)) {
         return None;
     }
     Some(match answer {
-        Some((Lookup::Found(_), found)) if identity.is_some() && identity == *found => Verdict::Same,
-        Some((Lookup::Found(device), _)) => Verdict::of(wanted, device),
-        Some((Lookup::Untyped, _)) => Verdict::Untyped,
-        Some((Lookup::OtherDeviceApi(_), _)) => Verdict::Different,
-        Some((Lookup::Unknown { .. }, _)) => Verdict::Unknown,
-        Some((Lookup::NoVgpuType { .. } | Lookup::ParentNotPci { .. } | Lookup::Absent(_), _)) | None => {
-            Verdict::Missing
-        }
+        Some((Ok(_), found)) if identity.is_some() && identity == *found => Verdict::Same,
+        Some((answer, _)) => Verdict::of(wanted, answer.as_ref()),
+        None => Verdict::Missing,
     })
 }
 

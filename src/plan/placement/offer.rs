@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::device::{DeviceAddress, DeviceKind, Identity, PciAddress, VgpuType};
 use crate::host::record::{PciDevice, VgpuState};
-use crate::host::{Lookup, RecordedHost};
+use crate::host::{Lookup, NoIdentity, RecordedHost};
 
 /// A value in [`Facts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,10 +67,7 @@ impl Facts {
         if let Some(known) = self.by_answer.get(&answer) {
             return *known;
         }
-        let identity = match &answer {
-            Lookup::Found(device) => Some(self.identity(device.identity.clone())),
-            _ => None,
-        };
+        let identity = answer.as_ref().ok().map(|device| self.identity(device.identity.clone()));
         let next = FactId(self.answers.len() as u32);
         self.by_answer.insert(answer.clone(), next);
         self.answers.push((answer, identity));
@@ -80,7 +77,7 @@ impl Facts {
     /// Whether a host, by its number, has a mediated device that is only defined.
     pub fn is_defined_only(&self, device: DeviceAddress, host: usize) -> bool {
         let found = self.addresses.get(&device).and_then(|address| self.device(*address, host));
-        matches!(found.map(|fact| &self.answer(fact).0), Some(Lookup::Found(device)) if device.is_defined_only)
+        matches!(found.map(|fact| &self.answer(fact).0), Some(Ok(device)) if device.is_defined_only)
     }
 
     /// Returns an answer, and the number of the identity in it.
@@ -156,7 +153,8 @@ impl Offer {
         let unreadable = record.unreadable.iter().filter_map(|entry| entry.device());
         let not_started = host.not_started().map(DeviceAddress::Mdev);
         for device in all.chain(unreadable).chain(not_started) {
-            let answer = host.lookup(device).unwrap_or_else(|error| Lookup::Unknown { reason: error.to_string() });
+            let answer =
+                host.lookup(device).unwrap_or_else(|error| Err(NoIdentity::Unknown { reason: error.to_string() }));
             let can_be_given = match device {
                 DeviceAddress::Mdev(_) => true,
                 DeviceAddress::Pci(address) => host.pci_device(address).is_some_and(can_be_given),

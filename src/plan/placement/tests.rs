@@ -165,7 +165,8 @@ impl Exhaustive<'_> {
         let mdevs =
             record.mdev_parents.iter().flat_map(|parent| &parent.mdevs).map(|mdev| DeviceAddress::Mdev(mdev.uuid));
         let all = mdevs.chain(record.pci_devices.iter().map(|device| DeviceAddress::Pci(device.address)));
-        let is_equal = |device: &DeviceAddress| matches!(self.host.lookup(*device), Ok(Lookup::Found(found)) if found.identity == *identity);
+        let is_equal =
+            |device: &DeviceAddress| matches!(self.host.lookup(*device), Ok(Ok(found)) if found.identity == *identity);
         all.filter(|device| is_equal(device) && !self.named.contains(device)).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use virt_mdev::device::{DeviceAddress, DeviceKind, Identity, MdevType, Part, PciAddress, PciId, Uuid};
 use virt_mdev::domain::NAMESPACE;
-use virt_mdev::host::{Absence, DeviceApi, Host, Lookup};
+use virt_mdev::host::{Absence, DeviceApi, Host, Lookup, NoIdentity};
 
 use super::super::invariants;
 use super::tape::Tape;
@@ -65,9 +65,9 @@ fn pci_address(function: u8) -> PciAddress {
 
 fn pci_answer(tape: &mut Tape<'_>) -> Lookup {
     match tape.below(10) {
-        9 => Lookup::Absent(Absence::NotFound { looked_for: "no bus/pci/devices in /sys".to_owned() }),
-        8 => Lookup::Untyped,
-        7 => Lookup::NoVgpuType { looked_for: "no directory nvidia".to_owned() },
+        9 => Err(NoIdentity::Absent(Absence::NotFound { looked_for: "no bus/pci/devices in /sys".to_owned() })),
+        8 => Err(NoIdentity::Untyped),
+        7 => Err(NoIdentity::NoVgpuType { looked_for: "no directory nvidia".to_owned() }),
         5 | 6 => invariants::pci_device(),
         4 => invariants::vgpu(1150),
         _ => invariants::vgpu(1148),
@@ -106,10 +106,10 @@ fn answer(tape: &mut Tape<'_>) -> Lookup {
     let ids = [0x8086, 0x10de, 0, 0xffff, 0x0086].map(PciId::from);
     let (vendor, product) = (tape.pick(&ids), tape.pick(&ids));
     match kind {
-        15 => Lookup::Absent(Absence::NotFound { looked_for: "no bus/mdev/devices in /sys".to_owned() }),
-        14 => Lookup::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned())),
-        13 => Lookup::ParentNotPci { parent: "mtty".to_owned(), subsystem: Some("vgpu".to_owned()) },
-        _ => Lookup::Found(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into()),
+        15 => Err(NoIdentity::Absent(Absence::NotFound { looked_for: "no bus/mdev/devices in /sys".to_owned() })),
+        14 => Err(NoIdentity::OtherDeviceApi(DeviceApi("vfio-ccw".to_owned()))),
+        13 => Err(NoIdentity::ParentNotPci { parent: "mtty".to_owned(), subsystem: Some("vgpu".to_owned()) }),
+        _ => Ok(Identity { vendor, product, kind: DeviceKind::Mdev(mdev_type) }.into()),
     }
 }
 
@@ -120,7 +120,7 @@ pub fn parsed(uuid: &str) -> Uuid {
 /// Returns the identity that a host has for a device.
 pub fn identity(host: &Host, uuid: &Uuid) -> Option<Identity> {
     match host.lookup(DeviceAddress::Mdev(*uuid)) {
-        Ok(Lookup::Found(device)) => Some(device.identity.clone()),
+        Ok(Ok(device)) => Some(device.identity.clone()),
         _ => None,
     }
 }
@@ -350,7 +350,7 @@ impl Author<'_, '_> {
         }
         let answer = self.host.lookup(DeviceAddress::Pci(address));
         let parts: Vec<_> = match answer {
-            Ok(Lookup::Found(device)) if !self.tape.once_in(6) => device.recorded_parts().collect(),
+            Ok(Ok(device)) if !self.tape.once_in(6) => device.recorded_parts().collect(),
             _ => [(Part::Vendor, "0x10de"), (Part::Product, "0x26b9"), (Part::VgpuType, "nvidia-1150")]
                 .map(|(part, value)| (part, value.to_owned()))
                 .into(),
