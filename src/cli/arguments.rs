@@ -432,6 +432,11 @@ fn check_stdin(groups: &[&[OsString]]) -> Result<(), clap::Error> {
     Err(usage_error("standard input (-) can be read only once; the domain is read from it if no file is given"))
 }
 
+/// Returns an error if the file of the host is standard input, which has the domain.
+pub(super) fn check_stdin_of_hook(host: Option<&OsString>) -> Result<(), clap::Error> {
+    check_stdin(&[&["-".into()], host.map_or(&[], std::slice::from_ref)])
+}
+
 fn pairing(follow_guest_address: bool) -> Pairing {
     if follow_guest_address { Pairing::GuestAddress } else { Pairing::Uuid }
 }
@@ -526,7 +531,7 @@ pub(super) struct HookArgs {
 
 impl HookArgs {
     fn settings(self, environment: Environment) -> Result<HookSettings, clap::Error> {
-        check_stdin(&[&["-".into()], self.host.host.as_slice()])?;
+        check_stdin_of_hook(self.host.host.as_ref())?;
         let text = |word: OsString| word.to_string_lossy().into_owned();
         Ok(HookSettings {
             syslog: environment.syslog(),

@@ -12,7 +12,7 @@ use clap::{Args, Command, CommandFactory, FromArgMatches};
 use crate::command::settings::{HookSettings, HostSettings, Settings};
 use crate::plan::Pairing;
 use crate::report::escape;
-use arguments::{HookArgs, Subcommand};
+use arguments::{HookArgs, Subcommand, check_stdin_of_hook};
 
 /// The environment variables that are read.
 #[derive(Clone, Debug, Default)]
@@ -125,10 +125,10 @@ fn check_hook_options(options: &[String]) -> Result<(), String> {
     let mut hook = hook.mut_args(|argument| argument.required(false).allow_hyphen_values(false));
     let call = std::iter::once("hook").chain(options.iter().map(String::as_str));
     let matches = hook.try_get_matches_from_mut(call).map_err(|error| in_one_line(&error))?;
-    match matches.get_one::<OsString>("guest") {
-        Some(word) => Err(format!("'{}' is not an option", word.to_string_lossy())),
-        None => Ok(()),
+    if let Some(word) = matches.get_one::<OsString>("guest") {
+        return Err(format!("'{}' is not an option", word.to_string_lossy()));
     }
+    check_stdin_of_hook(matches.get_one("host")).map_err(|error| in_one_line(&error))
 }
 
 /// Returns the command line with all its subcommands.

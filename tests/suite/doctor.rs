@@ -325,6 +325,8 @@ fn options_are_read_as_the_hook_reads_them() {
     host.finds("error", "options", &["unexpected argument '--help' found"]);
     host.set("option=--help", "option=--sysfs");
     host.finds("error", "options", &["a value is required for '--sysfs <DIR>'"]);
+    host.set("option=--sysfs", "option=--host -");
+    host.finds("error", "options", &["standard input (-) can be read only once", "correct option= in"]);
 }
 
 #[test]
