@@ -11,8 +11,8 @@ use crate::report::escape::{short, virsh_domain};
 use crate::report::help::OTHER_KIND;
 use crate::report::{Diagnostic, help};
 
-/// What to do if the device on this host cannot be changed.
-const ASSIGN_ANOTHER: &str = "assign the guest a matching device: virt-mdev-retarget(1)";
+/// Where the reader learns how to find another device.
+const RETARGET: &str = "virt-mdev-retarget(1)";
 
 /// Returns why a device keeps the guest from coming, or `None` if it does not.
 pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &Host) -> Option<String> {
@@ -49,7 +49,9 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
                         Absence::NotStarted { .. } => ", where it is defined and not started",
                         Absence::NoDriver { .. } => ", where no driver for mediated devices is loaded",
                     };
-                    format!("{device} {was_recorded} and is not on {host}{why}; on {host}, {help}; or {ASSIGN_ANOTHER}")
+                    format!(
+                        "{device} {was_recorded} and is not on {host}{why}; on {host}, {help}; {RETARGET} finds a matching device"
+                    )
                 }
                 NoIdentity::ParentNotPci { parent, .. } => {
                     format!("{device} {was_recorded}, but on {host} its parent {parent} is not a PCI device; {help}")
@@ -64,7 +66,7 @@ pub(super) fn reason(settings: &HookSettings, checked: &Checked<'_>, answers: &H
     match checked.verdict() {
         Verdict::Same => None,
         Verdict::Different if checked.wanted.differs_from(identity) => Some(format!(
-            "{device} is {found} on {host}, but {was_recorded}; {} {ASSIGN_ANOTHER}",
+            "{device} is {found} on {host}, but {was_recorded}; {} assign the guest a matching device: {RETARGET}",
             match identity.kind_part() {
                 Part::MdevType => format!("recreate it on {host} with the recorded type, or"),
                 Part::VgpuType => format!("set the recorded type on it on {host}, or"),
