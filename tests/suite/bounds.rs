@@ -7,10 +7,8 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
-use crate::support::guests::{bare, domain, elements, filled, host_a, hostdev, identity, record, recorded, uuid};
+use crate::support::guests::{NONE, bare, domain, elements, filled, host_a, hostdev, identity, record, recorded, uuid};
 use crate::support::{BINARY, Scratch};
-
-const NONE: [&str; 0] = [];
 
 /// The size of the largest document.
 const LARGEST: usize = 4 * 1024 * 1024;
@@ -253,7 +251,7 @@ mod messages {
         let document = domain(&hostdev(&uuid(1), &elements(1)).repeat(100));
         let scratch = Scratch::new();
         let run = scratch.virt_mdev(["check", "--json", "--sysfs"]).arg(host_a()).stdin(document).stdout_any();
-        let printed = String::from_utf8(run.check().stdout).unwrap();
+        let printed = run.check().stdout_text();
         assert_eq!(printed.matches("\"verdict\": \"same\"").count(), 100);
     }
 
@@ -514,9 +512,6 @@ mod costs {
                 r#"{{"version":1,"host":"b","pci_devices":[{pci_devices}],"mdev_parents":[{mdev_parents}],"unreadable":[{unreadable}]}}"#
             )
         };
-        let address = |number: usize| {
-            format!("{:04x}:{:02x}:{:02x}.{}", number >> 16, number >> 8 & 0xff, number >> 3 & 0x1f, number & 7)
-        };
         let pci_device = |number: usize| {
             let address = address(number + (number & !0xff));
             format!(r#"{{"address":"{address}","vendorid":"1","productid":"2","class":"3"}}"#)
@@ -546,6 +541,18 @@ mod costs {
         host_file("nesting", &repeated("[", usize::MAX).replacen('[', "{\"host\":", 1));
     }
 
+    /// Returns a host with the same in the reverse order.
+    fn reversed(host: &str) -> String {
+        let mut reverse: serde_json::Value = serde_json::from_str(host).unwrap();
+        for parent in reverse["mdev_parents"].as_array_mut().unwrap() {
+            for list in ["types", "mdevs"] {
+                parent[list].as_array_mut().unwrap().reverse();
+            }
+        }
+        reverse["pci_devices"].as_array_mut().unwrap().reverse();
+        reverse.to_string()
+    }
+
     /// Runs the commands that look for other devices, on a domain with as many devices as a document may have, each recorded
     /// as the type that `wanted` returns. An unoptimized build runs the last.
     fn placed(what: &str, pci_devices: &str, mdev_parents: &str, is_mdev: bool, wanted: impl Fn(usize) -> String) {
@@ -572,16 +579,6 @@ mod costs {
         let host =
             format!(r#"{{"version":1,"host":"b","pci_devices":[{pci_devices}],"mdev_parents":[{mdev_parents}]}}"#);
         assert!(host.len() <= LARGEST && host.len() > LARGEST / 2, "{what}: {} bytes", host.len());
-        // Another host has the same in the reverse order.
-        let mut reverse: serde_json::Value = serde_json::from_str(&host).unwrap();
-        for parent in reverse["mdev_parents"].as_array_mut().unwrap() {
-            for list in ["types", "mdevs"] {
-                parent[list].as_array_mut().unwrap().reverse();
-            }
-        }
-        reverse["pci_devices"].as_array_mut().unwrap().reverse();
-        scratch.file("reverse", reverse.to_string());
-        scratch.file("host", host);
         let commands = [
             ("check --host host --accept creatable", 256),
             ("check --host host --host reverse -v", 256),
@@ -589,6 +586,10 @@ mod costs {
             ("retarget --host host --assume-unused --create-plan -n", 256),
             ("retarget --host host --assume-unused --create-plan", 512),
         ];
+        if !cfg!(debug_assertions) {
+            scratch.file("reverse", reversed(&host));
+        }
+        scratch.file("host", host);
         for (command, memory) in commands.into_iter().skip(if cfg!(debug_assertions) { 4 } else { 0 }) {
             let (user_time, status) = run(&scratch, command, memory);
             let has_ended = matches!(status.code(), Some(0..=1));

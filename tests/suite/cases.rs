@@ -228,19 +228,6 @@ fn without_elements(text: &[u8]) -> Vec<u8> {
     ELEMENT.replace_all(text, &b""[..]).into_owned()
 }
 
-#[test]
-fn no_byte_changes_outside_the_three_elements() {
-    for_each_filled(|case, document, _| {
-        if !case.fills_source_only() {
-            return Vec::new();
-        }
-        let (scratch, mut arguments) = case.set_up();
-        arguments.retain(|argument| *argument != scratch.path("in.xml"));
-        let (_, finished) = scratch.virt_mdev(arguments).stdin(document).errors();
-        first_difference(&without_elements(document), &without_elements(&finished.stdout)).into_iter().collect()
-    });
-}
-
 /// Checks the expected files without the program: an editor may have changed them.
 #[test]
 fn expected_files_differ_from_their_inputs_only_by_the_elements() {

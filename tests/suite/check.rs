@@ -5,12 +5,10 @@ use std::ffi::OsStr;
 use serde_json::{Value, json};
 
 use crate::support::guests::{
-    ABSENT, AP, NO_PCI, at, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
-    recorded, uuid,
+    ABSENT, AP, NO_PCI, NONE, at, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity,
+    record, recorded, uuid,
 };
 use crate::support::{Run, Scratch};
-
-const NONE: [&str; 0] = [];
 
 fn check<'a>(scratch: &'a Scratch, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'a> {
     let run = scratch.virt_mdev(["check", "--sysfs"]).arg(host_a());
@@ -19,8 +17,7 @@ fn check<'a>(scratch: &'a Scratch, arguments: impl IntoIterator<Item = impl AsRe
 
 /// Returns the verdict in the table on the only device.
 fn verdict(document: &str, status: i32) -> String {
-    let table = check(&Scratch::new(), NONE).stdin(document).status(status).stdout_any().check().stdout;
-    let table = String::from_utf8(table).unwrap();
+    let table = check(&Scratch::new(), NONE).stdin(document).status(status).stdout_any().check().stdout_text();
     assert_eq!(table.lines().count(), 2, "{table}");
     table.lines().nth(1).unwrap().split_whitespace().nth(2).unwrap().to_owned()
 }
@@ -223,6 +220,6 @@ fn a_cell_longer_than_a_format_can_pad_is_cut() {
     let scratch = Scratch::with("long.xml", &aliased);
     scratch.file("same.xml", filled(1));
     let run = check(&scratch, ["long.xml", "same.xml"]).status(1).stderr_any();
-    let table = String::from_utf8(run.stdout_has("unrecorded").stdout_has("same").check().stdout).unwrap();
+    let table = run.stdout_has("unrecorded").stdout_has("same").check().stdout_text();
     assert!(table.lines().all(|line| line.chars().count() < 1000), "{} bytes", table.len());
 }

@@ -1,11 +1,10 @@
 //! `compare`: two domains, compared as for a migration.
 
 use crate::support::guests::{
-    at, bare, domain, elements, filled, guest, guest_recorded, hostdev, identity, record, recorded, uuid,
+    NONE, at, bare, domain, elements, filled, guest, guest_recorded, hostdev, identity, record, recorded, uuid,
 };
 use crate::support::{Run, Scratch};
 
-const NONE: [&str; 0] = [];
 const OTHER: &str = "a38a3f43-4be2-4046-897f-067c2f5e0999";
 
 /// Returns a run on two documents, named `a.xml` and `b.xml`.
@@ -74,7 +73,7 @@ fn an_identity_that_is_missing_or_incomplete_on_either_side_or_both_is_a_differe
         (half.clone(), half, 1),
     ] {
         let finished = compare(&scratch, one, other).status(1).stdout_has("nothing (").check();
-        assert_eq!(String::from_utf8(finished.stdout).unwrap().lines().count(), lines);
+        assert_eq!(finished.stdout_text().lines().count(), lines);
     }
 }
 

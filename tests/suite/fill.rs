@@ -1,9 +1,7 @@
 //! What `fill` decides about a device, from the host, the document and the policies.
 
 use crate::support::Scratch;
-use crate::support::guests::{ABSENT, AP, NO_PCI, bare, domain, elements, filled, guest, hostdev, uuid};
-
-const NONE: [&str; 0] = [];
+use crate::support::guests::{ABSENT, AP, NO_PCI, NONE, bare, domain, elements, filled, guest, hostdev, uuid};
 
 /// Returns a host that has one card with one device of this type, [`ABSENT`].
 fn card(mdev_type: &str) -> String {

@@ -7,16 +7,15 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::guests::{
-    ABSENT, AP, NO_PCI, at, bare, domain, elements, filled, guest, guest_recorded, host_a, hostdev, identity, record,
-    recorded, uuid,
+    ABSENT, AP, NO_PCI, NONE, at, bare, different, domain, elements, filled, guest, guest_recorded, host_a, hostdev,
+    identity, in_slot, record, recorded, uuid,
 };
 use crate::support::operations::{JUDGED, OTHERS};
 use crate::support::{BINARY, Run, Scratch, testdata};
-
-const NONE: [&str; 0] = [];
 
 /// Returns a run of `virt-mdev hook` with its own syslog.
 fn virt_mdev(scratch: &Scratch) -> Run<'_> {
@@ -32,11 +31,6 @@ fn hook<'a>(scratch: &'a Scratch, words: impl IntoIterator<Item = impl AsRef<OsS
 /// Returns a call of the hook for a migration of the guest `vm`.
 fn migrate(scratch: &Scratch) -> Run<'_> {
     hook(scratch, ["--", "vm", "migrate", "begin", "-"])
-}
-
-/// Returns a guest whose device differs on host-a.
-fn different() -> String {
-    guest_recorded(&uuid(1), identity(2))
 }
 
 fn host_name() -> String {
@@ -364,12 +358,7 @@ fn assert_time_is_up(run: Run<'_>) {
 }
 
 #[test]
-fn an_endless_standard_input_is_refused_after_ten_seconds() {
-    assert_time_is_up(migrate(&Scratch::new()).stdin(filled(1)).stdin_stays_open());
-}
-
-#[test]
-fn a_blocking_vendor_file_is_refused_after_ten_seconds() {
+fn an_endless_standard_input_and_a_blocking_vendor_file_are_refused_after_ten_seconds() {
     let scratch = Scratch::new();
     let sys = scratch.host(&format!(
         "parent pci 0000:af:00.0 vendor=0x10de device=0x1eb8\ntype nvidia-231 api=vfio-pci\n\
@@ -380,8 +369,11 @@ fn a_blocking_vendor_file_is_refused_after_ten_seconds() {
     assert!(Command::new("mkfifo").arg(&vendor).status().unwrap().success());
     // Only a FIFO with a writer is waited for.
     let _writer = fs::File::options().read(true).write(true).open(&vendor).unwrap();
-    let run = virt_mdev(&scratch).arg("--sysfs").arg(&sys).args("-- vm migrate begin -");
-    assert_time_is_up(run.stdin(guest(ABSENT, &elements(1))));
+    thread::scope(|scope| {
+        scope.spawn(|| assert_time_is_up(migrate(&Scratch::new()).stdin(filled(1)).stdin_stays_open()));
+        let run = virt_mdev(&scratch).arg("--sysfs").arg(&sys).args("-- vm migrate begin -");
+        assert_time_is_up(run.stdin(guest(ABSENT, &elements(1))));
+    });
 }
 
 /// A socket that receives the messages of the hook.
@@ -460,15 +452,11 @@ fn a_closed_standard_error_does_not_change_the_verdict() {
 #[test]
 fn a_guest_that_is_filled_after_its_device_was_replaced_passes() {
     let scratch = Scratch::new();
-    let at = |device: usize| {
-        hostdev(&uuid(device), &NONE)
-            .replace("    </hostdev>", "      <address type='pci' slot='0x09'/>\n    </hostdev>")
-    };
     let fill = |document: &str, options: &[&str]| {
         let run = scratch.fill(["--into", "metadata"].iter().chain(options)).stdin(document).stdout_any().stderr_any();
-        String::from_utf8(run.check().stdout).unwrap()
+        run.check().stdout_text()
     };
-    let first = fill(&domain(&at(1)), &[]);
+    let first = fill(&domain(&in_slot(&hostdev(&uuid(1), &NONE), 9)), &[]);
     let replaced = first.replace(&uuid(1), &uuid(2)).replacen(&uuid(2), &uuid(1), 1);
     migrate(&scratch).stdin(&replaced).status(1).stderr_has("is not recorded").stderr_has(uuid(1)).check();
     for (options, warning) in [(&[][..], "belongs to no hostdev"), (&["--on-conflict", "replace"], "")] {
@@ -499,7 +487,7 @@ fn what_fill_writes_of_vgpus_passes_after_they_were_detached_attached_and_exchan
     let sys = testdata("hosts/linux-6.1/host-c/sys");
     let fill = |document: &str| {
         let run = scratch.virt_mdev(["fill", "--into", "metadata", "--on-conflict", "replace", "--sysfs"]).arg(&sys);
-        String::from_utf8(run.stdin(document).stderr_any().stdout_any().check().stdout).unwrap()
+        run.stdin(document).stderr_any().stdout_any().check().stdout_text()
     };
     let judge = |document: &str| {
         virt_mdev(&scratch).args("--require --sysfs").arg(&sys).args("vm migrate begin -").stdin(document)

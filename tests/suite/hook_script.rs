@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::guests::{bare, domain, filled, guest_recorded, host_a, identity, uuid};
+use crate::support::guests::{bare, different, domain, filled, guest_recorded, host_a, identity, uuid};
 use crate::support::here::skipped;
 use crate::support::operations::{JUDGED, OTHERS};
 use crate::support::{BINARY, Run, Scratch, testdata};
@@ -123,11 +123,6 @@ impl Installed {
         }
         assert!(!installed.log().exists());
     }
-}
-
-/// Returns a guest whose device differs on host-a.
-fn different() -> String {
-    guest_recorded(&uuid(1), identity(2))
 }
 
 /// Returns programs that do not work, each with a piece of the message about it.

@@ -7,10 +7,8 @@ use rustix::fs::{CWD, FileType, Mode};
 use virt_mdev::device::{DeviceAddress, Uuid};
 use virt_mdev::host::{self, Absence, HostSource, Lookup, NoIdentity, RecordedHost, Sysfs};
 
-use crate::support::guests::{ABSENT, NO_PCI, bare, domain, elements, filled, guest, host_a, hostdev, uuid};
-use crate::support::{Scratch, testdata, testdata_matching};
-
-const NONE: [&str; 0] = [];
+use crate::support::guests::{ABSENT, NONE, bare, filled, guest, host_a, uuid};
+use crate::support::{Scratch, assert_testdata, testdata, testdata_matching};
 
 /// Reads node devices of `testdata/nodedev`.
 fn node_devices(name: &str) -> RecordedHost {
@@ -113,12 +111,7 @@ fn a_file_that_does_not_describe_a_host_is_refused_with_the_place_of_the_error()
         let scratch = Scratch::with(name, fs::read(&path).unwrap());
         let run = scratch.virt_mdev(["check", "--host", name]).stdin(filled(1)).status(2).stderr_any();
         let stderr = run.check().stderr_text();
-        let expected = path.with_file_name(format!("{name}.stderr"));
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            fs::write(expected, stderr).unwrap();
-        } else {
-            assert_eq!(stderr, fs::read_to_string(expected).unwrap(), "{name}");
-        }
+        assert_testdata(&stderr, &format!("host-files/{name}.stderr"));
     }
 }
 
@@ -262,28 +255,4 @@ fn a_definition_of_any_size_is_read_or_refused() {
     run.stdin(bare(1)).stdout(filled(1)).check();
     let names = scratch.virt_mdev(["check", "--mdevctl-dir", "mdevctl.d", "--sysfs"]).arg(host_a());
     names.stdin(guest(&uuid(1), &NONE)).status(1).stdout_has("unrecorded").check();
-}
-
-/// The record and the node devices of one host give the same verdicts, by the program that a user runs.
-#[test]
-fn check_has_the_same_verdicts_for_a_record_and_node_devices_of_one_host() {
-    let sysfs = HostSource::Sysfs(Sysfs::open(&testdata("hosts/linux-6.1/host-a/sys")).unwrap(), None);
-    let scratch = Scratch::with("a.json", serde_json::to_vec(sysfs.record().unwrap().record()).unwrap());
-    scratch.file("a.xml", fs::read(testdata("nodedev/host-a.xml")).unwrap());
-    let hostdevs = [
-        hostdev(&uuid(1), &elements(1)),
-        hostdev(&uuid(2), &elements(1)),
-        hostdev(&uuid(3), &NONE),
-        hostdev(&uuid(NO_PCI), &elements(1)),
-        hostdev(ABSENT, &elements(1)),
-    ];
-    let table = |file: &str| {
-        let run = scratch.virt_mdev(["check", "--host", file]).stdin(domain(&hostdevs.concat())).status(1).stdout_any();
-        String::from_utf8(run.check().stdout).unwrap().replace(file, "FILE")
-    };
-    let of_record = table("a.json");
-    for verdict in ["same", "creatable", "unrecorded", "missing"] {
-        assert!(of_record.contains(verdict), "{verdict}: {of_record}");
-    }
-    assert_eq!(table("a.xml"), of_record);
 }

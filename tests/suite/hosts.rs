@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use virt_mdev::device::{DeviceAddress, PciAddress, Uuid};
 use virt_mdev::host::{self, HostSource, Mdevctl, NoIdentity, Sysfs};
 
+use crate::support::guests::uuid;
 use crate::support::{Scratch, sysfs_tree, testdata};
+
+fn open(host: &str) -> Sysfs {
+    Sysfs::open(&testdata("hosts").join(host).join("sys")).unwrap()
+}
 
 /// Returns what a host answers about a device, in one line.
 fn answer(host: &str, uuid: &str) -> String {
-    let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
-    match Sysfs::open(&sys).unwrap().lookup(DeviceAddress::Mdev(uuid.parse().unwrap())).unwrap() {
+    match open(host).lookup(DeviceAddress::Mdev(uuid.parse().unwrap())).unwrap() {
         Err(NoIdentity::Absent(_)) => "absent".to_owned(),
         Ok(device) => device.identity.to_string(),
         Err(NoIdentity::OtherDeviceApi(device_api)) => device_api.to_string(),
@@ -23,7 +27,6 @@ fn answer(host: &str, uuid: &str) -> String {
 
 #[test]
 fn recorded_trees_have_the_devices_that_were_created() {
-    let numbered = |number: u8| format!("c0ffee0{number}-0000-4000-8000-00000000000{number}");
     for (number, expected) in [
         (1, "0x1234 0x11e8 i915-V5_4"),
         (2, "0x1234 0x11e8 i915-V5_8"),
@@ -34,14 +37,14 @@ fn recorded_trees_have_the_devices_that_were_created() {
         (7, "vfio-ap"),
         (9, "nopci on vgpu_demo"),
     ] {
-        assert_eq!(answer("linux-6.1/host-a", &numbered(number)), expected, "c0ffee0{number}");
+        assert_eq!(answer("linux-6.1/host-a", &uuid(number)), expected, "c0ffee0{number}");
     }
     let only_there = "0b0b0b0b-0000-4000-8000-00000000000b";
     assert_eq!(answer("linux-6.1/host-a", only_there), "absent");
     assert!(answer("linux-6.1/host-b", only_there).starts_with("0x"));
     // Both hosts have these three UUIDs, but only the first is the same device.
     for (number, same) in [(1, true), (2, false), (3, false)] {
-        let [a, b] = ["linux-6.1/host-a", "linux-6.1/host-b"].map(|host| answer(host, &numbered(number)));
+        let [a, b] = ["linux-6.1/host-a", "linux-6.1/host-b"].map(|host| answer(host, &uuid(number)));
         assert_eq!(a == b, same, "c0ffee0{number}: {a}, {b}");
     }
 }
@@ -61,8 +64,7 @@ fn described_trees_have_the_devices_of_their_descriptions() {
 
 /// Returns what a host answers about a PCI device, in one line.
 fn pci_answer(host: &str, address: &str) -> String {
-    let sys: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata/hosts", host, "sys"].iter().collect();
-    match Sysfs::open(&sys).unwrap().lookup(DeviceAddress::Pci(address.parse().unwrap())).unwrap() {
+    match open(host).lookup(DeviceAddress::Pci(address.parse().unwrap())).unwrap() {
         Err(NoIdentity::Absent(_)) => "absent".to_owned(),
         Err(NoIdentity::Untyped) => "untyped".to_owned(),
         Ok(device) => {

@@ -1,34 +1,21 @@
 //! What `--json` prints; the expected texts are in `testdata/json`.
 
-use std::fs;
-
 use crate::support::guests::{
-    ABSENT, bare, domain, elements, filled, guest, hostdev, identity, record, recorded, uuid,
+    ABSENT, NONE, bare, domain, elements, filled, guest, hostdev, identity, in_slot, record, recorded, uuid,
 };
-use crate::support::{Run, Scratch, testdata};
+use crate::support::{Run, Scratch, assert_testdata};
 
-const NONE: [&str; 0] = [];
 const GONE: &str = "a38a3f43-4be2-4046-897f-067c2f5e0999";
 
-/// Checks a run whose standard output is this file of `testdata/json`; with `UPDATE_EXPECT` set, rewrites the file.
+/// Checks a run whose standard output is this file of `testdata/json`.
 fn check(run: Run<'_>, name: &str) {
-    let path = testdata("json").join(name);
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        return fs::write(path, run.errors().1.stdout).unwrap();
-    }
-    let expected = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    run.stdout(expected).check();
+    assert_testdata(&run.stdout_any().check().stdout_text(), &format!("json/{name}"));
 }
 
 fn compare<'a>(scratch: &'a Scratch, source: &str, destination: &str) -> Run<'a> {
     scratch.file("a.xml", source);
     scratch.file("b.xml", destination);
     scratch.virt_mdev(["compare", "--json", "a.xml", "b.xml"])
-}
-
-/// Returns the hostdev at a slot of the guest.
-fn at_slot(hostdev: &str, slot: u8) -> String {
-    hostdev.replace("    </hostdev>", &format!("      <address type='pci' slot='{slot:#04x}'/>\n    </hostdev>"))
 }
 
 /// Returns a domain that needs every kind of step of `fill` and `strip`.
@@ -38,8 +25,8 @@ fn mixed() -> String {
     let stale = record(GONE, identity(5));
     let moved = "      <alias name='ua-moved'/>\n    </hostdev>";
     let hostdevs = [
-        at_slot(&hostdev(&uuid(1), &elements(2)[2..]), 9),
-        at_slot(&hostdev(&uuid(3), &NONE), 10),
+        in_slot(&hostdev(&uuid(1), &elements(2)[2..]), 9),
+        in_slot(&hostdev(&uuid(3), &NONE), 10),
         hostdev(&uuid(5), &NONE).replace("    </hostdev>", moved),
     ];
     recorded(&[first, renamed, stale].concat(), &hostdevs.concat())

@@ -1,16 +1,13 @@
 //! Calls the library as another program would.
 
 use std::fs;
-use std::path::Path;
 
 use virt_mdev::FillError;
 use virt_mdev::host::{HostSource, Sysfs};
 use virt_mdev::plan::fill::Policy;
 use virt_mdev::plan::{Place, Places};
 
-fn testdata(path: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
-}
+use crate::support::testdata;
 
 fn fill(xml: &str) -> Result<String, FillError> {
     let host = HostSource::Sysfs(Sysfs::open(&testdata("hosts/field/gvt-g/sys")).unwrap(), None);

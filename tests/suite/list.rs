@@ -9,7 +9,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::support::here::{have, have_terminals, root_can, skipped};
-use crate::support::{BINARY, Run, Scratch, testdata, testdata_matching};
+use crate::support::{BINARY, Run, Scratch, assert_testdata, testdata, testdata_matching};
 
 /// Returns a run with the names of `testdata/list/pci.ids`.
 fn list<'a>(scratch: &'a Scratch, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run<'a> {
@@ -27,19 +27,9 @@ fn of_host<'a>(scratch: &'a Scratch, name: &str) -> Run<'a> {
 
 /// Returns standard output, with the path of the tree and the time replaced.
 fn output(run: Run<'_>, sys: &Path) -> String {
-    let text = String::from_utf8(run.stdout_any().check().stdout).unwrap();
+    let text = run.stdout_any().check().stdout_text();
     let time = Regex::new(r#""time": "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z""#).unwrap();
     time.replace(&text, r#""time": "TIME""#).replace(sys.to_str().unwrap(), "SYS")
-}
-
-/// Compares text with a file of `testdata/list`; with `UPDATE_EXPECT` set, rewrites the file.
-fn check(text: &str, name: &str) {
-    let path = testdata("list").join(name);
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        return fs::write(path, text).unwrap();
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(text, expected, "{}", path.display());
 }
 
 fn schema() -> Validator {
@@ -73,14 +63,14 @@ fn each_host_is_shown_with_its_parents_types_devices_and_vgpus() {
     let scratch = Scratch::new();
     for name in HOSTS {
         let text = output(of_host(&scratch, name), &host(name));
-        check(&text, &format!("{}.txt", name.rsplit('/').next().unwrap()));
+        assert_testdata(&text, &format!("list/{}.txt", name.rsplit('/').next().unwrap()));
     }
 }
 
 #[test]
 fn json_is_the_record_which_the_schema_describes_and_every_command_reads() {
     let scratch = Scratch::new();
-    check(&output(of_host(&scratch, HOSTS[2]).arg("--json"), &host(HOSTS[2])), "host-c.json");
+    assert_testdata(&output(of_host(&scratch, HOSTS[2]).arg("--json"), &host(HOSTS[2])), "list/host-c.json");
     let schema = schema();
     for name in HOSTS {
         let recorded = record(of_host(&scratch, name));
@@ -240,7 +230,7 @@ fn defined_devices_are_shown_and_recorded() {
     let definition = r#"{"mdev_type": "i915-GVTg_V5_8", "start": "manual", "attrs": []}"#;
     scratch.file(format!("mdevctl.d/0000:00:02.0/{uuid}"), definition);
     let run = || of_host(&scratch, "field/gvt-g").arg("--mdevctl-dir").arg("mdevctl.d");
-    check(&output(run().arg("--defined"), &host("field/gvt-g")), "defined.txt");
+    assert_testdata(&output(run().arg("--defined"), &host("field/gvt-g")), "list/defined.txt");
     let recorded = record(run().arg("--defined"));
     assert_valid(&schema(), &recorded);
     assert_eq!(recorded["mdev_parents"][0]["mdevs"][1]["defined_only"], json!(true));
@@ -254,8 +244,8 @@ fn the_devices_of_a_domain_are_shown_with_what_the_host_has_for_them() {
     let scratch = Scratch::with("ai-1.xml", fs::read(testdata("list/domain.xml")).unwrap());
     let sys = host("linux-6.1/host-c");
     let run = |arguments: &[&str]| list(&scratch, arguments).arg("--sysfs").arg(&sys);
-    check(&output(run(&["ai-1.xml"]), &sys), "domain.txt");
-    check(&output(run(&["--json", "ai-1.xml"]), &sys), "domain.json");
+    assert_testdata(&output(run(&["ai-1.xml"]), &sys), "list/domain.txt");
+    assert_testdata(&output(run(&["--json", "ai-1.xml"]), &sys), "list/domain.json");
     scratch.file("host.json", record(run(&[])).to_string());
     let recorded = output(list(&scratch, ["--host", "host.json", "ai-1.xml"]), &sys);
     let recorded =

@@ -2,10 +2,8 @@
 
 use crate::support::Scratch;
 use crate::support::guests::{
-    ABSENT, bare, domain, elements, guest_recorded, hostdev, identity, record, recorded, uuid,
+    ABSENT, NONE, bare, domain, elements, guest_recorded, hostdev, identity, record, recorded, uuid,
 };
-
-const NONE: [&str; 0] = [];
 
 fn after(device: usize) -> String {
     guest_recorded(&uuid(device), identity(device))

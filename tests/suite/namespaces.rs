@@ -1,9 +1,7 @@
 //! Names with prefixes: attributes that libvirt takes for others, namespace errors, and namespace declarations.
 
 use crate::support::Scratch;
-use crate::support::guests::{bare, domain, elements, filled, hostdev, identity, record, recorded, uuid};
-
-const NONE: [&str; 0] = [];
+use crate::support::guests::{NONE, bare, domain, elements, filled, hostdev, identity, record, recorded, uuid};
 
 fn declared(document: &str) -> String {
     document.replacen("<domain ", "<domain xmlns:x='urn:x' ", 1)

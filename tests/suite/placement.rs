@@ -5,8 +5,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::guests::{ABSENT, host_a};
-use crate::support::{BINARY, Run, Scratch, testdata, testdata_matching};
+use crate::support::guests::{ABSENT, guest_recorded, host_a, identity, uuid};
+use crate::support::{BINARY, Run, Scratch, assert_testdata, testdata, testdata_matching};
 
 /// Returns a scratch directory with the guests of `testdata/placement/guests`, the records of host-a to host-d as `a.json` to
 /// `d.json`, and node devices as `nodedev.xml`.
@@ -27,19 +27,14 @@ pub fn scratch() -> Scratch {
     scratch
 }
 
-/// Compares both outputs of a run with a file of `testdata/placement`; with `UPDATE_EXPECT` set, rewrites the file.
+/// Compares both outputs of a run with a file of `testdata/placement`.
 fn expect(run: Run<'_>, name: &str) {
     let finished = run.stdout_any().stderr_any().check();
-    let mut text = String::from_utf8(finished.stdout.clone()).unwrap();
+    let mut text = finished.stdout_text();
     if !finished.stderr_text().is_empty() {
         text += &format!("--- standard error\n{}", finished.stderr_text());
     }
-    let path = testdata("placement").join(name);
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        return fs::write(path, text).unwrap();
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(text, expected, "{}", path.display());
+    assert_testdata(&text, &format!("placement/{name}"));
 }
 
 fn check<'a>(scratch: &'a Scratch, arguments: &str) -> Run<'a> {
@@ -167,8 +162,7 @@ fn each_verdict_has_its_status_with_each_accept() {
         for (number, accept) in ["same", "free", "creatable"].into_iter().enumerate() {
             let status = i32::from(number < accepted_from);
             let run = check(&scratch, &format!("{guest}.xml --host {host} --accept {accept}"));
-            let table = run.status(status).stdout_any().check().stdout;
-            let table = String::from_utf8(table).unwrap();
+            let table = run.status(status).stdout_any().check().stdout_text();
             assert_eq!(table.lines().nth(1).unwrap().split_whitespace().nth(2), Some(verdict), "{guest}: {table}");
             check(&scratch, &format!("-q {guest}.xml --host {host} --accept {accept}")).status(status).check();
         }
@@ -202,9 +196,8 @@ fn several_hosts_are_a_matrix_or_json_lines() {
     expect(check(&scratch, &format!("*.xml {hosts} --accept creatable -v")).status(2), "matrix-reasons.txt");
     expect(check(&scratch, &format!("same.xml twin.xml broken.xml {hosts} --json")).status(2), "lines.json");
     // Each line is a document of its own, and says the same as the array of one host.
-    let lines = check(&scratch, &format!("*.xml {hosts} --json")).status(2).stderr_any().stdout_any().check().stdout;
-    let lines: Vec<Value> =
-        String::from_utf8(lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = check(&scratch, &format!("*.xml {hosts} --json")).status(2).stderr_any().stdout_any().check();
+    let lines: Vec<Value> = lines.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for host in ["a.json", "b.json", "c.json", "d.json", "nodedev"] {
         let run = check(&scratch, &format!("*.xml --host {host} --json")).status(2).stderr_any().stdout_any();
         let array: Vec<Value> = serde_json::from_slice(&run.check().stdout).unwrap();
@@ -458,13 +451,9 @@ fn the_node_devices_of_a_host_give_the_same_verdicts_as_its_sysfs() {
     };
     let mut verdicts = BTreeSet::new();
     for (number, device) in [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (1, 2), (5, 3), (8, 1), (8, 4), (8, 5), (9, 1)] {
-        let [vendor, product, mdev_type] = crate::support::guests::identity(device);
+        let [vendor, product, mdev_type] = identity(device);
         for mdev_type in [mdev_type, "i915-V5_8", "i915-V5_2"] {
-            let document = crate::support::guests::guest_recorded(
-                &format!("c0ffee0{number}-0000-4000-8000-00000000000{number}"),
-                [vendor, product, mdev_type],
-            );
-            scratch.file("guest.xml", document);
+            scratch.file("guest.xml", guest_recorded(&uuid(number), [vendor, product, mdev_type]));
             let of_sysfs = of("guest", "a.json");
             assert_eq!(of("guest", "nodedev.xml"), of_sysfs, "{number} recorded as {device}, {mdev_type}");
             verdicts.extend(of_sysfs.iter().map(|device| device[0].to_string()));
@@ -552,7 +541,7 @@ fn hostile_names_are_escaped() {
     scratch.file("odd\u{1b}\n31m-broken.xml", "<domain>");
     for arguments in ["", "--host d.json", "--host d.json -v"] {
         let run = check(&scratch, &format!("guest.xml odd*.xml --host host.json --in-use other.xml {arguments}"));
-        let text = String::from_utf8(run.status(2).stdout_any().stderr_any().check().stdout).unwrap();
+        let text = run.status(2).stdout_any().stderr_any().check().stdout_text();
         let is_bad = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(is_bad) && !text.contains("\n31m") && !text.contains("[31m\n"), "{text:?}");
     }

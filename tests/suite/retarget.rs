@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::placement::{Device, guest, host, mdev, scratch};
-use crate::support::{BINARY, Run, Scratch, testdata};
+use crate::support::{BINARY, Run, Scratch, assert_testdata, testdata};
 use Device::{Function, Mdev};
 
 const RICH: &str = "rich.xml --host host.json --in-use other.xml";
@@ -15,7 +15,7 @@ fn retarget<'a>(scratch: &'a Scratch, arguments: &str) -> Run<'a> {
 }
 
 fn text(run: Run<'_>) -> String {
-    String::from_utf8(run.stdout_any().check().stdout).unwrap()
+    run.stdout_any().check().stdout_text()
 }
 
 /// Returns a scratch directory with `rich.xml`, a host that has other devices for it, and a guest of that host that has none.
@@ -40,22 +40,12 @@ fn difference(old: &str, new: &str) -> String {
     lines.map(|(old, new)| format!("-{old}\n+{new}\n")).collect()
 }
 
-/// Compares text with a file of `testdata/placement`; with `UPDATE_EXPECT` set, rewrites the file.
-fn expect(text: &str, name: &str) {
-    let path = testdata("placement").join(name);
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        return fs::write(path, text).unwrap();
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(text, expected, "{}", path.display());
-}
-
 #[test]
 fn only_the_addresses_in_sources_and_records_change() {
     let scratch = rich();
     let old = fs::read_to_string(testdata("placement/rich.xml")).unwrap();
     let new = text(retarget(&scratch, RICH));
-    expect(&difference(&old, &new), "rich.diff");
+    assert_testdata(&difference(&old, &new), "placement/rich.diff");
     // Line endings and a byte order mark stay too.
     let windows = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
     let run = retarget(&scratch, &RICH.replace("rich.xml", "-")).stdin(windows(&old));
@@ -86,8 +76,8 @@ fn the_result_passes_check_and_the_hook_and_is_not_changed_again() {
 #[test]
 fn a_dry_run_prints_which_device_replaces_which() {
     let scratch = rich();
-    expect(&text(retarget(&scratch, &format!("{RICH} -n"))), "rich-dry-run.txt");
-    expect(&text(retarget(&scratch, &format!("{RICH} -n --json"))), "rich-dry-run.json");
+    assert_testdata(&text(retarget(&scratch, &format!("{RICH} -n"))), "placement/rich-dry-run.txt");
+    assert_testdata(&text(retarget(&scratch, &format!("{RICH} -n --json"))), "placement/rich-dry-run.json");
     retarget(&scratch, &format!("{RICH} --json")).status(2).stderr_has("--dry-run").check();
 }
 
@@ -151,7 +141,7 @@ fn without_a_device_nothing_is_printed_and_each_reason_is_told() {
     );
     let all = retarget(&scratch, "guest.xml --host host.json --assume-unused --create-plan").status(1);
     let finished = all.stderr_any().check();
-    expect(&finished.stderr_text(), "refused.txt");
+    assert_testdata(&finished.stderr_text(), "placement/refused.txt");
     let unrecorded = with(
         &host(&[], &[(1, "a")], &[]),
         "<domain><name>vm</name><devices><hostdev mode='subsystem' type='mdev' model='vfio-pci'><source><address uuid='c0ffee00-0000-4000-8000-000000000001'/></source></hostdev></devices></domain>",
@@ -172,7 +162,7 @@ fn create_plan_prints_the_commands_and_uses_their_uuids() {
     refused.check();
     let with_plan = format!("{plain} --create-plan");
     let finished = retarget(&scratch, &with_plan).stdout_any().stderr_any().check();
-    let new = String::from_utf8(finished.stdout.clone()).unwrap();
+    let new = finished.stdout_text();
     let plan = finished.stderr_text();
     let lines: Vec<_> = plan.lines().collect();
     assert_eq!(lines[0], format!("mdevctl start -u {ours} -p 0000:01:00.0 -t a"));

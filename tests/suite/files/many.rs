@@ -9,11 +9,9 @@ use std::time::Duration;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{SlowHost, traced};
-use crate::support::guests::{ABSENT, bare, domain, filled, guest};
+use crate::support::guests::{ABSENT, NONE, bare, domain, filled, guest};
 use crate::support::here::{have, have_strace, have_terminals};
 use crate::support::{BINARY, Run, Scratch};
-
-const NONE: [&str; 0] = [];
 
 /// Returns guests with one device each, the devices 1 to 5 in turn.
 fn guests(count: usize) -> Scratch {

@@ -17,7 +17,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, inotify, mknodat};
 
 use crate::support::guests::uuid;
+use crate::support::here::skipped;
 use crate::support::{Run, Scratch};
+
+/// The user `nobody`.
+const NOBODY: u32 = 65534;
 
 /// Runs a program with default actions for signals: the tests may run under nohup, which ignores SIGHUP.
 const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal=HUP,INT,TERM"];
@@ -28,6 +32,16 @@ fn traced(run: Run<'_>, scratch: &Scratch, options: &[&str]) -> String {
     let strace = ["strace", "-f"].iter().chain(options).chain(&["-o"]).map(OsStr::new);
     run.under(strace.chain([log.as_os_str()])).check();
     fs::read_to_string(log).unwrap()
+}
+
+/// Checks a run under a script that mounts something first and exits with 99 if it cannot; that is reported as a skipped test.
+#[track_caller]
+fn check_mounted(run: Run<'_>) {
+    let (errors, finished) = run.errors();
+    if finished.status == Some(99) || finished.stderr_text().contains("unshare") {
+        return skipped("nothing can be mounted here");
+    }
+    assert!(errors.is_empty(), "{errors:?}: {}", finished.stderr_text());
 }
 
 /// Returns the standard output of a program, which must succeed.

@@ -7,12 +7,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{SlowHost, host_of_one, output_of, traced};
+use super::{NOBODY, SlowHost, host_of_one, output_of, traced};
 use crate::support::Scratch;
 use crate::support::guests::{bare, filled};
 use crate::support::here::{have, have_strace, is_root, root_can, skipped};
-
-const NOBODY: u32 = 65534;
 
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

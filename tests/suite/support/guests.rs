@@ -18,6 +18,8 @@ const IDENTITIES: [[&str; 3]; 5] = [
 pub const AP: usize = 7;
 /// A device of host-a of type vfio-pci, whose parent is not a PCI device.
 pub const NO_PCI: usize = 9;
+/// No lines after an address, no options.
+pub const NONE: [&str; 0] = [];
 /// A UUID that host-a does not have.
 pub const ABSENT: &str = "c2177883-f1bb-47f0-914d-32a22e3a8804";
 
@@ -80,19 +82,25 @@ pub fn recorded(records: &str, devices: &str) -> String {
     domain(devices).replace("</name>\n", &metadata)
 }
 
+/// Moves a hostdev, or the only one of a domain, to this slot of the guest.
+pub fn in_slot(hostdev: &str, slot: u8) -> String {
+    hostdev.replacen("    </hostdev>", &format!("      <address type='pci' slot='{slot:#04x}'/>\n    </hostdev>"), 1)
+}
+
 /// Moves the only record and the only hostdev of a domain to this slot of the guest.
 pub fn at(domain: &str, slot: u8) -> String {
-    let address = format!("      <address type='pci' slot='{slot:#04x}'/>\n    </hostdev>");
-    domain.replacen("<mdev:hostdev ", &format!("<mdev:hostdev guest='0000:00:{slot:02x}.0' "), 1).replacen(
-        "    </hostdev>",
-        &address,
-        1,
-    )
+    let key = format!("<mdev:hostdev guest='0000:00:{slot:02x}.0' ");
+    in_slot(&domain.replacen("<mdev:hostdev ", &key, 1), slot)
+}
+
+/// Returns a recorded guest whose device differs on host-a.
+pub fn different() -> String {
+    guest_recorded(&uuid(1), identity(2))
 }
 
 /// Returns a domain with one device and its record.
 pub fn guest_recorded(uuid: &str, identity: [&str; 3]) -> String {
-    recorded(&record(uuid, identity), &hostdev(uuid, &[""; 0]))
+    recorded(&record(uuid, identity), &hostdev(uuid, &NONE))
 }
 
 /// Returns a domain with one hostdev, with lines after its address.
@@ -102,7 +110,7 @@ pub fn guest(uuid: &str, lines: &[impl AsRef<str>]) -> String {
 
 /// Returns a domain with one device of host-a, before `fill`.
 pub fn bare(device: usize) -> String {
-    guest(&uuid(device), &[""; 0])
+    guest(&uuid(device), &NONE)
 }
 
 /// Returns a domain with one device of host-a, after `fill`.

@@ -46,6 +46,17 @@ pub fn testdata_matching_or_none(pattern: &str) -> Vec<PathBuf> {
     glob::glob(&format!("{top}{pattern}")).unwrap().map(Result::unwrap).collect()
 }
 
+/// Compares text with a file of `testdata`; with `UPDATE_EXPECT` set, rewrites the file.
+#[track_caller]
+pub fn assert_testdata(text: &str, name: &str) {
+    let path = testdata(name);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        return fs::write(path, text).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(text, expected, "{}", path.display());
+}
+
 /// A directory to run in, with a /sys beside it if a test describes one.
 pub struct Scratch {
     top: TempDir,

@@ -39,6 +39,12 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// Returns standard output, which must be UTF-8.
+    #[track_caller]
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8(self.stdout.clone()).unwrap()
+    }
+
     /// Returns standard error as text.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
