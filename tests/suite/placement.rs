@@ -446,7 +446,10 @@ fn the_node_devices_of_a_host_give_the_same_verdicts_as_its_sysfs() {
         let run = check(&scratch, &format!("{guest}.xml --host {host} --accept creatable --json"));
         let pairs: Value = serde_json::from_slice(&run.errors().1.stdout).unwrap();
         let devices = pairs[0]["devices"].as_array().unwrap();
-        let verdict = |device: &Value| json!([device["verdict"], device["found"], device.get("instead")]);
+        let verdict = |device: &Value| {
+            let reason = device.get("reason").map(|reason| reason.as_str().unwrap().replace(host, "HOST"));
+            json!([device["verdict"], device["found"], device.get("instead"), reason])
+        };
         devices.iter().map(verdict).collect::<Vec<_>>()
     };
     let mut verdicts = BTreeSet::new();
