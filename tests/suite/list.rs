@@ -8,6 +8,7 @@ use jsonschema::Validator;
 use regex::Regex;
 use serde_json::{Value, json};
 
+use crate::support::guests::{NONE, guest};
 use crate::support::here::{have, have_terminals, root_can, skipped};
 use crate::support::{BINARY, Run, Scratch, assert_testdata, testdata, testdata_matching};
 
@@ -200,11 +201,7 @@ fn what_cannot_be_read_is_a_warning_and_does_not_hide_the_rest() {
     let recorded = record(list(&scratch, ["--sysfs"]).arg(&sys));
     assert_valid(&schema(), &recorded);
     scratch.file("host.json", recorded.to_string());
-    let domain = format!(
-        "<domain><devices><hostdev mode='subsystem' type='mdev' model='vfio-pci'><source><address uuid='{uuid}'/></source>\
-         </hostdev></devices></domain>"
-    );
-    let run = list(&scratch, ["--host", "host.json", "-"]).stdin(domain).status(2);
+    let run = list(&scratch, ["--host", "host.json", "-"]).stdin(guest(uuid, &NONE)).status(2);
     run.stderr_has("could not be read when host.json was recorded").check();
 }
 

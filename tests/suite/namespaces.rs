@@ -1,7 +1,7 @@
 //! Names with prefixes: attributes that libvirt takes for others, namespace errors, and namespace declarations.
 
 use crate::support::Scratch;
-use crate::support::guests::{NONE, bare, domain, elements, filled, hostdev, identity, record, recorded, uuid};
+use crate::support::guests::{NONE, bare, domain, elements, filled, host_a, hostdev, identity, record, recorded, uuid};
 
 fn declared(document: &str) -> String {
     document.replacen("<domain ", "<domain xmlns:x='urn:x' ", 1)
@@ -12,15 +12,14 @@ fn declared(document: &str) -> String {
 fn refused(document: &str, place: &str, piece: &str) {
     let scratch = Scratch::with("vm.xml", document);
     let place = format!("vm.xml:{place}");
-    let mut runs = vec![
+    for run in [
         scratch.fill(["vm.xml"]),
         scratch.fill(["--into", "metadata", "vm.xml"]),
         scratch.fill(["--on-conflict", "replace", "--on-missing", "skip", "vm.xml"]),
         scratch.virt_mdev(["strip", "vm.xml"]),
         scratch.virt_mdev(["compare", "vm.xml", "vm.xml"]),
-        scratch.virt_mdev(["check", "--sysfs"]).arg(crate::support::guests::host_a()).arg("vm.xml"),
-    ];
-    for run in runs.drain(..) {
+        scratch.virt_mdev(["check", "--sysfs"]).arg(host_a()).arg("vm.xml"),
+    ] {
         run.status(2).stdout_any().stderr_has(&place).stderr_has(piece).check();
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::guests::{ABSENT, guest_recorded, host_a, identity, uuid};
+use crate::support::guests::{self, ABSENT, NONE, guest_recorded, host_a, identity, uuid};
 use crate::support::{BINARY, Run, Scratch, assert_testdata, testdata, testdata_matching};
 
 /// Returns a scratch directory with the guests of `testdata/placement/guests`, the records of host-a to host-d as `a.json` to
@@ -339,12 +339,7 @@ fn a_device_of_another_guest_is_not_free() {
 #[test]
 fn in_use_takes_patterns_and_every_document_must_be_readable() {
     let scratch = scratch();
-    let having = |device: &str| {
-        guest("other", &[]).replace(
-        "<devices>",
-        &format!("<devices><hostdev mode='subsystem' type='mdev' model='vfio-pci'><source><address uuid='{device}'/></source></hostdev>"),
-    )
-    };
+    let having = |device: &str| guests::guest(device, &NONE).replace("<name>vm<", "<name>other<");
     scratch.file("used/1.xml", having("0b0b0b0b-0000-4000-8000-00000000000b"));
     scratch.file("used/2.xml", having(ABSENT));
     let with = |arguments: &str| check(&scratch, &format!("twin.xml --host b.json --accept free {arguments}"));

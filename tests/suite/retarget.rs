@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::placement::{Device, guest, host, mdev, scratch};
+use crate::support::guests::{self, NONE};
 use crate::support::{BINARY, Run, Scratch, assert_testdata, testdata};
 use Device::{Function, Mdev};
 
@@ -142,10 +143,7 @@ fn without_a_device_nothing_is_printed_and_each_reason_is_told() {
     let all = retarget(&scratch, "guest.xml --host host.json --assume-unused --create-plan").status(1);
     let finished = all.stderr_any().check();
     assert_testdata(&finished.stderr_text(), "placement/refused.txt");
-    let unrecorded = with(
-        &host(&[], &[(1, "a")], &[]),
-        "<domain><name>vm</name><devices><hostdev mode='subsystem' type='mdev' model='vfio-pci'><source><address uuid='c0ffee00-0000-4000-8000-000000000001'/></source></hostdev></devices></domain>",
-    );
+    let unrecorded = with(&host(&[], &[(1, "a")], &[]), &guests::guest(&mdev(1), &NONE));
     let run = retarget(&unrecorded, "guest.xml --host host.json --assume-unused").status(1);
     run.stderr_has("unrecorded").stderr_has("fill --into metadata").check();
 }
@@ -298,7 +296,7 @@ fn only_a_domain_can_be_retargeted() {
         (format!("<domainsnapshot>{domain}</domainsnapshot>"), "domainsnapshot"),
         (format!("<domaincheckpoint>{domain}</domaincheckpoint>"), "domaincheckpoint"),
         (format!("<domstatus state='running'>{domain}</domstatus>"), "domstatus"),
-        ("<hostdev mode='subsystem' type='mdev' model='vfio-pci'><source><address uuid='c0ffee00-0000-4000-8000-000000000001'/></source></hostdev>".to_owned(), "hostdev"),
+        (guests::hostdev(&mdev(1), &NONE), "hostdev"),
     ] {
         let run = retarget(&scratch, "--host host.json").stdin(document).status(2);
         run.stderr_has(format!("<{root}>")).stderr_has("virsh dumpxml --migratable").check();
