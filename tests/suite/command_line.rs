@@ -115,8 +115,9 @@ fn a_path_that_does_not_exist_is_a_pattern() {
     for (path, file, other) in [
         ("v?.xml", "vm.xml", "vm1.xml"),
         ("vm[12].xml", "vm1.xml", "vm3.xml"),
-        // This one exists.
+        // These exist.
         ("vm[12].xml", "vm[12].xml", "vm1.xml"),
+        ("vm*.xml", "vm*.xml", "vm1.xml"),
     ] {
         let scratch = Scratch::with(file, bare(1));
         scratch.file(other, bare(2));
