@@ -54,12 +54,7 @@ impl Fleet {
             .args(["--extra-vars", &format!("virt_mdev_record_guests={}/hooks/record-guests", top.display())])
             .arg(top.join("docs/ansible/fleet.yml"))
             .current_dir(self.0.path())
-            .envs([
-                ("HOME", self.0.path().as_os_str()),
-                ("PATH", path.as_ref()),
-                ("ANSIBLE_NOCOLOR", "1".as_ref()),
-                ("ANSIBLE_PIPELINING", "1".as_ref()),
-            ])
+            .envs([("HOME", self.0.path().as_os_str()), ("PATH", path.as_ref()), ("ANSIBLE_NOCOLOR", "1".as_ref())])
             .output()
             .unwrap();
         let printed = String::from_utf8(played.stdout).unwrap();
