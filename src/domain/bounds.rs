@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use super::prescan::Prescan;
 use crate::markup::{Markup, Scanner, StartTag};
 use crate::text::Span;
 
@@ -14,10 +13,10 @@ use crate::text::Span;
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// The deepest nesting of elements: libxml2's own limit, so libvirt reads no deeper document.
-const MAX_DEPTH: usize = 256;
+pub(super) const MAX_DEPTH: usize = 256;
 
 /// The most attributes of one element, namespace declarations included: a parser compares them pair by pair.
-const MAX_ATTRIBUTES: usize = 256;
+pub(super) const MAX_ATTRIBUTES: usize = 256;
 
 /// The most namespace declarations in scope at one place: a parser searches them one by one for each prefix.
 pub(super) const MAX_NAMESPACES_IN_SCOPE: usize = 64;
@@ -26,7 +25,7 @@ pub(super) const MAX_NAMESPACES_IN_SCOPE: usize = 64;
 const MAX_NAMESPACES: usize = 4096;
 
 /// The most CDATA sections: a parser copies the text before each one that adjoins it.
-const MAX_CDATA: usize = 1024;
+pub(super) const MAX_CDATA: usize = 1024;
 
 /// The most elements, attributes, comments and processing instructions of a document: each takes memory when an edit around
 /// it is verified. libvirt writes more than ten bytes for each, so its documents reach [`MAX_BYTES`] first.
@@ -51,9 +50,6 @@ pub(super) const MAX_NAME: usize = 1024;
 
 /// The longest prefix of our metadata element, which is written with each new record.
 pub(super) const MAX_PREFIX: usize = 256;
-
-/// The largest document for which the counts of a [`Prescan`] are enough to rule out that it exceeds a bound.
-const MODEST_BYTES: usize = 64 * 1024;
 
 /// A bound that a document exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,15 +125,6 @@ pub(super) fn measure(text: &str) -> Result<Outline, (Bound, Span)> {
     let mut pass = Pass { text, ..Pass::default() };
     pass.run()?;
     Ok(pass.outline)
-}
-
-/// Whether [`measure`] can be skipped: the text is too small to exceed a bound, and has no DOCTYPE.
-pub(super) fn is_modest(text: &str, prescan: &Prescan) -> bool {
-    text.len() <= MODEST_BYTES
-        && prescan.less_than <= MAX_DEPTH.min(MAX_CDATA)
-        && prescan.equals <= MAX_ATTRIBUTES
-        && !prescan.has_odd_names
-        && !prescan.has_doctype
 }
 
 #[derive(Default)]
@@ -253,25 +240,6 @@ mod tests {
     fn a_second_root_is_found() {
         assert_eq!(measure("<a><b/></a>\n<c/>").unwrap().second_root, Some(Span::new(12, 13)));
         assert_eq!(measure("<a/><!-- <b/> -->").unwrap().second_root, None);
-    }
-
-    #[test]
-    fn a_modest_document_is_within_every_bound() {
-        let many = |piece: &str, count: usize| format!("<a>{}</a>", piece.repeat(count));
-        for count in [1, 63, 64, 65, 128, 254, 255, 256, 257, 1023, 1024, 1025, 5000] {
-            for piece in
-                ["<b>", "<b/>", "</b>", " b='c'", "<b xmlns:c='d'>", "<b xmlns:c='d'/>", "<![CDATA[]]>", "<!--"]
-            {
-                let text = many(piece, count);
-                let in_tag = format!("<a{}/>", piece.repeat(count));
-                for text in [text, in_tag] {
-                    assert!(!is_modest(&text, &Prescan::of(&text)) || measure(&text).is_ok(), "{count} times {piece}");
-                }
-            }
-        }
-        let is_modest = |text: &str| is_modest(text, &Prescan::of(text));
-        assert!(is_modest(&many("<b c='d'/>", 250)));
-        assert!(!is_modest("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use memchr::memchr;
 use thiserror::Error;
 
-use super::bounds::{self, Bound, is_modest, measure};
+use super::bounds::{self, Bound, measure};
 use super::hostdev::{GuestSide, Hostdev, PciHostdev, Reading};
 use super::metadata::{self, Metadata};
 use super::namespaces::{NamespaceError, check_names};
@@ -290,7 +290,7 @@ impl Contents {
             return Err((ReadErrorKind::Empty, Span::at(0)));
         }
         let prescan = Prescan::of(text);
-        if !is_modest(text, &prescan) {
+        if !prescan.is_modest(text) {
             let outline = measure(text).map_err(|(bound, span)| (ReadErrorKind::TooMuch(bound), span))?;
             if let Some(span) = outline.internal_subset {
                 return Err((ReadErrorKind::InternalSubset, span));

@@ -5,8 +5,11 @@
 
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
-use super::bounds::MAX_NAMESPACES_IN_SCOPE;
+use super::bounds::{MAX_ATTRIBUTES, MAX_CDATA, MAX_DEPTH, MAX_NAMESPACES_IN_SCOPE};
 use crate::text::is_xml_space;
+
+/// The largest document for which these counts are enough to rule out that it exceeds a bound.
+const MODEST_BYTES: usize = 64 * 1024;
 
 /// What occurs in a text, whether or not it is markup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,16 @@ impl Prescan {
         }
         prescan
     }
+
+    /// Whether [`measure`](super::bounds::measure) can be skipped: `text`, which was searched, is too small to exceed a bound, and
+    /// has no DOCTYPE.
+    pub fn is_modest(&self, text: &str) -> bool {
+        text.len() <= MODEST_BYTES
+            && self.less_than <= MAX_DEPTH.min(MAX_CDATA)
+            && self.equals <= MAX_ATTRIBUTES
+            && !self.has_odd_names
+            && !self.has_doctype
+    }
 }
 
 /// Whether the next quoted value is empty.
@@ -65,6 +78,7 @@ fn begins_name(before: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bounds::measure;
     use super::*;
 
     #[test]
@@ -110,5 +124,24 @@ mod tests {
         }
         assert!(!is_odd(&"<a xmlns:b='u'/>".repeat(MAX_NAMESPACES_IN_SCOPE)));
         assert!(is_odd(&"<a xmlns:b='u'/>".repeat(MAX_NAMESPACES_IN_SCOPE + 1)));
+    }
+
+    #[test]
+    fn a_modest_document_is_within_every_bound() {
+        let is_modest = |text: &str| Prescan::of(text).is_modest(text);
+        let many = |piece: &str, count: usize| format!("<a>{}</a>", piece.repeat(count));
+        for count in [1, 63, 64, 65, 128, 254, 255, 256, 257, 1023, 1024, 1025, 5000] {
+            for piece in
+                ["<b>", "<b/>", "</b>", " b='c'", "<b xmlns:c='d'>", "<b xmlns:c='d'/>", "<![CDATA[]]>", "<!--"]
+            {
+                let text = many(piece, count);
+                let in_tag = format!("<a{}/>", piece.repeat(count));
+                for text in [text, in_tag] {
+                    assert!(!is_modest(&text) || measure(&text).is_ok(), "{count} times {piece}");
+                }
+            }
+        }
+        assert!(is_modest(&many("<b c='d'/>", 250)));
+        assert!(!is_modest("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"));
     }
 }
