@@ -18,8 +18,7 @@ use crate::file::{FileError, Input, Purpose};
 use crate::parallel::{self, Threads};
 use crate::plan::{Plan, PlanError, Remark};
 use crate::report::{Diagnostic, Origin, escape};
-use prepare::prepare;
-use summary::Category;
+use prepare::{Category, prepare};
 use write::{WriteResult, write};
 
 /// What differs between the commands that rewrite documents.

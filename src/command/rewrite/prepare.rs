@@ -6,11 +6,10 @@ use super::super::diff::unified;
 use super::super::settings::{Format, Output, RewriteSettings, Target};
 use super::super::{name_of, read_document};
 use super::changes::{Change, changes};
-use super::summary::Category;
 use super::{Rewrite, check_size, shown};
 use crate::domain::Document;
 use crate::file::{self, Input, Original, Purpose};
-use crate::plan::Plan;
+use crate::plan::{Plan, RemarkKind};
 use crate::report::{Diagnostic, Origin, escape};
 
 /// A document without errors, ready to be written.
@@ -25,6 +24,37 @@ pub(super) struct Prepared {
     pub product: Option<Box<Product>>,
     /// What `--dry-run --json` prints.
     pub changes: Vec<Change>,
+}
+
+/// How a document is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Category {
+    /// It is to be changed.
+    Changes,
+    /// It needs no change.
+    Complete,
+    /// It stays unchanged because the policy says so, although a device is missing or an identity differs.
+    Skipped,
+    /// It has no mdevs, and no PCI devices that are recorded.
+    WithoutDevices,
+}
+
+impl Category {
+    /// Returns how a document with this plan is counted.
+    pub fn of(document: &Document, plan: &Plan) -> Self {
+        let has = |wanted: fn(&RemarkKind) -> bool| plan.remarks.iter().any(|remark| wanted(&remark.kind));
+        let is_skipped = has(|kind| matches!(kind, RemarkKind::Skipped(_) | RemarkKind::Kept { .. }));
+        let has_mdevs = document.domains.iter().any(|domain| !domain.hostdevs.is_empty());
+        if !plan.edits.is_empty() {
+            Self::Changes
+        } else if !has_mdevs && !is_skipped && !has(|kind| matches!(kind, RemarkKind::Complete(_))) {
+            Self::WithoutDevices
+        } else if is_skipped {
+            Self::Skipped
+        } else {
+            Self::Complete
+        }
+    }
 }
 
 /// What is written or printed for a document.
