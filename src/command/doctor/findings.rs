@@ -385,7 +385,7 @@ fn sysfs(facts: &Facts) -> Finding {
     let vgpus: Vec<_> = vgpus.map(|device| device.address).collect();
     if !facts.has_mdev_bus && vgpus.is_empty() {
         let remedy = "load the driver of the GPU, or the module mdev, and run virt-mdev doctor again";
-        return check.warning("no driver for mediated devices is loaded: there is no bus/mdev", remedy);
+        return check.warning("no driver for mediated devices is loaded: bus/mdev does not exist", remedy);
     }
     if mdev_parents.is_empty() && vgpus.is_empty() {
         let remedy =
