@@ -102,7 +102,7 @@ impl Parts {
 
 /// The names of a device in a domain.
 #[derive(Serialize)]
-pub(super) struct Names {
+pub(super) struct DeviceNames {
     /// The UUID of a mediated device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) uuid: Option<String>,
@@ -114,7 +114,7 @@ pub(super) struct Names {
     pub(super) guest: Option<String>,
 }
 
-impl Names {
+impl DeviceNames {
     /// Returns the UUID of a mediated device, or the source address of a PCI device.
     pub(super) fn device(&self) -> Option<&str> {
         self.uuid.as_deref().or(self.source.as_deref())
@@ -125,7 +125,7 @@ impl Names {
 #[derive(Serialize)]
 pub(super) struct Asked {
     #[serde(flatten)]
-    pub(super) names: Names,
+    pub(super) names: DeviceNames,
     /// The recorded identity, as far as it was recorded.
     pub(super) recorded: Parts,
     /// The UUID that it was recorded for, if that differs.
@@ -140,7 +140,11 @@ impl From<&Wanted<'_>> for Asked {
             DeviceAddress::Pci(address) => (None, Some(address.to_string())),
         };
         Self {
-            names: Names { uuid, source, guest: wanted.hostdev.guest().address.as_ref().map(ToString::to_string) },
+            names: DeviceNames {
+                uuid,
+                source,
+                guest: wanted.hostdev.guest().address.as_ref().map(ToString::to_string),
+            },
             recorded: wanted.recorded.map(Parts::from).unwrap_or_default(),
             recorded_uuid: wanted.recorded_uuid(),
         }

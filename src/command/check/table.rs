@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::json::{Asked, Names, Parts};
+use super::super::json::{Asked, DeviceNames, Parts};
 use super::pair::Pair;
 use super::reason::{reason, replaced_by};
 use crate::domain::RecordKind;
@@ -20,7 +20,7 @@ pub(super) struct Row {
     file: String,
     domain: Option<String>,
     #[serde(flatten)]
-    names: Names,
+    names: DeviceNames,
     pub verdict: &'static str,
     /// The recorded identity, as far as it was recorded.
     recorded: Parts,
@@ -84,7 +84,7 @@ impl Row {
         Self {
             file: file.to_owned(),
             domain: domain.map(str::to_owned),
-            names: Names {
+            names: DeviceNames {
                 uuid: (record.kind == RecordKind::Mdev).then_some(uuid),
                 source: record.source_address().map(|address| address.to_string()),
                 guest: record.guest_address().map(ToString::to_string),
