@@ -12,9 +12,9 @@ use crate::device::{DeviceAddress, PciAddress};
 /// Above this many states, cards are given to identities one by one: the result may then be smaller than it could be.
 const MAX_STATES: usize = 1 << 12;
 
-/// A device that is wanted and not there.
+/// A device that the host does not have, and that may be created.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Missing {
+pub(super) struct ToCreate {
     /// Which of the domain's devices it is.
     pub number: usize,
     /// Its identity.
@@ -35,7 +35,7 @@ pub(super) struct Created {
 /// Distributes as many of the missing devices as can be created together. `is_named` tells the devices that the domain has a
 /// hostdev for: such a virtual function can only be made what that hostdev asks for. `is_taken` tells those of other guests.
 pub(super) fn create(
-    missing: &[Missing],
+    missing: &[ToCreate],
     cards: &[Card],
     is_named: impl Fn(DeviceAddress) -> bool,
     is_taken: impl Fn(DeviceAddress) -> bool,
@@ -78,7 +78,7 @@ pub(super) fn create(
 /// The missing devices of one identity.
 struct Group<'m> {
     identity: IdentityId,
-    members: Vec<&'m Missing>,
+    members: Vec<&'m ToCreate>,
     /// The addresses that the domain has for them.
     devices: HashSet<DeviceAddress>,
 }

@@ -18,7 +18,7 @@ use super::write::device_of;
 use crate::device::{DeviceAddress, PciAddress};
 use crate::domain::Domain;
 use crate::host::is_vgpu;
-use create::{Created, Missing, create};
+use create::{Created, ToCreate, create};
 pub use offer::{AddressId, FactId, Facts, IdentityId, Offer};
 
 /// The devices that guests of the hosts have.
@@ -129,7 +129,7 @@ pub struct Placer<'f> {
     facts: &'f Facts,
     in_use: &'f InUse,
     placed: Vec<Placed>,
-    missing: Vec<Missing>,
+    missing: Vec<ToCreate>,
     /// How many free devices of an identity were looked at.
     looked_at: HashMap<IdentityId, usize>,
 }
@@ -207,7 +207,7 @@ impl Placer<'_> {
                     place.target = Some(Target::Free(*device));
                 } else {
                     place.refusal = Some(Refusal::NoneLeft);
-                    self.missing.push(Missing { number: index, identity, device });
+                    self.missing.push(ToCreate { number: index, identity, device });
                 }
             }
         }
@@ -224,7 +224,7 @@ impl Placer<'_> {
         let given: HashMap<_, _> = given.into_iter().collect();
         // Many devices have one identity, and a host may have many cards.
         let mut shared: HashMap<IdentityId, Option<PciAddress>> = HashMap::new();
-        for Missing { number, identity, .. } in &self.missing {
+        for ToCreate { number, identity, .. } in &self.missing {
             let place = &mut self.placed[*number];
             if place.refusal.is_some() {
                 let card = shared.entry(*identity).or_insert_with(|| {
